@@ -1,0 +1,150 @@
+// The record of a segment (FORMAT.md, "Segments"): what one event of the log says.
+
+import { MoltError } from '../model/error.ts';
+import type { CommitId, GitId, PackId, SegmentSeq } from '../model/ids.ts';
+import { Fields, HEX_16, HEX_20, HEX_32 } from './fields.ts';
+
+/** The kinds of log event. `base` and `sweep` come with pruning; a reader that meets a type it does not know stops politely. */
+export type SegmentType = 'commit';
+
+/** A ref that moves; undefined is absence. */
+export interface RefMove {
+  /** `refs/heads/…` or `refs/tags/…`. */
+  readonly name: string;
+  readonly from: GitId | undefined;
+  readonly to: GitId | undefined;
+}
+
+/** A number of the log that holds something which is no segment of this log. */
+export interface Hole {
+  readonly seq: SegmentSeq;
+  /** Of the bytes that stand there, hex. */
+  readonly sha256: string;
+}
+
+/** A commit that the segment brings, for lookups by time without reading the commit. */
+export interface CommitNote {
+  readonly id: CommitId;
+  /** When it was captured, in milliseconds since the Unix epoch. */
+  readonly timeMs: number;
+  readonly kind: CommitKind;
+}
+
+/** Why a commit was made. */
+export const COMMIT_KINDS = ['incremental', 'full', 'manual', 'safety'] as const;
+export type CommitKind = (typeof COMMIT_KINDS)[number];
+
+/** A pack that the segment adds. */
+export interface PackNote {
+  readonly id: PackId;
+  readonly sizeBytes: number;
+}
+
+/** What a segment says. */
+export interface SegmentRecord {
+  readonly type: SegmentType;
+  readonly seq: SegmentSeq;
+  /** SHA-256 of the previous segment's bytes; 64 zeros before the first. */
+  readonly previous: string;
+  /** Random id of the writing process, 32 hex digits. */
+  readonly writer: string;
+  /** Random, new for every attempt: tells a writer after a lost answer whether it was the winner. 32 hex digits. */
+  readonly nonce: string;
+  readonly timeMs: number;
+  /** Newest generation of the keyring that the writer knew. */
+  readonly keyGeneration: number;
+  readonly holes: readonly Hole[];
+  readonly refs: readonly RefMove[];
+  readonly commits: readonly CommitNote[];
+  readonly packs: readonly PackNote[];
+}
+
+/** What stands for "no segment before". */
+export const NO_PREVIOUS = '0'.repeat(64);
+
+/** Returns the object name of a segment. */
+export function segmentName(seq: number): string {
+  return `log/${String(seq).padStart(12, '0')}`;
+}
+
+/** Returns the number behind a segment's object name, or undefined if it is none. */
+export function parseSegmentName(name: string): SegmentSeq | undefined {
+  const match = /^log\/(\d{12})$/.exec(name);
+  const seq = Number(match?.[1] ?? 0);
+  return seq > 0 ? (seq as SegmentSeq) : undefined;
+}
+
+/** Returns the object name of a pack. */
+export function packName(id: PackId): string {
+  return `packs/${id.slice(0, 2)}/${id}`;
+}
+
+/** Returns the JSON value of a segment's record. */
+export function encodeSegmentRecord(record: SegmentRecord): unknown {
+  return {
+    type: record.type,
+    seq: record.seq,
+    previous: record.previous,
+    writer: record.writer,
+    nonce: record.nonce,
+    time: record.timeMs,
+    keys: record.keyGeneration,
+    holes: record.holes,
+    refs: record.refs.map(({ name, from, to }) => ({ name, from: from ?? null, to: to ?? null })),
+    commits: record.commits.map(({ id, timeMs, kind }) => ({ id, time: timeMs, kind })),
+    packs: record.packs.map(({ id, sizeBytes }) => ({ id, size: sizeBytes })),
+  };
+}
+
+/**
+ * Parses a segment's record.
+ * @throws {MoltError} DAMAGED, or NEWER_FORMAT for a type of event that this reader does not know
+ */
+export function parseSegmentRecord(value: unknown, name: string): SegmentRecord {
+  const fields = new Fields(value, `the record of ${name}`);
+  const type = fields.text('type', /^[a-z]{1,20}$/);
+  if (type !== 'commit') {
+    throw new MoltError('NEWER_FORMAT', `${name} records a "${type}", which this molt does not know`, {
+      hint: 'install a newer molt; nothing was changed',
+    });
+  }
+  return {
+    type,
+    seq: fields.integer('seq', 1) as SegmentSeq,
+    previous: fields.text('previous', HEX_32),
+    writer: fields.text('writer', HEX_16),
+    nonce: fields.text('nonce', HEX_16),
+    timeMs: fields.integer('time', Number.MIN_SAFE_INTEGER),
+    keyGeneration: fields.integer('keys', 1),
+    holes: fields.list('holes').map((hole) => ({
+      seq: hole.integer('seq', 1) as SegmentSeq,
+      sha256: hole.text('sha256', HEX_32),
+    })),
+    refs: fields.list('refs').map(parseRefMove),
+    commits: fields.list('commits').map((commit) => ({
+      id: commit.text('id', HEX_20) as CommitId,
+      timeMs: commit.integer('time', Number.MIN_SAFE_INTEGER),
+      kind: commit.text('kind', /^(incremental|full|manual|safety)$/) as CommitKind,
+    })),
+    packs: fields.list('packs').map((pack) => ({
+      id: pack.text('id', HEX_32) as PackId,
+      sizeBytes: pack.integer('size', 1),
+    })),
+  };
+}
+
+function parseRefMove(fields: Fields): RefMove {
+  return {
+    name: fields.text('name', REF_NAME),
+    from: parseOid(fields, 'from'),
+    to: parseOid(fields, 'to'),
+  };
+}
+
+function parseOid(fields: Fields, key: string): GitId | undefined {
+  const text = fields.has(key) && !fields.isNull(key) ? fields.text(key, HEX_20) : undefined;
+  return text as GitId | undefined;
+}
+
+/** Names of refs: a branch or tag by git-check-ref-format's rules, a little stricter. */
+export const REF_NAME = /^refs\/(heads|tags)\/(?!.*(\.\.|\/\/|@\{|\.lock(\/|$)|\/\.))[^\s~^:?*[\\\u0000-\u001f\u007f./][^\s~^:?*[\\\u0000-\u001f\u007f]{0,200}(?<![./])$/;

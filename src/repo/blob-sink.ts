@@ -1,0 +1,161 @@
+// Turns one file's bytes into chunks, chunk-list nodes and a blob record. What an earlier version of the file holds is found by
+// walking its chunk list alongside: an unchanged chunk costs no lookup, a changed one has its predecessor as delta base.
+
+import { createHash, type Hash, type KeyObject } from 'node:crypto';
+import { chunkId, chunkListId } from '../crypto/ids.ts';
+import type { Chunker } from '../chunk/chunker.ts';
+import { encodeBlobRecord, encodeNode, NODE_FANOUT, type NodeEntry } from '../format/blob.ts';
+import { OBJECT } from '../format/layout.ts';
+import type { BlobWriter } from '../model/entry.ts';
+import type { BlobId, ChunkId, GitId } from '../model/ids.ts';
+import { chunkKey, gitKey } from './keys.ts';
+import type { BlockGroup } from './block-builder.ts';
+
+/** Where a sink puts objects. */
+export interface ObjectSink {
+  /**
+   * Adds an object unless the repository has it.
+   * @param previous key of an object that this one follows and probably resembles
+   */
+  put(
+    object: { readonly key: Buffer; readonly type: (typeof OBJECT)[keyof typeof OBJECT]; readonly bytes: Buffer },
+    group: BlockGroup,
+    previous: Buffer | undefined,
+  ): void | Promise<void>;
+}
+
+/** The chunk list of a file's previous version. */
+export interface PreviousChunks {
+  readonly ids: readonly ChunkId[];
+  /** Its chunk-list nodes by level, from the leaves up. */
+  readonly nodes: readonly (readonly ChunkId[])[];
+}
+
+/** Writes one blob. */
+export class BlobSink implements BlobWriter {
+  readonly #sink: ObjectSink;
+  readonly #idKey: KeyObject;
+  readonly #chunker: Chunker;
+  readonly #sizeBytes: number;
+  readonly #group: BlockGroup;
+  readonly #loadPrevious: (() => Promise<PreviousChunks>) | undefined;
+  readonly #sha1: Hash;
+  readonly #chunks: NodeEntry[] = [];
+  #previous: PreviousList | undefined;
+  #written = 0;
+
+  /** @param sizeBytes the exact number of bytes that will be written: Git's id begins with it */
+  constructor(options: {
+    sink: ObjectSink;
+    idKey: KeyObject;
+    chunker: Chunker;
+    sizeBytes: number;
+    secret: boolean;
+    loadPrevious: (() => Promise<PreviousChunks>) | undefined;
+  }) {
+    this.#sink = options.sink;
+    this.#idKey = options.idKey;
+    this.#chunker = options.chunker;
+    this.#sizeBytes = options.sizeBytes;
+    this.#group = options.secret ? 'secret' : 'content';
+    this.#loadPrevious = options.loadPrevious;
+    this.#sha1 = createHash('sha1').update(`blob ${options.sizeBytes}\0`);
+  }
+
+  async write(bytes: Buffer): Promise<void> {
+    if (this.#loadPrevious !== undefined) this.#previous ??= new PreviousList(await this.#loadPrevious());
+    this.#sha1.update(bytes);
+    this.#written += bytes.length;
+    this.#chunker.push(bytes);
+    for (let chunk = this.#chunker.next(); chunk !== undefined; chunk = this.#chunker.next()) {
+      const done = this.#put(chunk);
+      // oxlint-disable-next-line no-await-in-loop -- back-pressure
+      if (done !== undefined) await done;
+    }
+  }
+
+  async finish(): Promise<{ id: BlobId; sizeBytes: number }> {
+    const last = this.#chunker.finish();
+    if (last !== undefined) await this.#put(last);
+    if (this.#written !== this.#sizeBytes) {
+      throw new Error(`a blob of ${this.#written} bytes was announced with ${this.#sizeBytes}`);
+    }
+    const id = this.#sha1.digest('hex') as GitId;
+    const { depth, root } = await this.#writeNodes();
+    const record = encodeBlobRecord({ sizeBytes: this.#written, depth, root });
+    await this.#sink.put({ key: gitKey(id), type: OBJECT.blob, bytes: record }, 'metadata', undefined);
+    return { id, sizeBytes: this.#written };
+  }
+
+  abort(): void {
+    this.#chunker.finish();
+  }
+
+  #put(chunk: Buffer): void | Promise<void> {
+    const key = chunkId(this.#idKey, chunk);
+    const id = key.toString('hex') as ChunkId;
+    this.#chunks.push({ id, sizeBytes: chunk.length });
+    if (this.#previous === undefined) return this.#sink.put({ key, type: OBJECT.chunk, bytes: chunk }, this.#group, undefined);
+    if (this.#previous.match(id)) return undefined;
+    const previous = this.#previous.next();
+    const base = previous === undefined ? undefined : chunkKey(previous);
+    return this.#sink.put({ key, type: OBJECT.chunk, bytes: chunk }, this.#group, base);
+  }
+
+  async #writeNodes(): Promise<{ depth: number; root: ChunkId | undefined }> {
+    let level: readonly NodeEntry[] = this.#chunks;
+    let depth = 0;
+    while (level.length > 1) {
+      const parents: NodeEntry[] = [];
+      for (let at = 0; at < level.length; at += NODE_FANOUT) {
+        const children = level.slice(at, at + NODE_FANOUT);
+        const bytes = encodeNode(children);
+        const key = chunkListId(this.#idKey, bytes);
+        const previous = this.#previous?.node(depth, parents.length);
+        // oxlint-disable-next-line no-await-in-loop -- back-pressure
+        await this.#sink.put({ key, type: OBJECT.node, bytes }, 'metadata', previous);
+        const sizeBytes = children.reduce((sum, child) => sum + child.sizeBytes, 0);
+        parents.push({ id: key.toString('hex') as ChunkId, sizeBytes });
+      }
+      level = parents;
+      depth += 1;
+    }
+    return { depth, root: level[0]?.id };
+  }
+}
+
+/** Walks a previous version's chunks alongside the new one's. */
+class PreviousList {
+  readonly #list: PreviousChunks;
+  readonly #positions: Map<ChunkId, number>;
+  #cursor = 0;
+
+  constructor(list: PreviousChunks) {
+    this.#list = list;
+    this.#positions = new Map(list.ids.map((id, index) => [id, index]));
+  }
+
+  /** Says whether the previous version has this chunk, and goes on behind it. */
+  match(id: ChunkId): boolean {
+    if (this.#list.ids[this.#cursor] === id) {
+      this.#cursor += 1;
+      return true;
+    }
+    const position = this.#positions.get(id);
+    if (position === undefined) return false;
+    this.#cursor = position + 1;
+    return true;
+  }
+
+  /** Returns the chunk that a new one probably replaces. */
+  next(): ChunkId | undefined {
+    const id = this.#list.ids[Math.min(this.#cursor, this.#list.ids.length - 1)];
+    this.#cursor += 1;
+    return id;
+  }
+
+  node(level: number, index: number): Buffer | undefined {
+    const id = this.#list.nodes[level]?.[index];
+    return id === undefined ? undefined : chunkKey(id);
+  }
+}

@@ -1,0 +1,150 @@
+// Reads blocks and footers of a storage's containers, with their headers, recent footers and decoded blocks kept in memory.
+
+import { createHash } from 'node:crypto';
+import { decodeBlock } from '../chunk/compress.ts';
+import { ContainerReader, type EpochKeys } from '../format/container.ts';
+import type { BlockEntry, Footer } from '../format/footer.ts';
+import { containerName, indexName, type ContainerRef, type Place } from '../format/index-run.ts';
+import { BLOCK, BLOCK_MAX_BYTES, ENCODING, HEADER_BYTES, KIND, type Kind } from '../format/layout.ts';
+import { packName } from '../format/segment.ts';
+import { MoltError } from '../model/error.ts';
+import type { PackId, RepositoryId, StorageId } from '../model/ids.ts';
+import type { Storage } from '../storage/storage.ts';
+import { Lru } from './lru.ts';
+
+const BLOCK_CACHE_BYTES = 24 << 20;
+const FOOTER_CACHE_BYTES = 16 << 20;
+
+/** What names a container of this storage: where it is, and what it must be. */
+interface Named {
+  readonly name: string;
+  readonly kind: Kind;
+  readonly seq: number | undefined;
+}
+
+/** Reads containers of one storage. */
+export class Containers {
+  readonly storage: Storage;
+  readonly repositoryId: RepositoryId;
+  readonly storageId: StorageId;
+  readonly #keys: EpochKeys;
+  readonly #readers = new Lru<ContainerReader>(4096);
+  readonly #footers = new Lru<Footer>(FOOTER_CACHE_BYTES);
+  readonly #blocks = new Lru<Buffer>(BLOCK_CACHE_BYTES);
+
+  constructor(storage: Storage, ids: { repositoryId: RepositoryId; storageId: StorageId }, keys: EpochKeys) {
+    this.storage = storage;
+    this.repositoryId = ids.repositoryId;
+    this.storageId = ids.storageId;
+    this.#keys = keys;
+  }
+
+  /** Opens a container whose bytes are at hand; checks the header only. */
+  openBytes(bytes: Buffer, named: Named): ContainerReader {
+    const storageId = named.kind === KIND.pack ? undefined : this.storageId;
+    const { name, kind, seq } = named;
+    return ContainerReader.open(bytes, { name, kind, seq, repositoryId: this.repositoryId, storageId }, this.#keys);
+  }
+
+  /**
+   * Returns the decoded block that holds an object.
+   * @throws {MoltError} DAMAGED and its kin
+   */
+  async readBlock(place: Place): Promise<Buffer> {
+    const name = containerName(place.container);
+    const cacheKey = `${name}#${place.block}`;
+    const cached = this.#blocks.get(cacheKey);
+    if (cached !== undefined) return cached;
+    const reader = await this.#reader(namedRef(place.container));
+    const sealed = await this.#read(name, place.blockOffsetBytes, place.blockOffsetBytes + place.blockSealedBytes);
+    const block = decode(reader.openBlock(place.block, BLOCK.data, sealed), place.encoding, place.blockPlainBytes, name);
+    this.#blocks.set(cacheKey, block, block.length);
+    return block;
+  }
+
+  /** Returns the footer of a container of objects. */
+  async readFooter(ref: ContainerRef): Promise<Footer> {
+    return this.#footer(namedRef(ref));
+  }
+
+  /** Returns the footer of an index run. */
+  async readIndexFooter(id: string): Promise<Footer> {
+    return this.#footer(namedIndex(id));
+  }
+
+  /** Returns a raw block of an index run. */
+  async readIndexBlock(id: string, number: number, block: BlockEntry): Promise<Buffer> {
+    const named = namedIndex(id);
+    const cacheKey = `${named.name}#${number}`;
+    const cached = this.#blocks.get(cacheKey);
+    if (cached !== undefined) return cached;
+    const reader = await this.#reader(named);
+    const sealed = await this.#read(named.name, block.offsetBytes, block.offsetBytes + block.sealedBytes);
+    const plain = reader.openBlock(number, block.type, sealed);
+    this.#blocks.set(cacheKey, plain, plain.length);
+    return plain;
+  }
+
+  /** Checks every byte of a whole container and its name, and returns its footer. */
+  async verifyWhole(bytes: Buffer, named: Named): Promise<Footer> {
+    const footer = await this.openBytes(bytes, named).verifyWhole(bytes);
+    if (named.kind === KIND.pack || named.kind === KIND.index) {
+      const hash = createHash('sha256').update(bytes).digest('hex');
+      if (!named.name.endsWith(hash)) throw new MoltError('RENAMED', `${named.name} holds a whole container of another name`);
+    }
+    return footer;
+  }
+
+  async #footer(named: Named): Promise<Footer> {
+    const cached = this.#footers.get(named.name);
+    if (cached !== undefined) return cached;
+    const stat = await this.storage.stat(named.name);
+    if (stat === undefined) throw missing(named.name);
+    const reader = await this.#reader(named);
+    const { footer } = await reader.readFooter((start, end) => this.#read(named.name, start, end), stat.sizeBytes);
+    this.#footers.set(named.name, footer, 256 + footer.objects.length * 160);
+    return footer;
+  }
+
+  async #reader(named: Named): Promise<ContainerReader> {
+    const cached = this.#readers.get(named.name);
+    if (cached !== undefined) return cached;
+    const reader = this.openBytes(await this.#read(named.name, 0, HEADER_BYTES), named);
+    this.#readers.set(named.name, reader, 1);
+    return reader;
+  }
+
+  async #read(name: string, start: number, end: number): Promise<Buffer> {
+    const bytes = await this.storage.read(name, { start, end });
+    if (bytes === undefined) throw missing(name);
+    if (bytes.length < end - start) throw new MoltError('TRUNCATED', `${name} ends at ${start + bytes.length}, before a block of it does`);
+    return bytes;
+  }
+}
+
+/** Decodes an opened data block; a `deltas` block stays as it is, its frames are decoded one by one. */
+export function decode(plain: Buffer, encoding: Place['encoding'], plainBytes: number, name: string): Buffer {
+  if (plainBytes > BLOCK_MAX_BYTES) throw new MoltError('DAMAGED', `${name} has a block of impossible size`);
+  if (encoding === ENCODING.zstd) return decodeBlock('zstd', plain, plainBytes);
+  if (plain.length !== plainBytes) throw new MoltError('DAMAGED', `${name} has a block of another length than it says`);
+  return plain;
+}
+
+function namedRef(ref: ContainerRef): Named {
+  if ('seq' in ref) return { name: containerName(ref), kind: KIND.segment, seq: ref.seq };
+  return namedPack(ref.pack);
+}
+
+/** Returns what a pack's name promises. */
+export function namedPack(id: PackId): Named {
+  return { name: packName(id), kind: KIND.pack, seq: 0 };
+}
+
+/** Returns what an index run's name promises. */
+export function namedIndex(id: string): Named {
+  return { name: indexName(id), kind: KIND.index, seq: undefined };
+}
+
+function missing(name: string): MoltError {
+  return new MoltError('DAMAGED', `${name} is missing`, { hint: 'molt verify says which commits need it' });
+}

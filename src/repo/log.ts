@@ -1,0 +1,191 @@
+// The log of a storage: numbered, hash-chained segments, each written once. Refs are what replaying it gives.
+
+import { createHash } from 'node:crypto';
+import type { FinishedContainer } from '../format/container.ts';
+import type { Footer } from '../format/footer.ts';
+import { KIND } from '../format/layout.ts';
+import { NO_PREVIOUS, parseSegmentRecord, segmentName, type Hole, type SegmentRecord } from '../format/segment.ts';
+import { MoltError, isMoltError } from '../model/error.ts';
+import type { GitId, SegmentSeq } from '../model/ids.ts';
+import type { Containers } from './containers.ts';
+
+/** A segment as replayed. */
+export interface ReplayedSegment {
+  readonly record: SegmentRecord;
+  readonly footer: Footer;
+  /** SHA-256 of its bytes, hex. */
+  readonly hash: string;
+  readonly sizeBytes: number;
+}
+
+/** Something in the log that is not as it should be, and what follows from it. */
+export interface LogProblem {
+  readonly seq: SegmentSeq;
+  readonly problem: string;
+}
+
+/** What a writer must put into its segment to come next. */
+export interface NextSegment {
+  readonly seq: SegmentSeq;
+  readonly previous: string;
+  readonly holes: readonly Hole[];
+}
+
+/** The log of one storage as far as it was replayed. */
+export class Log {
+  readonly #containers: Containers;
+  #refs = new Map<string, GitId>();
+  #tip = { seq: 0 as SegmentSeq, hash: NO_PREVIOUS };
+  #holes: number[] = [];
+  #openHoles: Hole[] = [];
+  #problems: LogProblem[] = [];
+
+  #applied: ReplayedSegment[] = [];
+
+  constructor(containers: Containers) {
+    this.#containers = containers;
+  }
+
+  /** Returns the segments applied since the last call, in order. */
+  takeApplied(): ReplayedSegment[] {
+    const applied = this.#applied;
+    this.#applied = [];
+    return applied;
+  }
+
+  get refs(): ReadonlyMap<string, GitId> {
+    return this.#refs;
+  }
+
+  /** Number and hash of the last segment; number 0 before the first. */
+  get tip(): { readonly seq: SegmentSeq; readonly hash: string } {
+    return this.#tip;
+  }
+
+  /** Numbers up to the tip that hold no segment of this log. */
+  get holes(): readonly number[] {
+    return this.#holes;
+  }
+
+  get problems(): readonly LogProblem[] {
+    return this.#problems;
+  }
+
+  /** Starts from a checkpoint instead of the beginning. */
+  restart(from: { tip: { seq: SegmentSeq; hash: string }; refs: ReadonlyMap<string, GitId>; holes: readonly number[] }): void {
+    this.#tip = from.tip;
+    this.#refs = new Map(from.refs);
+    this.#holes = [...from.holes];
+    this.#openHoles = [];
+    this.#problems = [];
+    this.#applied = [];
+  }
+
+  /** Reads and applies every segment after the tip. */
+  async replay(): Promise<void> {
+    for (let seq = this.next().seq; ; seq = (seq + 1) as SegmentSeq) {
+      // oxlint-disable-next-line no-await-in-loop -- a chain is read in order
+      const bytes = await this.#containers.storage.read(segmentName(seq));
+      if (bytes === undefined) {
+        // oxlint-disable-next-line no-await-in-loop -- one look behind the end
+        if (!(await this.#isGap(seq))) return;
+        this.#problems.push({ seq, problem: `${segmentName(seq)} is missing, but a segment after it is there` });
+        continue;
+      }
+      // oxlint-disable-next-line no-await-in-loop -- a chain is read in order
+      await this.#take(seq, bytes);
+    }
+  }
+
+  /** Returns what the next segment must say of its place. */
+  next(): NextSegment {
+    const lastHole = this.#openHoles.at(-1)?.seq ?? 0;
+    return {
+      seq: (Math.max(this.#tip.seq, lastHole) + 1) as SegmentSeq,
+      previous: this.#tip.hash,
+      holes: this.#openHoles,
+    };
+  }
+
+  /**
+   * Appends a segment. When another writer took the number, what it wrote is replayed, `build` is asked again for the next number,
+   * and may throw to give up.
+   * @param build seals the segment for its place; called again for every try, since a changed byte needs a new seal
+   */
+  async append(build: (next: NextSegment) => { container: FinishedContainer; record: SegmentRecord; footer: Footer }): Promise<ReplayedSegment> {
+    for (;;) {
+      const { container, record, footer } = build(this.next());
+      const name = segmentName(record.seq);
+      // oxlint-disable-next-line no-await-in-loop -- one try after the other
+      if (await this.#containers.storage.createOnce(name, container.parts)) {
+        const segment = { record, footer, hash: container.sha256, sizeBytes: container.sizeBytes };
+        this.#apply(segment);
+        return segment;
+      }
+      const before = this.#tip.seq;
+      // oxlint-disable-next-line no-await-in-loop -- one try after the other
+      await this.replay();
+      if (this.#tip.seq === before && this.next().seq <= record.seq) {
+        throw new MoltError('IO', `${name} is taken, but can't be read`, { hint: 'run molt verify' });
+      }
+    }
+  }
+
+  /** A missing number is the log's end, unless an authentic segment follows it. */
+  async #isGap(seq: SegmentSeq): Promise<boolean> {
+    const after = (seq + 1) as SegmentSeq;
+    const bytes = await this.#containers.storage.read(segmentName(after));
+    if (bytes === undefined) return false;
+    try {
+      await this.#parse(after, bytes);
+      return true;
+    } catch (error) {
+      if (isMoltError(error)) return false;
+      throw error;
+    }
+  }
+
+  async #take(seq: SegmentSeq, bytes: Buffer): Promise<void> {
+    const hash = createHash('sha256').update(bytes).digest('hex');
+    let parsed: { record: SegmentRecord; footer: Footer };
+    try {
+      parsed = await this.#parse(seq, bytes);
+    } catch (error) {
+      if (!isMoltError(error) || error.code === 'NEWER_FORMAT' || error.code === 'IO') throw error;
+      this.#openHoles.push({ seq, sha256: hash });
+      this.#holes.push(seq);
+      this.#problems.push({ seq, problem: error.message });
+      return;
+    }
+    const { record, footer } = parsed;
+    if (record.previous !== this.#tip.hash) {
+      this.#problems.push({ seq, problem: `${segmentName(seq)} does not follow what stands before it` });
+    }
+    const declared = new Set(record.holes.map((hole) => `${hole.seq} ${hole.sha256}`));
+    this.#problems = this.#problems.filter(({ seq: at }) => {
+      const hole = this.#openHoles.find((open) => open.seq === at);
+      return hole === undefined || !declared.has(`${hole.seq} ${hole.sha256}`);
+    });
+    this.#apply({ record, footer, hash, sizeBytes: bytes.length });
+  }
+
+  async #parse(seq: SegmentSeq, bytes: Buffer): Promise<{ record: SegmentRecord; footer: Footer }> {
+    const name = segmentName(seq);
+    const reader = this.#containers.openBytes(bytes, { name, kind: KIND.segment, seq });
+    const { footer } = await reader.readFooter(async (start, end) => bytes.subarray(start, end), bytes.length);
+    const record = parseSegmentRecord(footer.record, name);
+    if (record.seq !== seq) throw new MoltError('RENAMED', `${name} is number ${record.seq} under another name`);
+    return { record, footer };
+  }
+
+  #apply(segment: ReplayedSegment): void {
+    const { record, hash } = segment;
+    this.#tip = { seq: record.seq, hash };
+    this.#openHoles = [];
+    for (const { name, to } of record.refs) {
+      if (to === undefined) this.#refs.delete(name);
+      else this.#refs.set(name, to);
+    }
+    this.#applied.push(segment);
+  }
+}

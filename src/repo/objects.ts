@@ -1,0 +1,205 @@
+// Reads objects by key, and blobs as streams of chunks. Every chunk is checked against its keyed id.
+
+import { hash } from 'node:crypto';
+import { chunkId, chunkListId } from '../crypto/ids.ts';
+import { decodeDelta } from '../chunk/delta.ts';
+import { parseBlobRecord, parseNode, type BlobRecord, type NodeEntry } from '../format/blob.ts';
+import type { Place } from '../format/index-run.ts';
+import { BLOCK_MAX_BYTES, ENCODING, OBJECT, type ObjectType } from '../format/layout.ts';
+import { containerName } from '../format/index-run.ts';
+import { MoltError } from '../model/error.ts';
+import type { BlobId, ChunkId, GitId } from '../model/ids.ts';
+import type { Containers } from './containers.ts';
+import { chunkKey, gitKey, keyText, mapKey } from './keys.ts';
+import type { ObjectIndex } from './object-index.ts';
+import type { RepositoryKeys } from './secrets.ts';
+
+/** The names of the Git object types that are kept as bytes. */
+export type GitType = 'commit' | 'tree' | 'tag';
+const GIT_TYPES: Record<number, GitType> = { [OBJECT.commit]: 'commit', [OBJECT.tree]: 'tree', [OBJECT.tag]: 'tag' };
+
+/** Reads what one storage holds. */
+export class Objects {
+  readonly #containers: Containers;
+  readonly #index: ObjectIndex;
+  readonly #keys: RepositoryKeys;
+
+  constructor(containers: Containers, index: ObjectIndex, keys: RepositoryKeys) {
+    this.#containers = containers;
+    this.#index = index;
+    this.#keys = keys;
+  }
+
+  /** Returns an object's bytes and type, or undefined if the index has no such object. */
+  async find(key: Buffer): Promise<{ bytes: Buffer; type: ObjectType; place: Place } | undefined> {
+    const place = await this.#index.find(key);
+    if (place === undefined) return undefined;
+    return { bytes: await this.readPlace(key, place), type: place.type, place };
+  }
+
+  /**
+   * Reads an object at its place.
+   * @throws {MoltError} DAMAGED and its kin
+   */
+  async readPlace(key: Buffer, place: Place): Promise<Buffer> {
+    const block = await this.#containers.readBlock(place);
+    const end = place.offsetBytes + place.lengthBytes;
+    if (end > block.length) throw new MoltError('DAMAGED', `${containerName(place.container)} places an object outside of its block`);
+    const stored = block.subarray(place.offsetBytes, end);
+    const bytes = place.encoding === ENCODING.deltas ? await this.#undelta(key, place, stored) : stored;
+    this.#checkChunk(key, place, bytes);
+    return bytes;
+  }
+
+  /** Returns the key of a delta's base. */
+  async findBase(key: Buffer, place: Place): Promise<Buffer> {
+    const footer = await this.#containers.readFooter(place.container);
+    const entry = footer.objects.find((object) => object.base !== undefined && object.key.equals(key));
+    if (entry?.base === undefined) {
+      throw new MoltError('DAMAGED', `${containerName(place.container)} has no base for the delta ${keyText(key)}`);
+    }
+    return entry.base;
+  }
+
+  /**
+   * Returns a Git object's content (without its header).
+   * @throws {MoltError} DAMAGED when it is missing, of another type, or not what its id says
+   */
+  async readGit(id: GitId, type: GitType): Promise<Buffer> {
+    const found = await this.findGit(id);
+    if (found === undefined) throw new MoltError('DAMAGED', `${type} ${id} is missing`, { hint: 'run molt verify' });
+    if (found.type !== type) throw new MoltError('DAMAGED', `${id} is a ${found.type}, not a ${type}`);
+    return found.content;
+  }
+
+  /** Returns a Git object of any type but blob, or undefined. */
+  async findGit(id: GitId): Promise<{ type: GitType; content: Buffer } | undefined> {
+    const found = await this.find(gitKey(id));
+    const type = GIT_TYPES[found?.type ?? 0];
+    if (found === undefined || type === undefined) return undefined;
+    if (gitIdOf(type, found.bytes) !== id) throw new MoltError('DAMAGED', `${type} ${id} is not what its id says`);
+    return { type, content: found.bytes };
+  }
+
+  /**
+   * Returns where a blob's content is.
+   * @throws {MoltError} DAMAGED when it is missing
+   */
+  async readBlobRecord(id: BlobId): Promise<BlobRecord> {
+    const found = await this.find(gitKey(id));
+    if (found === undefined || found.type !== OBJECT.blob) {
+      throw new MoltError('DAMAGED', `blob ${id} is missing`, { hint: 'run molt verify' });
+    }
+    return parseBlobRecord(found.bytes, id);
+  }
+
+  /** Says whether a blob is there. */
+  async hasBlob(id: BlobId): Promise<boolean> {
+    return (await this.#index.find(gitKey(id)))?.type === OBJECT.blob;
+  }
+
+  /** Lists a blob's chunks in order. */
+  async *listChunks(record: BlobRecord): AsyncIterable<NodeEntry> {
+    if (record.root === undefined) return;
+    yield* this.#walk({ id: record.root, sizeBytes: record.sizeBytes }, record.depth);
+  }
+
+  /** Reads a blob's whole chunk list: its chunks in order, and its nodes by level from the leaves up. */
+  async readChunkList(record: BlobRecord): Promise<{ ids: ChunkId[]; nodes: ChunkId[][] }> {
+    const nodes: ChunkId[][] = [];
+    let level = record.root === undefined ? [] : [record.root];
+    for (let depth = record.depth; depth > 0; depth -= 1) {
+      nodes.unshift(level);
+      const children: ChunkId[] = [];
+      for (const id of level) {
+        // oxlint-disable-next-line no-await-in-loop -- in order, one block after the other
+        for (const child of parseNode(await this.#readKeyed(id, 'chunk list'), id)) children.push(child.id);
+      }
+      level = children;
+    }
+    return { ids: level, nodes };
+  }
+
+  /** Lists the chunk-list nodes and chunks of a blob, parents first. */
+  async *listKeys(record: BlobRecord): AsyncIterable<{ key: Buffer; isNode: boolean }> {
+    if (record.root === undefined) return;
+    yield* this.#walkKeys({ id: record.root, sizeBytes: record.sizeBytes }, record.depth);
+  }
+
+  /**
+   * Streams a blob's content, chunk by chunk, each checked.
+   * @throws {MoltError} DAMAGED
+   */
+  async *readBlob(id: BlobId): AsyncIterable<Buffer> {
+    const record = await this.readBlobRecord(id);
+    let total = 0;
+    for await (const chunk of this.listChunks(record)) {
+      const bytes = await this.readChunk(chunk.id);
+      if (bytes.length !== chunk.sizeBytes) throw new MoltError('DAMAGED', `a chunk of blob ${id} has another length than its list says`);
+      total += bytes.length;
+      yield bytes;
+    }
+    if (total !== record.sizeBytes) throw new MoltError('DAMAGED', `blob ${id} has ${total} bytes instead of ${record.sizeBytes}`);
+  }
+
+  /**
+   * Reads a whole blob into memory.
+   * @throws {MoltError} HOSTILE when it is larger than `maxBytes`
+   */
+  async readBlobWhole(id: BlobId, maxBytes: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    let total = 0;
+    for await (const part of this.readBlob(id)) {
+      total += part.length;
+      if (total > maxBytes) throw new MoltError('HOSTILE', `blob ${id} is larger than ${maxBytes} bytes`);
+      parts.push(part);
+    }
+    return Buffer.concat(parts);
+  }
+
+  /** Reads a chunk. */
+  async readChunk(id: ChunkId): Promise<Buffer> {
+    return this.#readKeyed(id, 'chunk');
+  }
+
+  async *#walk(entry: NodeEntry, depth: number): AsyncIterable<NodeEntry> {
+    if (depth === 0) {
+      yield entry;
+      return;
+    }
+    for (const child of parseNode(await this.#readKeyed(entry.id, 'chunk list'), entry.id)) yield* this.#walk(child, depth - 1);
+  }
+
+  async *#walkKeys(entry: NodeEntry, depth: number): AsyncIterable<{ key: Buffer; isNode: boolean }> {
+    yield { key: chunkKey(entry.id), isNode: depth > 0 };
+    if (depth === 0) return;
+    for (const child of parseNode(await this.#readKeyed(entry.id, 'chunk list'), entry.id)) yield* this.#walkKeys(child, depth - 1);
+  }
+
+  async #readKeyed(id: ChunkId, what: string): Promise<Buffer> {
+    const found = await this.find(chunkKey(id));
+    if (found === undefined) throw new MoltError('DAMAGED', `${what} ${id} is missing`, { hint: 'run molt verify' });
+    return found.bytes;
+  }
+
+  async #undelta(key: Buffer, place: Place, frame: Buffer): Promise<Buffer> {
+    const baseKey = await this.findBase(key, place);
+    const basePlace = await this.#index.find(baseKey);
+    if (basePlace === undefined || basePlace.encoding === ENCODING.deltas || mapKey(baseKey) === mapKey(key)) {
+      throw new MoltError('DAMAGED', `the base of ${keyText(key)} is missing or no whole object`);
+    }
+    if (place.objectBytes > BLOCK_MAX_BYTES) throw new MoltError('DAMAGED', `${keyText(key)} claims an impossible length`);
+    return decodeDelta(frame, await this.readPlace(baseKey, basePlace), place.objectBytes);
+  }
+
+  #checkChunk(key: Buffer, place: Place, bytes: Buffer): void {
+    if (place.type !== OBJECT.chunk && place.type !== OBJECT.node) return;
+    const id = place.type === OBJECT.chunk ? chunkId(this.#keys.idKey, bytes) : chunkListId(this.#keys.idKey, bytes);
+    if (!id.equals(key)) throw new MoltError('DAMAGED', `chunk ${keyText(key)} in ${containerName(place.container)} is not what its id says`);
+  }
+}
+
+/** Returns the Git id of an object. */
+export function gitIdOf(type: GitType | 'blob', content: Buffer): GitId {
+  return hash('sha1', Buffer.concat([Buffer.from(`${type} ${content.length}\0`, 'latin1'), content]), 'hex') as GitId;
+}

@@ -1,0 +1,201 @@
+// A repository: one storage, opened with its keys. The facade over log, index and objects; what to do with them is ops' business.
+
+import { createGear } from '../chunk/gear.ts';
+import { createRootKeys } from '../crypto/roots.ts';
+import type { ContainerSpec } from '../format/container.ts';
+import { FORMAT_FILE, encodeFormatFile, parseFormatFile } from '../format/format-file.ts';
+import { footerEntries, type IndexEntry } from '../format/index-run.ts';
+import { MoltError, isMoltError } from '../model/error.ts';
+import type { GitId, PackId, RepositoryId, SegmentSeq, StorageId } from '../model/ids.ts';
+import type { Clock, Random } from '../model/ports.ts';
+import type { Storage } from '../storage/storage.ts';
+import { findCheckpoint, writeCheckpoint } from './checkpoints.ts';
+import { Containers } from './containers.ts';
+import { Log, type LogProblem } from './log.ts';
+import { ObjectIndex } from './object-index.ts';
+import { Objects } from './objects.ts';
+import type { StoredPacks } from './pack-writer.ts';
+import { deriveRepositoryKeys, type RepositoryKeys } from './secrets.ts';
+import type { RootKeys } from '../crypto/roots.ts';
+import { Transaction } from './transaction.ts';
+
+/** Segments, or objects, that may wait in the tail before a checkpoint is due. */
+const TAIL_SEGMENTS = 32;
+const TAIL_OBJECTS = 20_000;
+
+/** What a repository needs from outside. */
+export interface RepositoryPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** What opening needs beside the storage. */
+export interface OpenedKeys {
+  readonly roots: RootKeys;
+  readonly generation: number;
+}
+
+/** Reads format.json of a storage. @throws {MoltError} NO_REPOSITORY, NEWER_FORMAT or DAMAGED */
+export async function readFormat(storage: Storage): Promise<{ repositoryId: RepositoryId; storageId: StorageId }> {
+  const bytes = await storage.read(FORMAT_FILE);
+  if (bytes === undefined) {
+    throw new MoltError('NO_REPOSITORY', `there is no molt repository in ${storage.label}`, { hint: 'molt init makes one' });
+  }
+  return parseFormatFile(bytes, storage.label);
+}
+
+/** An opened repository. */
+export class Repository {
+  readonly storage: Storage;
+  readonly id: RepositoryId;
+  readonly storageId: StorageId;
+  readonly keys: RepositoryKeys;
+  readonly keyGeneration: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Random id of this process's view, in its segments; 32 hex digits. */
+  readonly writerId: string;
+  readonly containers: Containers;
+  readonly index: ObjectIndex;
+  readonly objects: Objects;
+  readonly log: Log;
+  /** Segments in the index's tail. */
+  #tailSegments = 0;
+  #gear: Uint32Array | undefined;
+  #packProblems: LogProblem[] = [];
+
+  private constructor(storage: Storage, ids: { repositoryId: RepositoryId; storageId: StorageId }, keys: OpenedKeys, ports: RepositoryPorts) {
+    this.storage = storage;
+    this.id = ids.repositoryId;
+    this.storageId = ids.storageId;
+    this.keys = deriveRepositoryKeys(keys.roots);
+    this.keyGeneration = keys.generation;
+    this.clock = ports.clock;
+    this.random = ports.random;
+    this.writerId = ports.random.bytes(16).toString('hex');
+    this.containers = new Containers(storage, ids, this.keys.epochKeys);
+    this.index = new ObjectIndex(this.containers);
+    this.objects = new Objects(this.containers, this.index, this.keys);
+    this.log = new Log(this.containers);
+  }
+
+  /**
+   * Opens a repository: the newest checkpoint, then the log after it.
+   * @throws {MoltError} NO_REPOSITORY, NEWER_FORMAT, or what reading throws
+   */
+  static async open(storage: Storage, keys: OpenedKeys, ports: RepositoryPorts): Promise<Repository> {
+    const repository = new Repository(storage, await readFormat(storage), keys, ports);
+    const checkpoint = await findCheckpoint(repository.containers);
+    if (checkpoint !== undefined) {
+      repository.log.restart({ tip: checkpoint, refs: checkpoint.refs, holes: checkpoint.holes });
+      repository.index.reset(checkpoint.runs);
+    }
+    await repository.refresh();
+    return repository;
+  }
+
+  get refs(): ReadonlyMap<string, GitId> {
+    return this.log.refs;
+  }
+
+  /** What the log's replay found wrong. */
+  get problems(): readonly LogProblem[] {
+    return [...this.log.problems, ...this.#packProblems];
+  }
+
+  /** The chunker's gear table of this repository. */
+  get gear(): Uint32Array {
+    this.#gear ??= createGear(this.keys.cutKey);
+    return this.#gear;
+  }
+
+  /** Reads what other writers appended since. */
+  async refresh(): Promise<void> {
+    await this.log.replay();
+    await this.#index([], []);
+  }
+
+  /** Starts a transaction; the caller closes it. */
+  begin(options: { readonly packs: boolean } = { packs: false }): Transaction {
+    return new Transaction(this, options);
+  }
+
+  /** Runs a transaction and closes it. */
+  async transact<T>(options: { readonly packs: boolean }, work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    const transaction = this.begin(options);
+    try {
+      return await work(transaction);
+    } finally {
+      await transaction.close();
+    }
+  }
+
+  /** Takes up what a transaction stored, and writes a checkpoint when one is due. */
+  async indexNew(stored: StoredPacks): Promise<void> {
+    await this.#index(stored.packs.map(({ id }) => id), stored.entries);
+    const due = this.#tailSegments >= TAIL_SEGMENTS || this.index.tailSize >= TAIL_OBJECTS || stored.packs.length > 0;
+    if (due) await writeCheckpoint(this);
+    if (due) this.#tailSegments = 0;
+  }
+
+  /** Returns what all new containers of this repository have in common. */
+  containerSpec(): Omit<ContainerSpec, 'kind' | 'seq' | 'storageId'> {
+    return {
+      repositoryId: this.id,
+      sealing: this.keys.sealing,
+      entropy: {
+        random: this.random,
+        writer: Buffer.from(this.writerId, 'hex'),
+        pid: process.pid,
+        timeMs: this.clock.now(),
+      },
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.storage.close();
+  }
+
+  async #index(ownPacks: readonly PackId[], ownEntries: readonly IndexEntry[]): Promise<void> {
+    const own = new Set(ownPacks);
+    this.index.add(ownEntries, []);
+    for (const { record, footer } of this.log.takeApplied()) {
+      this.#tailSegments += 1;
+      for (const { id } of record.packs) {
+        // oxlint-disable-next-line no-await-in-loop -- packs since the last checkpoint are few
+        if (!own.has(id)) await this.#indexPack(id, record.seq);
+      }
+      const commits = record.commits.map((commit) => ({ ...commit, seq: record.seq }));
+      this.index.add(footerEntries({ seq: record.seq }, footer), commits);
+    }
+  }
+
+  /** A damaged pack must not keep the rest of the repository from opening. */
+  async #indexPack(id: PackId, seq: SegmentSeq): Promise<void> {
+    try {
+      this.index.add(footerEntries({ pack: id }, await this.containers.readFooter({ pack: id })), []);
+    } catch (error) {
+      if (!isMoltError(error) || error.code === 'IO') throw error;
+      this.#packProblems.push({ seq, problem: error.message });
+    }
+  }
+}
+
+/** Returns the roots and ids of a repository that is about to be made. */
+export function newRepository(random: Random): { roots: RootKeys; repositoryId: RepositoryId; storageId: StorageId } {
+  return {
+    roots: createRootKeys(random),
+    repositoryId: random.bytes(16).toString('hex') as RepositoryId,
+    storageId: random.bytes(16).toString('hex') as StorageId,
+  };
+}
+
+/**
+ * Claims a storage for a new repository by writing format.json.
+ * @throws {MoltError} EXISTS when one is there
+ */
+export async function claimStorage(storage: Storage, ids: { repositoryId: RepositoryId; storageId: StorageId }): Promise<void> {
+  if (!(await storage.createOnce(FORMAT_FILE, [encodeFormatFile(ids)]))) {
+    throw new MoltError('EXISTS', `${storage.label} holds a molt repository already`);
+  }
+}

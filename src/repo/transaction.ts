@@ -1,0 +1,253 @@
+// A transaction: new objects collect in blocks and become, at `publish`, one segment of the log (and packs before it, if there is
+// much). Until then nothing of it can be seen, and giving it up costs nothing but packs that no segment names.
+
+import { createGear } from '../chunk/gear.ts';
+import { encodeDelta } from '../chunk/delta.ts';
+import type { Chunker } from '../chunk/chunker.ts';
+import { ContentChunker } from '../chunk/fastcdc.ts';
+import { FixedChunker } from '../chunk/fixed-chunker.ts';
+import { BlockEncoder } from '../chunk/encoder-pool.ts';
+import { ContainerWriter } from '../format/container.ts';
+import type { ObjectEntry } from '../format/footer.ts';
+import { ENCODING, KIND, OBJECT, type ObjectType } from '../format/layout.ts';
+import { encodeSegmentRecord, type CommitNote, type RefMove, type SegmentRecord } from '../format/segment.ts';
+import { MoltError } from '../model/error.ts';
+import type { BlobWriter, Chunking } from '../model/entry.ts';
+import type { BlobId, GitId } from '../model/ids.ts';
+import { BlobSink, type ObjectSink, type PreviousChunks } from './blob-sink.ts';
+import { BlockBuilder, type BlockGroup, type ReadyBlock } from './block-builder.ts';
+import { gitKey, mapKey } from './keys.ts';
+import { gitIdOf, type GitType } from './objects.ts';
+import { PackWriter } from './pack-writer.ts';
+import type { Repository } from './repository.ts';
+
+/** Encoded bytes that a segment may carry before a transaction turns to packs. */
+const SEGMENT_LIMIT_BYTES = 8 << 20;
+/** Smaller objects are not worth a delta's 36 bytes of base. */
+const DELTA_LEAST_BYTES = 512;
+/** Blocks that may wait for their turn, so that memory stays flat. */
+const WAITING_BLOCKS = 12;
+
+/** What a transaction published. */
+export interface Published {
+  readonly seq: number;
+  /** Bytes that reached the storage: segment and packs. */
+  readonly storedBytes: number;
+}
+
+/** Collects objects and ref moves. One blob is written at a time. */
+export class Transaction implements ObjectSink {
+  readonly #repository: Repository;
+  readonly #encoder = new BlockEncoder();
+  readonly #builder: BlockBuilder;
+  readonly #packs: PackWriter;
+  readonly #new = new Map<string, { readonly type: ObjectType; readonly bytes: Buffer | undefined }>();
+  readonly #chunkers: Record<Chunking, Chunker>;
+  /** Blocks that were emitted and are not in a pack yet, in order. */
+  #ready: Promise<ReadyBlock>[] = [];
+  #segmentBlocks: ReadyBlock[] = [];
+  #segmentBytes = 0;
+  readonly #whole: boolean;
+  #packed: boolean;
+
+  /** @param options.packs all objects go to packs whole, as a full backup asks for */
+  constructor(repository: Repository, options: { readonly packs: boolean }) {
+    this.#repository = repository;
+    this.#whole = options.packs;
+    this.#packed = options.packs;
+    this.#builder = new BlockBuilder(this.#encoder, (block) => {
+      // A failed block is reported where it is awaited; until then it must not count as unhandled.
+      block.catch(() => undefined);
+      this.#ready.push(block);
+    });
+    this.#packs = new PackWriter(repository.storage, () => repository.containerSpec());
+    this.#chunkers = { content: new ContentChunker(repository.gear), fixed: new FixedChunker() };
+  }
+
+  /**
+   * Starts a blob.
+   * @param options.sizeBytes the exact number of bytes that will follow
+   * @param options.previous an earlier version of the same file
+   */
+  openBlob(options: { chunking: Chunking; sizeBytes: number; secret?: boolean; previous?: BlobId | undefined }): BlobWriter {
+    const { previous, chunking, sizeBytes } = options;
+    return new BlobSink({
+      sink: this,
+      idKey: this.#repository.keys.idKey,
+      chunker: this.#chunkers[chunking],
+      sizeBytes,
+      secret: options.secret ?? false,
+      loadPrevious: previous === undefined ? undefined : () => this.#previousChunks(previous),
+    });
+  }
+
+  /** Writes a small blob whole. */
+  async writeBlob(bytes: Buffer, previous?: BlobId): Promise<BlobId> {
+    const blob = this.openBlob({ chunking: 'content', sizeBytes: bytes.length, previous });
+    await blob.write(bytes);
+    return (await blob.finish()).id;
+  }
+
+  /** Writes a Git object and returns its id. */
+  async writeGit(type: GitType, content: Buffer, previous?: GitId): Promise<GitId> {
+    const id = gitIdOf(type, content);
+    const object = { key: gitKey(id), type: OBJECT[type], bytes: content };
+    await this.put(object, 'metadata', previous === undefined ? undefined : gitKey(previous));
+    return id;
+  }
+
+  /** Returns a Git object that this transaction is about to write. */
+  findNewGit(id: GitId): { type: ObjectType; content: Buffer } | undefined {
+    const found = this.#new.get(mapKey(gitKey(id)));
+    return found?.bytes === undefined ? undefined : { type: found.type, content: found.bytes };
+  }
+
+  put(
+    object: { readonly key: Buffer; readonly type: ObjectType; readonly bytes: Buffer },
+    group: BlockGroup,
+    previous: Buffer | undefined,
+  ): void | Promise<void> {
+    const id = mapKey(object.key);
+    if (this.#new.has(id)) return undefined;
+    const known = this.#repository.index.find(object.key);
+    if (known === undefined) return this.#add(id, object, group, previous);
+    return this.#putUnlessKnown(id, object, group, previous);
+  }
+
+  async #putUnlessKnown(
+    id: string,
+    object: { readonly key: Buffer; readonly type: ObjectType; readonly bytes: Buffer },
+    group: BlockGroup,
+    previous: Buffer | undefined,
+  ): Promise<void> {
+    const place = await this.#repository.index.find(object.key);
+    if (place === undefined || (this.#whole && !('pack' in place.container))) await this.#add(id, object, group, previous);
+  }
+
+  /** Writes an object of the log's segments whole into a pack, for a full backup; does nothing if a pack has it. */
+  async promote(key: Buffer): Promise<void> {
+    const id = mapKey(key);
+    if (this.#new.has(id)) return;
+    const place = await this.#repository.index.find(key);
+    if (place !== undefined && 'pack' in place.container) return;
+    const found = await this.#repository.objects.find(key);
+    if (found === undefined) throw new MoltError('DAMAGED', `an object that the full backup needs is missing`, { hint: 'run molt verify' });
+    await this.#add(id, { key, ...found }, found.type === OBJECT.chunk ? 'content' : 'metadata', undefined);
+  }
+
+  /**
+   * Makes everything durable and visible in one step.
+   * @param moves refs that move; publishing fails when one of them does not stand at `from` any more
+   * @param commits what goes into the time table
+   * @throws {MoltError} CONFLICT when another writer moved a ref; the transaction may be published again with other moves
+   */
+  async publish(moves: readonly RefMove[], commits: readonly CommitNote[]): Promise<Published> {
+    this.#builder.flush();
+    await this.#settle(0);
+    const stored = await this.#packs.finish();
+    const repository = this.#repository;
+    const segment = await repository.log.append(({ seq, previous, holes }) => {
+      for (const move of moves) checkMove(move, repository.refs.get(move.name));
+      const writer = new ContainerWriter({ ...repository.containerSpec(), kind: KIND.segment, seq, storageId: repository.storageId });
+      const objects: ObjectEntry[] = [];
+      for (const { block, objects: placed } of this.#segmentBlocks) {
+        const number = writer.add(block);
+        for (const object of placed) objects.push({ ...object, block: number });
+      }
+      const record: SegmentRecord = {
+        type: 'commit',
+        seq,
+        previous,
+        writer: repository.writerId,
+        nonce: repository.random.bytes(16).toString('hex'),
+        timeMs: repository.clock.now(),
+        keyGeneration: repository.keyGeneration,
+        holes,
+        refs: moves,
+        commits,
+        packs: stored.packs,
+      };
+      const container = writer.finish(encodeSegmentRecord(record), objects, 'padme');
+      return { container, record, footer: { record, blocks: container.blocks, objects } };
+    });
+    await repository.indexNew(stored);
+    return { seq: segment.record.seq, storedBytes: stored.storedBytes + segment.sizeBytes };
+  }
+
+  /** Gives back workers. Must be called once, published or not. */
+  async close(): Promise<void> {
+    await this.#encoder.close();
+  }
+
+  async #add(
+    id: string,
+    object: { readonly key: Buffer; readonly type: ObjectType; readonly bytes: Buffer },
+    group: BlockGroup,
+    previous: Buffer | undefined,
+  ): Promise<void> {
+    const { key, type, bytes } = object;
+    // Only commits, trees and tags are read back before they are published.
+    const isGit = type === OBJECT.commit || type === OBJECT.tree || type === OBJECT.tag;
+    this.#new.set(id, { type, bytes: isGit ? Buffer.from(bytes) : undefined });
+    const delta = previous === undefined ? undefined : await this.#delta(bytes, group, previous);
+    if (delta === undefined) this.#builder.add(group, { key, type, bytes, objectBytes: bytes.length, base: undefined });
+    else this.#builder.add('delta', { key, type, bytes: delta.frame, objectBytes: bytes.length, base: delta.base });
+    if (this.#ready.length > WAITING_BLOCKS) await this.#settle(WAITING_BLOCKS / 2);
+  }
+
+  async #delta(bytes: Buffer, group: BlockGroup, previous: Buffer): Promise<{ frame: Buffer; base: Buffer } | undefined> {
+    if (this.#whole || group === 'secret' || bytes.length < DELTA_LEAST_BYTES) return undefined;
+    if (this.#segmentBytes > SEGMENT_LIMIT_BYTES) return undefined;
+    const { index, objects } = this.#repository;
+    const place = await index.find(previous);
+    if (place === undefined) return undefined;
+    const base = place.encoding === ENCODING.deltas ? await objects.findBase(previous, place) : previous;
+    const found = await objects.find(base);
+    if (found === undefined) return undefined;
+    const frame = encodeDelta(bytes, found.bytes);
+    return frame === undefined ? undefined : { frame, base };
+  }
+
+  /** Moves emitted blocks on until at most `left` wait: into packs, or into the segment while they fit there. */
+  async #settle(left: number): Promise<void> {
+    while (this.#ready.length > left) {
+      const next = this.#ready.shift();
+      if (next === undefined) return;
+      // oxlint-disable-next-line no-await-in-loop -- blocks keep their order
+      const ready = await next;
+      if (ready.group === 'delta' || !this.#packed) this.#keepInSegment(ready);
+      // oxlint-disable-next-line no-await-in-loop -- blocks keep their order
+      else await this.#packs.add(ready);
+      // oxlint-disable-next-line no-await-in-loop -- happens once
+      if (!this.#packed && this.#segmentBytes > SEGMENT_LIMIT_BYTES) await this.#spill();
+    }
+  }
+
+  #keepInSegment(ready: ReadyBlock): void {
+    this.#segmentBlocks.push(ready);
+    this.#segmentBytes += ready.block.bytes.length;
+  }
+
+  /** Turns to packs: what was meant for the segment goes there too, deltas aside, which only a segment may hold. */
+  async #spill(): Promise<void> {
+    this.#packed = true;
+    const blocks = this.#segmentBlocks;
+    this.#segmentBlocks = blocks.filter((ready) => ready.group === 'delta');
+    this.#segmentBytes = this.#segmentBlocks.reduce((sum, ready) => sum + ready.block.bytes.length, 0);
+    for (const ready of blocks) {
+      // oxlint-disable-next-line no-await-in-loop -- blocks keep their order
+      if (ready.group !== 'delta') await this.#packs.add(ready);
+    }
+  }
+
+  async #previousChunks(id: BlobId): Promise<PreviousChunks> {
+    const { objects } = this.#repository;
+    if (!(await objects.hasBlob(id))) return { ids: [], nodes: [] };
+    return objects.readChunkList(await objects.readBlobRecord(id));
+  }
+}
+
+function checkMove(move: RefMove, current: GitId | undefined): void {
+  if (current === move.from) return;
+  throw new MoltError('CONFLICT', `${move.name} was moved by another process`, { details: { ref: move.name, current } });
+}
