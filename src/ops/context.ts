@@ -1,0 +1,24 @@
+// What an operation runs with. Operations return data and report progress; they never print and never ask but through this.
+
+import type { SlotSecret } from '../crypto/slot.ts';
+import type { Argon2Cost } from '../crypto/argon2.ts';
+import type { Clock, Random, Reporter } from '../model/ports.ts';
+import type { Home } from './home.ts';
+
+/** The outside of an operation. */
+export interface OpsContext {
+  readonly home: Home;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly reporter: Reporter;
+  /** The folder that relative paths count from, and in which an agent may be left unnamed. */
+  readonly cwd: string;
+  /** What `~` stands for in an agent's configuration. */
+  readonly userHome: string;
+  /** Gives a secret that opens a repository when the device key does not; asked at most once a repository. */
+  readonly unlock: (subject: string) => Promise<SlotSecret>;
+  /** The cost of new passphrase slots; only tests make it cheap. */
+  readonly argon2?: Argon2Cost;
+  /** Aborted when the user or the system asks to stop. */
+  readonly signal?: AbortSignal;
+}

@@ -1,0 +1,194 @@
+// MOLT_HOME: where agents, their repositories and this machine's device key live. Everything in it is 0600 or 0700.
+//
+//     device.key                          opens repositories unattended
+//     agents/<label>.json                 an agent: repository, branch, state folder, rules
+//     repositories/<repository id>/       a storage
+//     cache/<repository id>/<label>       stat cache, sealed; derived
+//     tmp/                                plaintext copies of databases during a commit
+
+import { mkdir, open, readFile, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { encodeDeviceKey, parseDeviceKey } from '../crypto/device-key.ts';
+import { Fields, HEX_16 } from '../format/fields.ts';
+import { MoltError, isSystemError } from '../model/error.ts';
+import type { RepositoryId } from '../model/ids.ts';
+import type { Random } from '../model/ports.ts';
+
+/** An agent as this machine knows it: a label for repository, branch and state folder. */
+export interface Agent {
+  readonly label: string;
+  readonly repository: RepositoryId;
+  /** Without `refs/heads/`. */
+  readonly branch: string;
+  /** Absolute. */
+  readonly stateDir: string;
+  readonly profile: 'openclaw' | 'generic';
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  /** The user's pod.json as it was given, or undefined: then one is made from the profile. */
+  readonly pod: Readonly<Record<string, unknown>> | undefined;
+  readonly createdMs: number;
+}
+
+const LABEL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
+/** @throws {MoltError} USAGE when a text can't be an agent's label */
+export function checkLabel(label: string): void {
+  if (LABEL.test(label) && !label.endsWith('.json')) return;
+  throw new MoltError('USAGE', `"${label}" can't be an agent's name: letters, digits, dots, dashes and underscores, up to 63`);
+}
+
+/** The folder of agents on this machine. */
+export class Home {
+  readonly dir: string;
+
+  constructor(dir: string) {
+    this.dir = resolve(dir);
+  }
+
+  get tempDir(): string {
+    return join(this.dir, 'tmp');
+  }
+
+  repositoryDir(id: RepositoryId): string {
+    return join(this.dir, 'repositories', id);
+  }
+
+  cacheFile(agent: Agent): string {
+    return join(this.dir, 'cache', agent.repository, agent.label);
+  }
+
+  /** Lists the agents by label. */
+  async listAgents(): Promise<Agent[]> {
+    const names = await namesIn(join(this.dir, 'agents'));
+    const labels = names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -'.json'.length));
+    const agents = await Promise.all(labels.toSorted().map((label) => this.findAgent(label)));
+    return agents.filter((agent) => agent !== undefined);
+  }
+
+  /** Returns an agent, or undefined. @throws {MoltError} DAMAGED when its file can't be read */
+  async findAgent(label: string): Promise<Agent | undefined> {
+    if (!LABEL.test(label)) return undefined;
+    const bytes = await readIfThere(this.#agentFile(label));
+    return bytes === undefined ? undefined : parseAgent(bytes, label);
+  }
+
+  /** Adds an agent. @throws {MoltError} EXISTS */
+  async addAgent(agent: Agent): Promise<void> {
+    checkLabel(agent.label);
+    if ((await this.findAgent(agent.label)) !== undefined) throw agentExists(agent.label);
+    await writeDurably(this.#agentFile(agent.label), encodeAgent(agent), { replace: false });
+  }
+
+  /** Writes an agent that is there anew. */
+  async updateAgent(agent: Agent): Promise<void> {
+    await writeDurably(this.#agentFile(agent.label), encodeAgent(agent), { replace: true });
+  }
+
+  /** Forgets an agent's label; its repository stays. */
+  async removeAgent(label: string): Promise<void> {
+    await rm(this.#agentFile(label), { force: true });
+  }
+
+  /** Returns this machine's device key, or undefined if there is none. */
+  async findDeviceKey(): Promise<Buffer | undefined> {
+    const bytes = await readIfThere(join(this.dir, 'device.key'));
+    return bytes === undefined ? undefined : parseDeviceKey(bytes.toString('utf8'));
+  }
+
+  /** Returns this machine's device key; makes it if there is none. */
+  async makeDeviceKey(random: Random): Promise<Buffer> {
+    const known = await this.findDeviceKey();
+    if (known !== undefined) return known;
+    const key = random.bytes(32);
+    try {
+      await writeDurably(join(this.dir, 'device.key'), Buffer.from(encodeDeviceKey(key), 'utf8'), { replace: false });
+    } catch (error) {
+      const other = isSystemError(error, 'EEXIST') ? await this.findDeviceKey() : undefined;
+      if (other === undefined) throw error;
+      return other;
+    }
+    return key;
+  }
+
+  #agentFile(label: string): string {
+    return join(this.dir, 'agents', `${label}.json`);
+  }
+}
+
+/** Returns the error for a label that is taken. */
+export function agentExists(label: string): MoltError {
+  return new MoltError('EXISTS', `there is an agent "${label}" already`, { hint: 'choose another name, or see molt agents' });
+}
+
+/**
+ * Writes a small file so that it is whole or absent after a crash; 0600, its folders 0700.
+ * @param options.replace whether a file that is there may be replaced; if not, EEXIST is thrown
+ */
+export async function writeDurably(path: string, bytes: Buffer, options: { readonly replace: boolean }): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const temp = options.replace ? `${path}.${process.pid}.tmp` : path;
+  const file = await open(temp, options.replace ? 'w' : 'wx', 0o600);
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+  } catch (error) {
+    await unlink(temp);
+    throw error;
+  } finally {
+    await file.close();
+  }
+  if (options.replace) await rename(temp, path);
+  const folder = await open(dirname(path), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Reads a file, or returns undefined if there is none. */
+export async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  }
+}
+
+async function namesIn(dir: string): Promise<string[]> {
+  try {
+    return await readdir(dir);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
+
+function encodeAgent(agent: Agent): Buffer {
+  return Buffer.from(`${JSON.stringify({ molt: 'agent', version: 1, ...agent }, undefined, 2)}\n`, 'utf8');
+}
+
+function parseAgent(bytes: Buffer, label: string): Agent {
+  const name = `the file of agent "${label}"`;
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw new MoltError('DAMAGED', `${name} is not JSON`, { cause });
+  }
+  const fields = new Fields(value, name);
+  if (fields.integer('version') > 1) throw new MoltError('NEWER_FORMAT', `${name} was written by a newer molt`);
+  return {
+    label,
+    repository: fields.text('repository', HEX_16) as RepositoryId,
+    branch: fields.text('branch', /^\S+$/),
+    stateDir: fields.text('stateDir', /^\//),
+    profile: fields.text('profile', /^(openclaw|generic)$/) as Agent['profile'],
+    include: fields.texts('include'),
+    exclude: fields.texts('exclude'),
+    pod: fields.has('pod') ? Object.fromEntries(fields.entries('pod')) : undefined,
+    createdMs: fields.integer('createdMs'),
+  };
+}

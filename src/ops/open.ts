@@ -1,0 +1,116 @@
+// Finds the agent that is meant and opens its repository.
+
+import { realpath } from 'node:fs/promises';
+import type { SlotSecret } from '../crypto/slot.ts';
+import type { RootKeys } from '../crypto/roots.ts';
+import { openKeyring, parseKeyring, type Keyring } from '../format/keyring.ts';
+import { MoltError, isMoltError } from '../model/error.ts';
+import type { RepositoryId } from '../model/ids.ts';
+import { Repository, readFormat } from '../repo/repository.ts';
+import { DirectoryStorage } from '../storage/directory.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { OpsContext } from './context.ts';
+import type { Agent } from './home.ts';
+
+/** An agent with its repository, opened. */
+export interface OpenAgent extends AsyncDisposable {
+  readonly agent: Agent;
+  readonly repository: Repository;
+  readonly keyring: Keyring;
+}
+
+/**
+ * Returns the agent that is meant: the named one, else the one whose state folder the current folder is in, else the only one.
+ * @throws {MoltError} NOT_FOUND or AMBIGUOUS, listing the agents there are
+ */
+export async function resolveAgent(context: OpsContext, label: string | undefined): Promise<Agent> {
+  const agents = await context.home.listAgents();
+  const names = agents.map((agent) => agent.label);
+  if (label !== undefined) {
+    const named = agents.find((agent) => agent.label === label);
+    if (named !== undefined) return named;
+    throw new MoltError('NOT_FOUND', `there is no agent "${label}"${names.length > 0 ? `; there is ${names.join(', ')}` : ''}`, {
+      hint: names.length === 0 ? 'molt init AGENT --state DIR makes one' : 'molt agents lists them',
+    });
+  }
+  const cwd = await realpath(context.cwd).catch(() => context.cwd);
+  const here = agents.filter(({ stateDir }) => cwd === stateDir || cwd.startsWith(`${stateDir}/`));
+  const [only, ...others] = here.length > 0 ? here : agents;
+  if (only === undefined) {
+    throw new MoltError('NO_REPOSITORY', 'there are no agents yet', { hint: 'molt init AGENT --state DIR makes one' });
+  }
+  if (others.length > 0) {
+    throw new MoltError('AMBIGUOUS', `which agent? there are ${names.join(', ')}`, { hint: 'name one: -a AGENT' });
+  }
+  return only;
+}
+
+/** Finds an agent and opens its repository. The caller disposes of it. */
+export async function openAgent(context: OpsContext, label: string | undefined): Promise<OpenAgent> {
+  const agent = await resolveAgent(context, label);
+  return openRepositoryOf(context, agent);
+}
+
+/** Opens the repository of an agent. */
+export async function openRepositoryOf(context: OpsContext, agent: Agent): Promise<OpenAgent> {
+  const storage = await openStorage(context, agent.repository);
+  try {
+    const { keyring, roots } = await openKeys(context, storage, agent);
+    const keys = { roots, generation: keyring.generation };
+    const repository = await Repository.open(storage, keys, context);
+    for (const { problem } of repository.problems) context.reporter.warn(problem);
+    return { agent, repository, keyring, [Symbol.asyncDispose]: () => repository.close() };
+  } catch (error) {
+    await storage.close();
+    throw error;
+  }
+}
+
+/** Opens the local storage of a repository. */
+export async function openStorage(context: OpsContext, repository: RepositoryId): Promise<Storage> {
+  return DirectoryStorage.open(context.home.repositoryDir(repository));
+}
+
+/** Returns the object name of a keyring. */
+export function keyringName(generation: number): string {
+  return `keys/${String(generation).padStart(6, '0')}`;
+}
+
+/**
+ * Reads the newest keyring of a storage; not authentic until it is opened.
+ * @throws {MoltError} DAMAGED when there is none
+ */
+export async function readKeyring(storage: Storage, repository: RepositoryId): Promise<Keyring> {
+  let newest: string | undefined;
+  for await (const { name } of storage.list('keys/')) if (/^keys\/\d{6}$/.test(name)) newest = name;
+  const bytes = newest === undefined ? undefined : await storage.read(newest);
+  if (newest === undefined || bytes === undefined) {
+    throw new MoltError('DAMAGED', `${storage.label} has no keyring`, { hint: 'without one nothing can be read: bring back its keys/ folder from a copy' });
+  }
+  const keyring = parseKeyring(bytes, repository);
+  if (keyringName(keyring.generation) !== newest) throw new MoltError('RENAMED', `${newest} is keyring ${keyring.generation} under another name`);
+  return keyring;
+}
+
+async function openKeys(context: OpsContext, storage: Storage, agent: Agent): Promise<{ keyring: Keyring; roots: RootKeys }> {
+  const { repositoryId } = await readFormat(storage);
+  if (repositoryId !== agent.repository) {
+    throw new MoltError('WRONG_REPOSITORY', `${storage.label} holds repository ${repositoryId}, not the one of agent "${agent.label}"`);
+  }
+  const keyring = await readKeyring(storage, repositoryId);
+  const device = await context.home.findDeviceKey();
+  if (device !== undefined && keyring.slots.some((slot) => slot.type === 'device')) {
+    const roots = await tryOpen(keyring, { type: 'device', key: device });
+    if (roots !== undefined) return { keyring, roots };
+  }
+  return { keyring, roots: await openKeyring(keyring, await context.unlock(`agent "${agent.label}"`)) };
+}
+
+async function tryOpen(keyring: Keyring, secret: SlotSecret): Promise<RootKeys | undefined> {
+  try {
+    return await openKeyring(keyring, secret);
+  } catch (error) {
+    if (isMoltError(error, 'WRONG_PASSPHRASE')) return undefined;
+    throw error;
+  }
+}
