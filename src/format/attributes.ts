@@ -1,4 +1,4 @@
-// The `attributes` file of a commit (FORMAT.md, "Attributes"): what Git trees cannot hold, one line an entry, sorted by path.
+// The `attributes` file of a commit (FORMAT.md, "Attributes"): what Git trees cannot hold, one line an entry, in tree order.
 
 import { COMPONENTS, type Component } from '../model/component.ts';
 import type { EntryAttributes, EntryType } from '../model/entry.ts';
@@ -11,7 +11,7 @@ const COMPONENT_LETTERS: Record<Component, string> = { configuration: 'c', state
 const COMPONENTS_BY_LETTER = new Map(COMPONENTS.map((name) => [COMPONENT_LETTERS[name], name]));
 const LINE = /^([fdl])([cskru])(!?) ([0-7]{1,4}) (-?\d{1,20}) (\d{1,9}) (\S[^\n]*)$/;
 
-/** Encodes attributes; entries must be sorted by path in byte order. */
+/** Encodes attributes; entries in the order of Git trees, depth first, a folder before what is in it. */
 export function encodeAttributes(entries: readonly EntryAttributes[]): Buffer {
   let text = HEADING;
   for (const entry of entries) {

@@ -84,15 +84,15 @@ export class ContainerWriter {
   /** Seals a block and returns its number. */
   add(block: EncodedBlock): number {
     const number = this.#blocks.length;
-    const sealed = this.#seal(number, block.type, block.bytes);
+    const sealedBytes = block.bytes.length + TAG_BYTES;
     this.#blocks.push({
       offsetBytes: this.#size,
-      sealedBytes: sealed.length,
+      sealedBytes,
       plainBytes: block.plainBytes,
       type: block.type,
       encoding: block.encoding,
     });
-    this.#push(sealed);
+    this.#seal(number, block.type, block.bytes);
     return number;
   }
 
@@ -103,12 +103,11 @@ export class ContainerWriter {
   finish(record: unknown, objects: readonly ObjectEntry[], size: 'padme' | number): FinishedContainer {
     const footerBlock = this.#blocks.length;
     const footerOffset = this.#size;
-    const footer = this.#seal(footerBlock, BLOCK.footer, encodeFooter({ record, blocks: this.#blocks, objects }));
-    this.#push(footer);
+    const footerBytes = this.#seal(footerBlock, BLOCK.footer, encodeFooter({ record, blocks: this.#blocks, objects }));
     const leastBody = this.#size + TAG_BYTES;
     const total = size === 'padme' ? padme(leastBody + trailerBytes(leastBody)) : size;
     const bodyBytes = bodyWithin(total, leastBody);
-    this.#push(this.#seal(footerBlock + 1, BLOCK.padding, Buffer.alloc(bodyBytes - leastBody)));
+    this.#seal(footerBlock + 1, BLOCK.padding, Buffer.alloc(bodyBytes - leastBody));
     const body = [this.#header, ...this.#parts];
     const crc = new StripeCrc();
     const hash = createHash('sha256');
@@ -116,7 +115,7 @@ export class ContainerWriter {
       crc.push(part);
       hash.update(part);
     }
-    const trailer = encodeTrailer({ bodyBytes, footerOffset, footerBytes: footer.length, footerBlock, stripes: crc.finish() });
+    const trailer = encodeTrailer({ bodyBytes, footerOffset, footerBytes, footerBlock, stripes: crc.finish() });
     hash.update(trailer);
     return {
       parts: [...body, trailer],
@@ -126,14 +125,13 @@ export class ContainerWriter {
     };
   }
 
-  #push(sealed: Buffer): void {
-    this.#parts.push(sealed);
-    this.#size += sealed.length;
-  }
-
-  #seal(number: number, type: BlockType, plain: Buffer): Buffer {
+  /** Seals a block behind what is there; returns its sealed length. */
+  #seal(number: number, type: BlockType, plain: Buffer): number {
     this.#sealer ??= this.#start(plain);
-    return this.#sealer.seal(number, type, this.#header, plain);
+    const [ciphertext, tag] = this.#sealer.sealParts(number, type, this.#header, plain);
+    this.#parts.push(ciphertext, tag);
+    this.#size += ciphertext.length + tag.length;
+    return ciphertext.length + tag.length;
   }
 
   #start(firstBlock: Buffer): Sealer {

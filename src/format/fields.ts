@@ -59,6 +59,13 @@ export class Fields {
     return value as number[];
   }
 
+  /** Returns a list of texts; an absent one is empty. @throws {MoltError} DAMAGED */
+  texts(key: string): string[] {
+    const value = this.#value[key] ?? [];
+    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw this.#damaged(key);
+    return value;
+  }
+
   #damaged(key: string): MoltError {
     return new MoltError('DAMAGED', `${this.#name} has no valid "${key}"`);
   }

@@ -36,35 +36,33 @@ export class BlobSink implements BlobWriter {
   readonly #sink: ObjectSink;
   readonly #idKey: KeyObject;
   readonly #chunker: Chunker;
-  readonly #sizeBytes: number;
+  readonly #sha1s: ReadonlyMap<number, Hash>;
   readonly #group: BlockGroup;
   readonly #loadPrevious: (() => Promise<PreviousChunks>) | undefined;
-  readonly #sha1: Hash;
   readonly #chunks: NodeEntry[] = [];
   #previous: PreviousList | undefined;
   #written = 0;
 
-  /** @param sizeBytes the exact number of bytes that will be written: Git's id begins with it */
+  /** @param sizesBytes the numbers of bytes that may be written, mostly one: Git's id begins with it */
   constructor(options: {
     sink: ObjectSink;
     idKey: KeyObject;
     chunker: Chunker;
-    sizeBytes: number;
+    sizesBytes: readonly number[];
     secret: boolean;
     loadPrevious: (() => Promise<PreviousChunks>) | undefined;
   }) {
     this.#sink = options.sink;
     this.#idKey = options.idKey;
     this.#chunker = options.chunker;
-    this.#sizeBytes = options.sizeBytes;
     this.#group = options.secret ? 'secret' : 'content';
     this.#loadPrevious = options.loadPrevious;
-    this.#sha1 = createHash('sha1').update(`blob ${options.sizeBytes}\0`);
+    this.#sha1s = new Map(options.sizesBytes.map((size) => [size, createHash('sha1').update(`blob ${size}\0`)]));
   }
 
   async write(bytes: Buffer): Promise<void> {
     if (this.#loadPrevious !== undefined) this.#previous ??= new PreviousList(await this.#loadPrevious());
-    this.#sha1.update(bytes);
+    for (const sha1 of this.#sha1s.values()) sha1.update(bytes);
     this.#written += bytes.length;
     this.#chunker.push(bytes);
     for (let chunk = this.#chunker.next(); chunk !== undefined; chunk = this.#chunker.next()) {
@@ -77,10 +75,11 @@ export class BlobSink implements BlobWriter {
   async finish(): Promise<{ id: BlobId; sizeBytes: number }> {
     const last = this.#chunker.finish();
     if (last !== undefined) await this.#put(last);
-    if (this.#written !== this.#sizeBytes) {
-      throw new Error(`a blob of ${this.#written} bytes was announced with ${this.#sizeBytes}`);
+    const sha1 = this.#sha1s.get(this.#written);
+    if (sha1 === undefined) {
+      throw new Error(`a blob of ${this.#written} bytes was announced with ${[...this.#sha1s.keys()].join(' or ')}`);
     }
-    const id = this.#sha1.digest('hex') as GitId;
+    const id = sha1.digest('hex') as GitId;
     const { depth, root } = await this.#writeNodes();
     const record = encodeBlobRecord({ sizeBytes: this.#written, depth, root });
     await this.#sink.put({ key: gitKey(id), type: OBJECT.blob, bytes: record }, 'metadata', undefined);

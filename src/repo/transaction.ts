@@ -66,16 +66,16 @@ export class Transaction implements ObjectSink {
 
   /**
    * Starts a blob.
-   * @param options.sizeBytes the exact number of bytes that will follow
+   * @param options.sizesBytes the numbers of bytes that may follow, mostly one
    * @param options.previous an earlier version of the same file
    */
-  openBlob(options: { chunking: Chunking; sizeBytes: number; secret?: boolean; previous?: BlobId | undefined }): BlobWriter {
-    const { previous, chunking, sizeBytes } = options;
+  openBlob(options: { chunking: Chunking; sizesBytes: readonly number[]; secret?: boolean; previous?: BlobId | undefined }): BlobWriter {
+    const { previous, chunking, sizesBytes } = options;
     return new BlobSink({
       sink: this,
       idKey: this.#repository.keys.idKey,
       chunker: this.#chunkers[chunking],
-      sizeBytes,
+      sizesBytes,
       secret: options.secret ?? false,
       loadPrevious: previous === undefined ? undefined : () => this.#previousChunks(previous),
     });
@@ -83,16 +83,22 @@ export class Transaction implements ObjectSink {
 
   /** Writes a small blob whole. */
   async writeBlob(bytes: Buffer, previous?: BlobId): Promise<BlobId> {
-    const blob = this.openBlob({ chunking: 'content', sizeBytes: bytes.length, previous });
+    const blob = this.openBlob({ chunking: 'content', sizesBytes: [bytes.length], previous });
     await blob.write(bytes);
     return (await blob.finish()).id;
   }
 
-  /** Writes a Git object and returns its id. */
-  async writeGit(type: GitType, content: Buffer, previous?: GitId): Promise<GitId> {
+  /**
+   * Writes a Git object and returns its id.
+   * @param findPrevious finds an object that this one follows and probably resembles; only asked if it is new
+   */
+  async writeGit(type: GitType, content: Buffer, findPrevious?: () => Promise<GitId | undefined>): Promise<GitId> {
     const id = gitIdOf(type, content);
-    const object = { key: gitKey(id), type: OBJECT[type], bytes: content };
-    await this.put(object, 'metadata', previous === undefined ? undefined : gitKey(previous));
+    const key = gitKey(id);
+    if (await this.#isKnown(key)) return id;
+    const previous = await findPrevious?.();
+    const object = { key, type: OBJECT[type], bytes: content };
+    await this.#add(mapKey(key), object, 'metadata', previous === undefined ? undefined : gitKey(previous));
     return id;
   }
 
@@ -120,19 +126,22 @@ export class Transaction implements ObjectSink {
     group: BlockGroup,
     previous: Buffer | undefined,
   ): Promise<void> {
-    const place = await this.#repository.index.find(object.key);
-    if (place === undefined || (this.#whole && !('pack' in place.container))) await this.#add(id, object, group, previous);
+    if (!(await this.#isKnown(object.key))) await this.#add(id, object, group, previous);
+  }
+
+  /** Says whether an object need not be written: it is new here already, or stored, for a full backup in a pack. */
+  async #isKnown(key: Buffer): Promise<boolean> {
+    if (this.#new.has(mapKey(key))) return true;
+    const place = await this.#repository.index.find(key);
+    return place !== undefined && (!this.#whole || 'pack' in place.container);
   }
 
   /** Writes an object of the log's segments whole into a pack, for a full backup; does nothing if a pack has it. */
   async promote(key: Buffer): Promise<void> {
-    const id = mapKey(key);
-    if (this.#new.has(id)) return;
-    const place = await this.#repository.index.find(key);
-    if (place !== undefined && 'pack' in place.container) return;
+    if (await this.#isKnown(key)) return;
     const found = await this.#repository.objects.find(key);
     if (found === undefined) throw new MoltError('DAMAGED', `an object that the full backup needs is missing`, { hint: 'run molt verify' });
-    await this.#add(id, { key, ...found }, found.type === OBJECT.chunk ? 'content' : 'metadata', undefined);
+    await this.#add(mapKey(key), { key, ...found }, found.type === OBJECT.chunk ? 'content' : 'metadata', undefined);
   }
 
   /**

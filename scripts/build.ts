@@ -1,0 +1,74 @@
+// Builds dist/: one bundle, split so that a command loads only what it uses. Everything is bundled, so the package needs
+// no dependencies at run time; the license texts of what is bundled are written beside it.
+
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { build, type Metafile } from 'esbuild';
+
+const ROOT = path.dirname(import.meta.dirname);
+const DIST = path.join(ROOT, 'dist');
+
+const { metafile, outputFiles } = await build({
+  absWorkingDir: ROOT,
+  outdir: DIST,
+  entryPoints: { main: 'src/main.ts', 'encoder-worker': 'src/chunk/encoder-worker.ts' },
+  bundle: true,
+  splitting: true,
+  // Beside the entries: the worker is found by new URL('./encoder-worker.js', import.meta.url) from whichever chunk asks.
+  chunkNames: '[name]-[hash]',
+  format: 'esm',
+  platform: 'node',
+  target: 'node24.16',
+  // licenses.txt holds the whole texts instead.
+  legalComments: 'none',
+  // Bundled CommonJS packages call require() for Node's own modules.
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
+  metafile: true,
+  write: false,
+  logLevel: 'warning',
+});
+refuseLazyCommonJs(metafile);
+const licenses = await collectLicenses(metafile);
+
+await rm(DIST, { recursive: true, force: true });
+await mkdir(DIST);
+await Promise.all(outputFiles.map((file) => writeFile(file.path, file.contents)));
+await writeFile(path.join(DIST, 'licenses.txt'), licenses);
+
+/**
+ * Throws if a CommonJS package is the target of an import(): Node gives that its named exports, but a bundle only
+ * `default`, so code that works from source would break once built.
+ */
+function refuseLazyCommonJs({ inputs }: Metafile): void {
+  for (const [importer, { imports }] of Object.entries(inputs)) {
+    for (const { kind, path: target } of imports) {
+      if (kind === 'dynamic-import' && inputs[target]?.format === 'cjs' && !importer.includes('node_modules')) {
+        throw new Error(
+          `${importer} loads the CommonJS file ${target} with import(): import it statically in a module of ours, and load that module with import()`,
+        );
+      }
+    }
+  }
+}
+
+/** Returns the name, version, license and license texts of every package that the bundle holds. */
+async function collectLicenses({ inputs }: Metafile): Promise<string> {
+  const folders = new Set<string>();
+  for (const input of Object.keys(inputs)) {
+    const [folder] = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input) ?? [];
+    if (folder !== undefined) folders.add(path.join(ROOT, folder));
+  }
+  const notices = await Promise.all([...folders].toSorted().map(readNotice));
+  return `molt holds parts of the following packages.\n\n${notices.join('\n')}`;
+}
+
+async function readNotice(folder: string): Promise<string> {
+  const { name, version, license } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'));
+  const files = (await readdir(folder)).filter((file) => /^(licen[sc]e|copying|notice)/i.test(file)).toSorted();
+  const texts = await Promise.all(files.map((file) => readFile(path.join(folder, file), 'utf8')));
+  return [`${'='.repeat(80)}\n${name} ${version} (${license})\n`, ...texts.map((text) => `${text.trim()}\n`)].join(
+    '\n',
+  );
+}

@@ -1,0 +1,111 @@
+// Reads openclaw.json as OpenClaw does: JSON5, with `$include`s merged in. Only what tells which folders belong to the agent and
+// which version wrote them is taken from it; nothing of it is kept.
+
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { expandHome } from './native-path.ts';
+import type { RootCandidate } from './roots.ts';
+
+/** What molt takes from an OpenClaw configuration. */
+export interface OpenClawConfig {
+  /** The folders and files that it names, in a fixed order. */
+  readonly candidates: readonly RootCandidate[];
+  readonly lastTouchedVersion: string | undefined;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+// OpenClaw's own limit on nested includes.
+const MAX_INCLUDE_DEPTH = 10;
+
+/** Reads the configuration of a state folder; undefined if there is none or it can't be understood (a write may be under way). */
+export async function readOpenClawConfig(stateDir: string, home: string): Promise<OpenClawConfig | undefined> {
+  const path = join(stateDir, 'openclaw.json');
+  const included = new Set<string>();
+  let config: unknown;
+  try {
+    config = await readMerged(path, { home, included, depth: 0 });
+  } catch {
+    return undefined;
+  }
+  const { agents, meta } = asFields(config);
+  const named = listAgents(asFields(agents));
+  const candidates: RootCandidate[] = [];
+  const add = (value: unknown, kind: 'workspace' | 'agent', reason: string) => {
+    if (typeof value !== 'string' || value.trim() === '') return;
+    candidates.push({ path: resolve(stateDir, expandHome(value.trim(), home)), kind, reason });
+  };
+  add(asFields(asFields(agents)['defaults'])['workspace'], 'workspace', 'the default workspace');
+  for (const [name, agent] of named) add(agent['workspace'], 'workspace', `the workspace of agent ${name}`);
+  for (const [name, agent] of named) add(agent['agentDir'], 'agent', `the folder of agent ${name}`);
+  candidates.push({ path, kind: 'include', reason: 'the configuration' });
+  for (const file of included) candidates.push({ path: file, kind: 'include', reason: 'a file that the configuration includes' });
+  const version = asFields(meta)['lastTouchedVersion'];
+  return { candidates, lastTouchedVersion: typeof version === 'string' ? version : undefined };
+}
+
+/** Lists the agents by name: `agents.entries` of today, `agents.list` of older versions. */
+function listAgents(agents: Fields): [string, Fields][] {
+  const entries = Object.entries(asFields(agents['entries'])).map(([name, agent]): [string, Fields] => [name, asFields(agent)]);
+  const list = Array.isArray(agents['list']) ? agents['list'] : [];
+  const legacy = list.map((agent, index): [string, Fields] => [String(asFields(agent)['id'] ?? index + 1), asFields(agent)]);
+  return [...entries, ...legacy].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+}
+
+interface ReadState {
+  readonly home: string;
+  readonly included: Set<string>;
+  readonly depth: number;
+}
+
+async function readMerged(path: string, state: ReadState): Promise<unknown> {
+  const text = await readFile(path, 'utf8');
+  return mergeIncludes(await parseJson5(text), path, state);
+}
+
+/** Parses plain JSON at once, and loads the JSON5 parser only for what isn't. */
+async function parseJson5(text: string): Promise<unknown> {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    const { default: json5 } = await import('json5');
+    return json5.parse(text);
+  }
+}
+
+/** Replaces each `$include` by what it names; the keys beside it win. */
+async function mergeIncludes(value: unknown, path: string, state: ReadState): Promise<unknown> {
+  if (Array.isArray(value)) return Promise.all(value.map((item) => mergeIncludes(item, path, state)));
+  if (typeof value !== 'object' || value === null) return value;
+  const { $include, ...own } = value as Fields;
+  const names = (Array.isArray($include) ? $include : [$include]).filter((name) => typeof name === 'string');
+  let merged: unknown = {};
+  for (const name of names) {
+    const file = resolve(dirname(path), expandHome(name, state.home));
+    if (state.depth >= MAX_INCLUDE_DEPTH) break;
+    state.included.add(file);
+    try {
+      merged = mergeDeep(merged, await readMerged(file, { ...state, depth: state.depth + 1 }));
+    } catch {
+      // A missing include is the agent's trouble; the rest still tells which folders are its own.
+    }
+  }
+  const fields = await Promise.all(Object.entries(own).map(async ([key, item]) => [key, await mergeIncludes(item, path, state)] as const));
+  return mergeDeep(merged, Object.fromEntries(fields));
+}
+
+function mergeDeep(under: unknown, over: unknown): unknown {
+  if (Array.isArray(under) && Array.isArray(over)) return [...under, ...over];
+  if (!isFields(under) || !isFields(over)) return over;
+  const merged = new Map(Object.entries(under));
+  for (const [key, value] of Object.entries(over)) merged.set(key, merged.has(key) ? mergeDeep(merged.get(key), value) : value);
+  return Object.fromEntries(merged);
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function asFields(value: unknown): Fields {
+  return isFields(value) ? value : {};
+}

@@ -1,0 +1,55 @@
+// The first hundred bytes of an SQLite database (sqlite.org/fileformat2.html, section 1.3), read without SQLite.
+
+import { closeSync, constants, openSync, readSync } from 'node:fs';
+import type { NativePath } from './native-path.ts';
+
+const SQLITE_HEADER_BYTES = 100;
+
+const MAGIC = Buffer.from('SQLite format 3\0', 'latin1');
+const READ_VERSION_OFFSET = 19;
+const READ_VERSION_WAL = 2;
+const USER_VERSION_OFFSET = 60;
+
+/** The suffixes of the files that SQLite keeps beside a database. */
+export const SQLITE_SIDE_SUFFIXES = ['-wal', '-shm', '-journal'] as const;
+
+/** Says whether bytes begin as a database does. */
+export function isSqliteHeader(bytes: Buffer): boolean {
+  return bytes.length >= MAGIC.length && bytes.compare(MAGIC, 0, MAGIC.length, 0, MAGIC.length) === 0;
+}
+
+/**
+ * Says whether a file begins as a database does; false if it can't be read. Closing the descriptor drops this process's own locks
+ * on the file, so nobody here may hold the database open through SQLite meanwhile.
+ */
+export function isSqliteFile(path: NativePath): boolean {
+  return isSqliteHeader(readHeader(path));
+}
+
+/** Reads a database's `PRAGMA user_version` from its main file; undefined if that is no database. */
+export function readUserVersion(path: NativePath): number | undefined {
+  const header = readHeader(path);
+  return isSqliteHeader(header) && header.length === SQLITE_HEADER_BYTES ? header.readInt32BE(USER_VERSION_OFFSET) : undefined;
+}
+
+/** Says whether a database is in WAL mode, so that opening it would make `-wal` and `-shm` where they are not. */
+export function isWalMode(path: NativePath): boolean {
+  return readHeader(path)[READ_VERSION_OFFSET] === READ_VERSION_WAL;
+}
+
+function readHeader(path: NativePath): Buffer {
+  const header = Buffer.alloc(SQLITE_HEADER_BYTES);
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return header.subarray(0, 0);
+  }
+  try {
+    return header.subarray(0, readSync(fd, header, 0, header.length, 0));
+  } catch {
+    return header.subarray(0, 0);
+  } finally {
+    closeSync(fd);
+  }
+}

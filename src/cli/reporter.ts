@@ -1,0 +1,103 @@
+// Progress of a running operation: a bar on a terminal, now and then a line elsewhere, nothing where nobody wants it.
+
+import type { Clock, Progress, Reporter } from '../model/ports.ts';
+import type { Output, OutputStream } from './output.ts';
+import type { ProgressBar } from './progress-bar.ts';
+import { formatCount, formatSize } from './text.ts';
+
+/** A reporter that can be told that there is nothing more to come. */
+export interface CliReporter extends Reporter {
+  /** Takes what is left of the progress off the terminal; more progress may follow. */
+  pause(): void;
+}
+
+// A short operation shows nothing, neither a flashing bar nor lines in a cron mail.
+const QUIET_START_MS = 1000;
+const LINE_EVERY_MS = 5000;
+const BAR_EVERY_MS = 100;
+
+/** Returns the reporter that fits the output: with --quiet and --json only warnings pass, and to JSON not even those. */
+export function createReporter(output: Output, stderr: OutputStream, clock: Clock): CliReporter {
+  const { quiet, json } = output.mode;
+  if (quiet || json) return { progress() {}, warn: output.warn.bind(output), pause() {} };
+  return stderr.isTTY === true ? barReporter(output, stderr, clock) : lineReporter(output, clock);
+}
+
+/** Returns what a step is, in words: `read 120MB of 477MB, 300 of 2800 files`. */
+export function describeProgress(progress: Progress): string {
+  const { phase, doneBytes, totalBytes, doneFiles, totalFiles } = progress;
+  const parts: string[] = [];
+  if (doneBytes !== undefined) {
+    parts.push(formatSize(doneBytes) + (totalBytes === undefined ? '' : ` of ${formatSize(totalBytes)}`));
+  }
+  if (doneFiles !== undefined) {
+    parts.push(
+      totalFiles === undefined ? formatCount(doneFiles, 'file') : `${doneFiles} of ${formatCount(totalFiles, 'file')}`,
+    );
+  }
+  return [phase, parts.join(', ')].filter((part) => part !== '').join(' ');
+}
+
+function lineReporter(output: Output, clock: Clock): CliReporter {
+  const startMs = clock.now();
+  let lastMs = -Infinity;
+  let phase = '';
+  return {
+    progress(progress) {
+      const now = clock.now();
+      if (now - startMs < QUIET_START_MS) return;
+      if (progress.phase === phase && now - lastMs < LINE_EVERY_MS) return;
+      phase = progress.phase;
+      lastMs = now;
+      output.note(describeProgress(progress));
+    },
+    warn: output.warn.bind(output),
+    pause() {},
+  };
+}
+
+function barReporter(output: Output, stderr: OutputStream, clock: Clock): CliReporter {
+  const startMs = clock.now();
+  let lastMs = -Infinity;
+  let phase = '';
+  let bar: ProgressBar | undefined;
+  let start: typeof import('./progress-bar.ts').startProgressBar | undefined;
+  let loading = false;
+  const stop = (): void => {
+    bar?.stop();
+    bar = undefined;
+  };
+  return {
+    progress(progress) {
+      const now = clock.now();
+      const changed = progress.phase !== phase;
+      if (now - startMs < QUIET_START_MS || (!changed && now - lastMs < BAR_EVERY_MS)) return;
+      phase = progress.phase;
+      lastMs = now;
+      if (start === undefined) {
+        if (loading) return;
+        loading = true;
+        void import('./progress-bar.ts').then((module) => {
+          start = module.startProgressBar;
+        });
+        return;
+      }
+      const [done, total] = amounts(progress);
+      if (changed) stop();
+      bar ??= start(stderr, total, describeProgress(progress));
+      bar.update(done, total, describeProgress(progress));
+    },
+    warn(message) {
+      stop();
+      output.warn(message);
+    },
+    pause: stop,
+  };
+}
+
+/** Returns done and total of what best measures a step; an unknown total leaves the bar empty. */
+function amounts({ doneBytes, totalBytes, doneFiles, totalFiles }: Progress): [done: number, total: number] {
+  if (doneBytes !== undefined && totalBytes !== undefined) return [doneBytes, totalBytes];
+  if (doneFiles !== undefined && totalFiles !== undefined) return [doneFiles, totalFiles];
+  return [0, 1];
+}

@@ -1,0 +1,83 @@
+// How the command line writes sizes, tables and text that came from an agent.
+
+import { stripVTControlCharacters } from 'node:util';
+
+// The only escape sequences that molt itself writes: bold, dim, red, green, yellow, cyan and their ends. They can't hide anything.
+const OWN_STYLE = String.raw`\u001b\[(?:1|2|22|31|32|33|36|39)m`;
+// C0 but tab and newline, DEL, C1, bidirectional controls, zero-width spaces, line separators.
+const UNSAFE = String.raw`[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]`;
+const UNSAFE_TEXT = new RegExp(UNSAFE, 'g');
+const UNSAFE_BUT_STYLE = new RegExp(`${OWN_STYLE}|${UNSAFE}`, 'g');
+// East Asian wide and full-width letters, and emoji: two columns on a terminal.
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
+const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB', 'EB'];
+
+/**
+ * Returns text that is safe for a terminal: control characters other than tab and newline are made visible, ESC as `^[`.
+ * @param keepStyles lets molt's own colours through
+ */
+export function printable(text: string, keepStyles = false): string {
+  return text.replace(keepStyles ? UNSAFE_BUT_STYLE : UNSAFE_TEXT, (match) => {
+    if (match.length > 1) return match;
+    const code = match.charCodeAt(0);
+    if (code < 0x20) return `^${String.fromCharCode(code + 0x40)}`;
+    return code === 0x7f ? '^?' : `<U+${code.toString(16).toUpperCase().padStart(4, '0')}>`;
+  });
+}
+
+/** Returns a size as people read it, in powers of 1000: `512B`, `2.3MB`, `120GB`. */
+export function formatSize(sizeBytes: number): string {
+  let value = sizeBytes;
+  let unit = 0;
+  // From 999.5 on a value would be shown as 1000.
+  while (unit < UNITS.length - 1 && Math.abs(value) >= (unit === 0 ? 1000 : 999.5)) {
+    value /= 1000;
+    unit += 1;
+  }
+  const digits = unit === 0 || Math.abs(value) >= 99.95 ? 0 : 1;
+  return `${value.toFixed(digits).replace(/\.0$/, '')}${UNITS[unit]}`;
+}
+
+/** Returns a duration as people read it: `340ms`, `2.3s`, `4m 05s`, `2h 03m`. */
+export function formatDuration(durationMs: number): string {
+  if (durationMs < 1000) return `${Math.round(durationMs)}ms`;
+  if (durationMs < 59_950) return `${(durationMs / 1000).toFixed(1)}s`;
+  const seconds = Math.round(durationMs / 1000);
+  const pad = (value: number): string => String(value).padStart(2, '0');
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${pad(seconds % 60)}s`;
+  return `${Math.floor(seconds / 3600)}h ${pad(Math.floor((seconds % 3600) / 60))}m`;
+}
+
+/** Returns a count with its noun: `1 file`, `2 files`. */
+export function formatCount(count: number, singular: string, plural = `${singular}s`): string {
+  return `${count} ${count === 1 ? singular : plural}`;
+}
+
+/**
+ * Returns rows as lines with aligned columns, two spaces apart. Line breaks and tabs within a cell become spaces.
+ * @param right the columns, from 0, that are aligned at their right end
+ */
+export function formatTable(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {
+  const cells = rows.map((row) => row.map((cell) => cell.replace(/[\r\n\t]+/g, ' ')));
+  const widths: number[] = [];
+  for (const row of cells) {
+    for (const [column, cell] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, columnsOf(cell));
+  }
+  return cells.map((row) =>
+    row
+      .map((cell, column) => {
+        const padding = ' '.repeat((widths[column] ?? 0) - columnsOf(cell));
+        return right.includes(column) ? padding + cell : cell + padding;
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** Returns how many columns a text takes on a terminal. */
+export function columnsOf(text: string): number {
+  let columns = 0;
+  for (const character of stripVTControlCharacters(text)) columns += WIDE.test(character) ? 2 : 1;
+  return columns;
+}

@@ -1,0 +1,296 @@
+// Captures a live agent into a transaction: scans its roots, reads what changed since the stat cache, and keeps the last good version
+// of what can't be read now.
+
+import { captureFile, type CaptureContext, type CaptureOutcome } from '../agent/capture.ts';
+import { getProfile, type ProfileDescription, type Root } from '../agent/profile.ts';
+import { loadRules } from '../agent/rules.ts';
+import { scan, type ScannedEntry } from '../agent/scan.ts';
+import { isUnchanged, type CachedFile } from '../agent/stat-cache.ts';
+import { sweepTemp } from '../agent/temp.ts';
+import { COMPONENTS, type ComponentSize } from '../model/component.ts';
+import type { EntryAttributes, SkippedPath } from '../model/entry.ts';
+import type { BlobId, GitId } from '../model/ids.ts';
+import type { Repository } from '../repo/repository.ts';
+import type { Transaction } from '../repo/transaction.ts';
+import { TREE_MODES, type TreeFile } from '../repo/trees.ts';
+import type { OpsContext } from './context.ts';
+import { listAgentFiles, readAttributes, readDescription, AGENT_FILE, type CommitView, type HeadCommit } from './commit-files.ts';
+import type { Agent } from './home.ts';
+import { loadCommitCache, type CommitCache } from './stat-cache-file.ts';
+
+/** A database that takes longer than this to copy keeps its last good version. */
+const DATABASE_DEADLINE_MS = 120_000;
+
+/** What was captured. */
+export interface CapturedAgent {
+  readonly roots: readonly Root[];
+  readonly description: ProfileDescription;
+  /** In tree order, a folder before what is in it. */
+  readonly attributes: readonly EntryAttributes[];
+  /** Files and symlinks by path. */
+  readonly files: ReadonlyMap<string, TreeFile & { readonly sizeBytes: number }>;
+  readonly components: readonly ComponentSize[];
+  readonly skipped: readonly SkippedPath[];
+  /** How the files differ from the previous commit's. */
+  readonly counts: { readonly added: number; readonly modified: number; readonly removed: number; readonly kept: number };
+  readonly readBytes: number;
+  /** When reading began, and when each database was copied, in milliseconds since the Unix epoch. */
+  readonly capturedMs: number;
+  readonly databases: Readonly<Record<string, number>>;
+  /** The top of the previous commit's tree but agent.json, if the stat cache knows it. */
+  readonly previousTop: ReadonlyMap<string, GitId> | undefined;
+  /** For the next commit's stat cache. */
+  readonly cache: { readonly scanStartNs: bigint; readonly files: ReadonlyMap<string, CachedFile> };
+}
+
+/** What the previous commit has of a path. */
+interface Previous {
+  readonly blob: BlobId;
+  readonly cached: CachedFile | undefined;
+}
+
+/**
+ * Captures an agent.
+ * @param options.head the commit that the next one follows, if there is one
+ */
+export async function captureAgent(
+  context: OpsContext,
+  agent: Agent,
+  repository: Repository,
+  transaction: Transaction,
+  options: { readonly head: HeadCommit; readonly full: boolean },
+): Promise<CapturedAgent> {
+  sweepTemp(context.home.tempDir);
+  const capturedMs = context.clock.now();
+  const profile = getProfile(agent.profile);
+  const cache = await usableCache(context, agent, repository, options.head);
+  const earlier = cache?.roots ?? (await rootsOf(repository, await options.head.view()));
+  const roots = await profile.findRoots(agent.stateDir, { earlier, home: context.userHome });
+  const rules = loadRules(roots, agent);
+  const scanStartNs = BigInt(capturedMs) * 1_000_000n;
+  context.reporter.progress({ phase: 'scan' });
+  const scanned = scan({
+    roots,
+    profile,
+    rules,
+    forbidden: [context.home.dir],
+    isKnownSqlite: (path, stamp) => {
+      const cached = cache?.stat.files.get(path);
+      return cached !== undefined && cached.inode === stamp.inode ? cached.kind === 'sqlite' : undefined;
+    },
+  });
+  const capture = new Capture(context, repository, transaction, options, cache, { capturedMs, scanStartNs });
+  await capture.loadPrevious();
+  for (const skipped of scanned.skipped) capture.skip(skipped);
+  await capture.readAll(scanned.entries);
+  const description = await profile.describe(agent.stateDir);
+  return { roots, description, ...capture.result(), capturedMs, previousTop: cache?.top };
+}
+
+/** The cache is only used for the commit that it describes, so that every blob it names is known to be there. */
+async function usableCache(
+  context: OpsContext,
+  agent: Agent,
+  repository: Repository,
+  head: HeadCommit,
+): Promise<CommitCache | undefined> {
+  if (head.id === undefined) return undefined;
+  const cache = await loadCommitCache(context.home, agent, repository);
+  return cache?.head === head.id ? cache : undefined;
+}
+
+async function rootsOf(repository: Repository, head: CommitView | undefined): Promise<{ key: string; dir: string }[]> {
+  if (head === undefined) return [];
+  const { roots } = await readDescription(repository, head, AGENT_FILE);
+  if (!Array.isArray(roots)) return [];
+  return roots.filter((root): root is { key: string; dir: string } => typeof root?.key === 'string' && typeof root?.dir === 'string');
+}
+
+class Capture {
+  readonly #context: OpsContext;
+  readonly #repository: Repository;
+  readonly #transaction: Transaction;
+  readonly #captureContext: CaptureContext;
+  readonly #cache: CommitCache | undefined;
+  readonly #capturedMs: number;
+  readonly #scanStartNs: bigint;
+  #previous = new Map<string, Previous>();
+  #previousAttributes: Promise<Map<string, EntryAttributes>> | undefined;
+  readonly #head: HeadCommit;
+  readonly #attributes: EntryAttributes[] = [];
+  readonly #files = new Map<string, TreeFile & { sizeBytes: number }>();
+  readonly #cached = new Map<string, CachedFile>();
+  readonly #skipped: SkippedPath[] = [];
+  readonly #links = new Map<number, CaptureOutcome>();
+  readonly #databases: Record<string, number> = {};
+  readonly #counts = { added: 0, modified: 0, kept: 0 };
+  #readBytes = 0;
+
+  constructor(
+    context: OpsContext,
+    repository: Repository,
+    transaction: Transaction,
+    options: { readonly head: HeadCommit; readonly full: boolean },
+    cache: CommitCache | undefined,
+    times: { readonly capturedMs: number; readonly scanStartNs: bigint },
+  ) {
+    this.#context = context;
+    this.#repository = repository;
+    this.#transaction = transaction;
+    this.#cache = cache;
+    this.#head = options.head;
+    this.#capturedMs = times.capturedMs;
+    this.#scanStartNs = times.scanStartNs;
+    this.#captureContext = {
+      tempDir: context.home.tempDir,
+      clock: context.clock,
+      deadlineMs: times.capturedMs + DATABASE_DEADLINE_MS,
+      quickCheck: options.full,
+    };
+  }
+
+  /** Takes the previous commit's files from the cache, or else from its trees. */
+  async loadPrevious(): Promise<void> {
+    if (this.#cache !== undefined) {
+      for (const [path, cached] of this.#cache.stat.files) this.#previous.set(path, { blob: cached.blob, cached });
+      return;
+    }
+    const head = await this.#head.view();
+    if (head !== undefined) {
+      for await (const { path, blob } of listAgentFiles(this.#repository, head)) this.#previous.set(path, { blob, cached: undefined });
+    }
+  }
+
+  skip(skipped: SkippedPath): void {
+    this.#skipped.push(skipped);
+  }
+
+  async readAll(entries: readonly ScannedEntry[]): Promise<void> {
+    const totalBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, 0);
+    let doneBytes = 0;
+    for (const entry of entries) {
+      // oxlint-disable-next-line no-await-in-loop -- one blob at a time
+      await this.#take(entry);
+      this.#context.signal?.throwIfAborted();
+      doneBytes += entry.sizeBytes;
+      this.#context.reporter.progress({ phase: 'read', doneBytes, totalBytes });
+    }
+  }
+
+  result(): Omit<CapturedAgent, 'roots' | 'description' | 'capturedMs' | 'previousTop'> {
+    const removed = [...this.#previous.keys()].filter((path) => !this.#files.has(path)).length;
+    return {
+      attributes: this.#attributes,
+      files: this.#files,
+      components: componentSizes(this.#attributes, this.#files),
+      skipped: this.#skipped,
+      counts: { ...this.#counts, removed },
+      readBytes: this.#readBytes,
+      databases: this.#databases,
+      cache: { scanStartNs: this.#scanStartNs, files: this.#cached },
+    };
+  }
+
+  async #take(entry: ScannedEntry): Promise<void> {
+    const { path } = entry;
+    if (entry.type === 'directory') {
+      this.#attributes.push(attributesOf(entry, entry.mtimeNs));
+      return;
+    }
+    const previous = this.#previous.get(path);
+    const cached = previous?.cached;
+    if (cached !== undefined && this.#cache !== undefined && isUnchanged(entry, cached, this.#cache.stat.scanStartNs)) {
+      this.#keep(entry, cached);
+      return;
+    }
+    const outcome = this.#links.get(entry.linkGroup) ?? (await this.#capture(entry, previous?.blob));
+    if (entry.linkGroup !== 0) this.#links.set(entry.linkGroup, outcome);
+    if (outcome.status === 'captured') this.#add(entry, outcome, previous);
+    else if (outcome.status === 'unreadable') await this.#keepLastGood(entry, previous, outcome.reason);
+  }
+
+  async #capture(entry: ScannedEntry, previous: BlobId | undefined): Promise<CaptureOutcome> {
+    const outcome = await captureFile(
+      entry,
+      (chunking, sizesBytes) =>
+        this.#transaction.openBlob({
+          chunking,
+          sizesBytes,
+          // A database is compressed although it may hold secrets: uncompressed, each tick would store a hundred times as much.
+          secret: entry.secret && chunking !== 'fixed',
+          previous,
+        }),
+      this.#captureContext,
+    );
+    if (outcome.status === 'captured') this.#readBytes += outcome.sizeBytes;
+    return outcome;
+  }
+
+  #keep(entry: ScannedEntry, cached: CachedFile): void {
+    this.#counts.kept += 1;
+    this.#cached.set(entry.path, cached);
+    this.#file(entry, cached.blob, cached.blobSizeBytes, entry.mtimeNs);
+  }
+
+  #add(entry: ScannedEntry, outcome: CaptureOutcome & { status: 'captured' }, previous: Previous | undefined): void {
+    if (previous === undefined) this.#counts.added += 1;
+    else if (previous.blob === outcome.id) this.#counts.kept += 1;
+    else this.#counts.modified += 1;
+    const { stamp, wal, journal, id: blob, sizeBytes: blobSizeBytes, kind } = outcome;
+    if (kind === 'sqlite') this.#databases[entry.path] = outcome.capturedMs;
+    const { sizeBytes, mtimeNs, ctimeNs, inode } = outcome.cacheable ? stamp : UNTRUSTED;
+    const sides = { ...(wal !== undefined && { wal }), ...(journal !== undefined && { journal }) };
+    this.#cached.set(entry.path, { sizeBytes, mtimeNs, ctimeNs, inode, ...sides, blob, blobSizeBytes, kind });
+    this.#file(entry, blob, blobSizeBytes, stamp.mtimeNs);
+  }
+
+  /** What can't be read now stays as the last commit had it, attributes included. */
+  async #keepLastGood(entry: ScannedEntry, previous: Previous | undefined, reason: string): Promise<void> {
+    this.#skipped.push({ path: entry.path, reason, kept: previous !== undefined });
+    const head = await this.#head.view();
+    if (previous === undefined || head === undefined) return;
+    this.#previousAttributes ??= readAttributes(this.#repository, head);
+    const attributes = (await this.#previousAttributes).get(entry.path);
+    if (attributes === undefined) return;
+    const { sizeBytes } = await this.#repository.objects.readBlobRecord(previous.blob);
+    this.#counts.kept += 1;
+    this.#attributes.push({ ...attributes, linkGroup: 0 });
+    this.#files.set(entry.path, { mode: treeMode(attributes), blob: previous.blob, sizeBytes });
+    this.#cached.set(entry.path, { ...UNTRUSTED, blob: previous.blob, blobSizeBytes: sizeBytes, kind: previous.cached?.kind ?? 'plain' });
+  }
+
+  #file(entry: ScannedEntry, blob: BlobId, sizeBytes: number, mtimeNs: bigint): void {
+    const attributes = attributesOf(entry, mtimeNs);
+    this.#attributes.push(attributes);
+    this.#files.set(entry.path, { mode: treeMode(attributes), blob, sizeBytes });
+  }
+}
+
+/** A stamp that no file has, for content that must be read again next time. */
+const UNTRUSTED = { sizeBytes: -1, mtimeNs: 0n, ctimeNs: 0n, inode: 0n };
+
+function attributesOf(entry: ScannedEntry, mtimeNs: bigint): EntryAttributes {
+  const { path, type, mode, component, secret, linkGroup } = entry;
+  return { path, type, mode, mtimeNs, component, secret, linkGroup };
+}
+
+function treeMode(attributes: EntryAttributes): TreeFile['mode'] {
+  if (attributes.type === 'symlink') return TREE_MODES.symlink;
+  return (attributes.mode & 0o100) === 0 ? TREE_MODES.file : TREE_MODES.executable;
+}
+
+/** Returns how much each component is. */
+export function componentSizes(
+  attributes: Iterable<EntryAttributes>,
+  files: ReadonlyMap<string, { readonly sizeBytes: number }>,
+): ComponentSize[] {
+  const sizes = new Map(COMPONENTS.map((name) => [name, { name, files: 0, sizeBytes: 0 }]));
+  for (const { path, component } of attributes) {
+    const size = sizes.get(component);
+    const file = files.get(path);
+    if (size === undefined || file === undefined) continue;
+    size.files += 1;
+    size.sizeBytes += file.sizeBytes;
+  }
+  return [...sizes.values()];
+}

@@ -1,0 +1,34 @@
+// Makes a full backup self-contained: what its tree needs that so far lies only in segments is written whole into packs.
+
+import { parseBlobRecord } from '../format/blob.ts';
+import type { BlobId, TreeId } from '../model/ids.ts';
+import { gitKey } from '../repo/keys.ts';
+import type { Repository } from '../repo/repository.ts';
+import type { Transaction } from '../repo/transaction.ts';
+import { parseTree, TREE_MODES } from '../repo/trees.ts';
+
+/** Promotes a tree and everything below it. What the transaction itself wrote is in packs already. */
+export async function promoteTree(repository: Repository, transaction: Transaction, root: TreeId): Promise<void> {
+  const seen = new Set<string>();
+  const visitTree = async (id: TreeId): Promise<void> => {
+    if (seen.has(id)) return;
+    seen.add(id);
+    await transaction.promote(gitKey(id));
+    const content = transaction.findNewGit(id)?.content ?? (await repository.objects.readGit(id, 'tree'));
+    for (const entry of parseTree(content, id)) {
+      // oxlint-disable-next-line no-await-in-loop -- one object after the other
+      if (entry.mode === TREE_MODES.tree) await visitTree(entry.id);
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      else await visitBlob(entry.id);
+    }
+  };
+  const visitBlob = async (id: BlobId): Promise<void> => {
+    if (seen.has(id)) return;
+    seen.add(id);
+    const found = await repository.objects.find(gitKey(id));
+    if (found === undefined) return;
+    await transaction.promote(gitKey(id));
+    for await (const { key } of repository.objects.listKeys(parseBlobRecord(found.bytes, id))) await transaction.promote(key);
+  };
+  await visitTree(root);
+}
