@@ -47,8 +47,11 @@ export type CaptureOutcome =
   | { readonly status: 'vanished' }
   | { readonly status: 'unreadable'; readonly reason: string };
 
-/** Makes the writer of a blob whose bytes are cut in the given way. */
-export type OpenBlob = (chunking: Chunking) => BlobWriter;
+/**
+ * Makes the writer of a blob whose bytes are cut in the given way. Git's id begins with the size, so `sizesBytes` tells it
+ * beforehand: one size, or for JSONL two (without and with a last line that may turn out to be torn).
+ */
+export type OpenBlob = (chunking: Chunking, sizesBytes: readonly number[]) => BlobWriter;
 
 const DEFAULT_TRIES = 4;
 
@@ -57,18 +60,31 @@ const DEFAULT_TRIES = 4;
  * process); calls for different files may.
  * @throws what `open` and its writer throw; trouble with the file itself is an outcome
  */
-export async function captureFile(entry: ScannedEntry, open: OpenBlob, context: CaptureContext): Promise<CaptureOutcome> {
+export async function captureFile(
+  entry: ScannedEntry,
+  open: OpenBlob,
+  context: CaptureContext,
+): Promise<CaptureOutcome> {
   const capturedMs = context.clock.now();
   const tries = context.tries ?? DEFAULT_TRIES;
   try {
     if (entry.type === 'symlink') return await captureLink(entry, open, capturedMs);
-    if (entry.wal !== undefined || entry.journal !== undefined) return await captureDatabase(entry, open, context, tries);
+    if (entry.wal !== undefined || entry.journal !== undefined)
+      return await captureDatabase(entry, open, context, tries);
     const isLines = entry.path.endsWith('.jsonl');
     const read = await readStable(entry.native, open, { chunking: 'content', mode: isLines ? 'lines' : 'file', tries });
     if (read.status === 'database') return await captureDatabase(entry, open, context, tries);
     if (read.status === 'changing') return { status: 'unreadable', reason: 'it keeps changing while it is read' };
     const { id, sizeBytes, stamp } = read;
-    return { status: 'captured', id, sizeBytes, kind: isLines ? 'jsonl' : 'plain', cacheable: read.whole, capturedMs, stamp };
+    return {
+      status: 'captured',
+      id,
+      sizeBytes,
+      kind: isLines ? 'jsonl' : 'plain',
+      cacheable: read.whole,
+      capturedMs,
+      stamp,
+    };
   } catch (error) {
     if (error instanceof ReadFailure) return describeReadFailure(error.cause);
     throw error;
@@ -82,7 +98,7 @@ async function captureLink(entry: ScannedEntry, open: OpenBlob, capturedMs: numb
   } catch (error) {
     throw new ReadFailure(error);
   }
-  const writer = open('content');
+  const writer = open('content', [target.length]);
   let finished = false;
   try {
     await writer.write(target);
@@ -97,7 +113,9 @@ async function captureLink(entry: ScannedEntry, open: OpenBlob, capturedMs: numb
 function describeReadFailure(cause: unknown): CaptureOutcome {
   if (isSystemError(cause, 'ENOENT', 'ENOTDIR')) return { status: 'vanished' };
   if (isSystemError(cause, 'EACCES', 'EPERM')) return { status: 'unreadable', reason: 'it may not be read' };
-  if (isSystemError(cause, 'ELOOP', 'EINVAL', 'ENXIO', 'EISDIR')) return { status: 'unreadable', reason: 'it became something else' };
-  if (cause instanceof Error && 'code' in cause) return { status: 'unreadable', reason: `the system refused (${String(cause.code)})` };
+  if (isSystemError(cause, 'ELOOP', 'EINVAL', 'ENXIO', 'EISDIR'))
+    return { status: 'unreadable', reason: 'it became something else' };
+  if (cause instanceof Error && 'code' in cause)
+    return { status: 'unreadable', reason: `the system refused (${String(cause.code)})` };
   return { status: 'unreadable', reason: cause instanceof Error ? cause.message : 'it cannot be read' };
 }

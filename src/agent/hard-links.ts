@@ -5,7 +5,10 @@ import type { SkippedPath } from '../model/entry.ts';
 import type { ScannedEntry } from './scan.ts';
 
 /** Returns the entries with their link groups numbered in the order of their first names, less those that can't be read safely. */
-export function linkEntries(entries: readonly ScannedEntry[]): { entries: readonly ScannedEntry[]; skipped: SkippedPath[] } {
+export function linkEntries(entries: readonly ScannedEntry[]): {
+  entries: readonly ScannedEntry[];
+  skipped: SkippedPath[];
+} {
   const groups = new Map<string, ScannedEntry[]>();
   for (const entry of entries) {
     if (entry.type !== 'file' || entry.linkCount < 2) continue;
@@ -23,7 +26,11 @@ export function linkEntries(entries: readonly ScannedEntry[]): { entries: readon
     if (logged.length > 1) {
       for (const entry of group) {
         replaced.set(entry, undefined);
-        skipped.push({ path: entry.path, reason: 'a database with several names, each with a log of its own', kept: false });
+        skipped.push({
+          path: entry.path,
+          reason: 'a database with several names, each with a log of its own',
+          kept: false,
+        });
       }
       continue;
     }

@@ -39,16 +39,23 @@ export async function readOpenClawConfig(stateDir: string, home: string): Promis
   for (const [name, agent] of named) add(agent['workspace'], 'workspace', `the workspace of agent ${name}`);
   for (const [name, agent] of named) add(agent['agentDir'], 'agent', `the folder of agent ${name}`);
   candidates.push({ path, kind: 'include', reason: 'the configuration' });
-  for (const file of included) candidates.push({ path: file, kind: 'include', reason: 'a file that the configuration includes' });
+  for (const file of included)
+    candidates.push({ path: file, kind: 'include', reason: 'a file that the configuration includes' });
   const version = asFields(meta)['lastTouchedVersion'];
   return { candidates, lastTouchedVersion: typeof version === 'string' ? version : undefined };
 }
 
 /** Lists the agents by name: `agents.entries` of today, `agents.list` of older versions. */
 function listAgents(agents: Fields): [string, Fields][] {
-  const entries = Object.entries(asFields(agents['entries'])).map(([name, agent]): [string, Fields] => [name, asFields(agent)]);
+  const entries = Object.entries(asFields(agents['entries'])).map(([name, agent]): [string, Fields] => [
+    name,
+    asFields(agent),
+  ]);
   const list = Array.isArray(agents['list']) ? agents['list'] : [];
-  const legacy = list.map((agent, index): [string, Fields] => [String(asFields(agent)['id'] ?? index + 1), asFields(agent)]);
+  const legacy = list.map((item, index): [string, Fields] => {
+    const agent = asFields(item);
+    return [typeof agent['id'] === 'string' ? agent['id'] : String(index + 1), agent];
+  });
   return [...entries, ...legacy].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
 }
 
@@ -85,12 +92,15 @@ async function mergeIncludes(value: unknown, path: string, state: ReadState): Pr
     if (state.depth >= MAX_INCLUDE_DEPTH) break;
     state.included.add(file);
     try {
+      // oxlint-disable-next-line no-await-in-loop -- later includes win over earlier ones
       merged = mergeDeep(merged, await readMerged(file, { ...state, depth: state.depth + 1 }));
     } catch {
       // A missing include is the agent's trouble; the rest still tells which folders are its own.
     }
   }
-  const fields = await Promise.all(Object.entries(own).map(async ([key, item]) => [key, await mergeIncludes(item, path, state)] as const));
+  const fields = await Promise.all(
+    Object.entries(own).map(async ([key, item]) => [key, await mergeIncludes(item, path, state)] as const),
+  );
   return mergeDeep(merged, Object.fromEntries(fields));
 }
 
@@ -98,7 +108,8 @@ function mergeDeep(under: unknown, over: unknown): unknown {
   if (Array.isArray(under) && Array.isArray(over)) return [...under, ...over];
   if (!isFields(under) || !isFields(over)) return over;
   const merged = new Map(Object.entries(under));
-  for (const [key, value] of Object.entries(over)) merged.set(key, merged.has(key) ? mergeDeep(merged.get(key), value) : value);
+  for (const [key, value] of Object.entries(over))
+    merged.set(key, merged.has(key) ? mergeDeep(merged.get(key), value) : value);
   return Object.fromEntries(merged);
 }
 

@@ -23,7 +23,9 @@ export const openclawProfile: Profile = {
 
 /** Says whether a folder looks like OpenClaw's state. */
 export async function isOpenClawState(stateDir: string): Promise<boolean> {
-  return ['openclaw.json', 'openclaw.json5', 'state/openclaw.sqlite', 'agents/main'].some((path) => existsSync(join(stateDir, path)));
+  return ['openclaw.json', 'openclaw.json5', 'state/openclaw.sqlite', 'agents/main'].some((path) =>
+    existsSync(join(stateDir, path)),
+  );
 }
 
 function classify(root: Root, path: string): Classification {

@@ -66,8 +66,10 @@ export async function writeEntries(options: WriteOptions): Promise<WriteResult> 
     makeTarget(dir);
     writing.folders.set(key, { native: dir, entry: undefined });
   }
-  for await (const entry of options.entries) await withPath(entry.path, () => writeEntry(writing, entry));
-  for (const { entry, target } of writing.symlinks) await withPath(entry.path, () => makeSymlink(writing, entry, target));
+  for await (const entry of options.entries) {
+    await writeEntry(writing, entry).catch((error: unknown) => explain(entry.path, error));
+  }
+  for (const { entry, target } of writing.symlinks) makeSymlink(writing, entry, target);
   finishFolders(writing);
   options.onProgress?.({ ...writing.done });
   return writing.done;
@@ -149,7 +151,7 @@ function writeSparsely(fd: number, bytes: Buffer, offset: number): void {
 }
 
 function writeAll(fd: number, bytes: Buffer, offset: number): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
 }
 
 function makeHardLink(first: NativePath, native: NativePath, entry: RestoreEntry): void {
@@ -178,9 +180,13 @@ async function readTarget(writing: Writing, entry: RestoreEntry, blob: BlobId): 
 }
 
 function makeSymlink(writing: Writing, entry: RestoreEntry, target: Buffer): void {
-  const native = nativePathOf(writing, entry.path);
-  symlinkSync(target, native);
-  lutimesSync(native, ...toTimes(entry.mtimeNs));
+  try {
+    const native = nativePathOf(writing, entry.path);
+    symlinkSync(target, native);
+    lutimesSync(native, ...toTimes(entry.mtimeNs));
+  } catch (error) {
+    explain(entry.path, error);
+  }
   writing.done.links += 1;
 }
 
@@ -188,8 +194,12 @@ function makeSymlink(writing: Writing, entry: RestoreEntry, target: Buffer): voi
 function finishFolders(writing: Writing): void {
   for (const { native, entry } of [...writing.folders.values()].reverse()) {
     if (entry === undefined) continue;
-    utimesSync(native, ...toTimes(entry.mtimeNs));
-    chmodSync(native, entry.mode);
+    try {
+      utimesSync(native, ...toTimes(entry.mtimeNs));
+      chmodSync(native, entry.mode);
+    } catch (error) {
+      explain(entry.path, error);
+    }
   }
 }
 
@@ -216,8 +226,7 @@ function getFolder(writing: Writing, path: string): { readonly native: NativePat
 /** Returns the real name behind an escaped one, if it is one name and nothing else. */
 function checkName(path: string, escaped: string): NativePath {
   const name = unescapeName(escaped);
-  const isBad =
-    name.length === 0 || name === '.' || name === '..' || (typeof name === 'string' ? /[/\0]/.test(name) : name.includes(0x2f) || name.includes(0));
+  const isBad = name.length === 0 || name === '.' || name === '..' || name.includes('/') || name.includes('\0');
   if (isBad) throw hostile(path, 'has a name that is none');
   return name;
 }
@@ -233,15 +242,11 @@ function makeTarget(dir: string): void {
   throw new MoltError('EXISTS', `the folder "${dir}" is not empty`, { hint: 'name a folder that does not exist yet' });
 }
 
-/** Runs one step, and turns what the system says into what it means for the path. */
-async function withPath(path: string, step: () => Promise<void> | void): Promise<void> {
-  try {
-    await step();
-  } catch (error) {
-    if (isSystemError(error, 'EEXIST', 'ELOOP', 'ENOTDIR')) throw describeClash(path, error);
-    if (!(error instanceof Error) || !('syscall' in error)) throw error;
-    throw new MoltError('IO', `cannot write "${displayPath(path)}"`, { cause: error });
-  }
+/** Throws what the system's error means for the path. */
+function explain(path: string, error: unknown): never {
+  if (isSystemError(error, 'EEXIST', 'ELOOP', 'ENOTDIR')) throw describeClash(path, error);
+  if (!(error instanceof Error) || !('syscall' in error)) throw error;
+  throw new MoltError('IO', `cannot write "${displayPath(path)}"`, { cause: error });
 }
 
 /** Names what is there already: the same path, or one whose name the file system takes for the same. */
@@ -249,7 +254,8 @@ function describeClash(path: string, error: NodeJS.ErrnoException): MoltError {
   // A failed link names its target as `path`, and what was to be made as `dest`.
   const made = 'dest' in error && typeof error.dest === 'string' ? error.dest : error.path;
   const there = findTwin(made);
-  const reason = there === undefined ? 'is there already' : `meets "${there}", which this file system takes for the same name`;
+  const reason =
+    there === undefined ? 'is there already' : `meets "${there}", which this file system takes for the same name`;
   return hostile(path, reason, error);
 }
 

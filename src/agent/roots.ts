@@ -67,7 +67,8 @@ function placeCandidate(candidate: RootCandidate, earlier: readonly EarlierRoot[
   const path = resolve(candidate.path);
   if (kind === 'include') return placeFile(path, reason);
   const dir = findRealFolder(path) ?? (earlier.some((root) => root.dir === path) ? path : undefined);
-  if (dir === '/') throw new MoltError('USAGE', `${reason} is "/", the whole file system`, { hint: 'give it a folder of its own' });
+  if (dir === '/')
+    throw new MoltError('USAGE', `${reason} is "/", the whole file system`, { hint: 'give it a folder of its own' });
   return dir === undefined ? undefined : { dir, file: undefined, kind, reason };
 }
 

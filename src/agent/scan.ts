@@ -61,7 +61,10 @@ export function scan(options: ScanOptions): ScanResult {
   const entries: ScannedEntry[] = [];
   const skipped: SkippedPath[] = [];
   const closed = new Set<string>();
-  for (const dir of [...options.forbidden, ...options.roots.filter((root) => root.only === undefined).map((root) => root.dir)]) {
+  for (const dir of [
+    ...options.forbidden,
+    ...options.roots.filter((root) => root.only === undefined).map((root) => root.dir),
+  ]) {
     const stats = statOrUndefined(dir);
     if (stats !== undefined) closed.add(folderId(stats));
   }

@@ -29,7 +29,9 @@ export function isSqliteFile(path: NativePath): boolean {
 /** Reads a database's `PRAGMA user_version` from its main file; undefined if that is no database. */
 export function readUserVersion(path: NativePath): number | undefined {
   const header = readHeader(path);
-  return isSqliteHeader(header) && header.length === SQLITE_HEADER_BYTES ? header.readInt32BE(USER_VERSION_OFFSET) : undefined;
+  return isSqliteHeader(header) && header.length === SQLITE_HEADER_BYTES
+    ? header.readInt32BE(USER_VERSION_OFFSET)
+    : undefined;
 }
 
 /** Says whether a database is in WAL mode, so that opening it would make `-wal` and `-shm` where they are not. */

@@ -94,7 +94,11 @@ export async function captureDatabase(
 }
 
 /** Takes the bytes of a database that nobody has open; undefined if somebody has, after all. */
-async function captureResting(entry: ScannedEntry, open: OpenBlob, context: CaptureContext): Promise<CaptureOutcome | undefined> {
+async function captureResting(
+  entry: ScannedEntry,
+  open: OpenBlob,
+  context: CaptureContext,
+): Promise<CaptureOutcome | undefined> {
   const capturedMs = context.clock.now();
   const confirm = (stamp: FileStamp) => !hasLog(readStamps(entry.native)) && !isFresh(stamp, capturedMs);
   const read = await readStable(entry.native, open, { chunking: 'fixed', mode: 'unchanging', tries: 1, confirm });
@@ -103,14 +107,24 @@ async function captureResting(entry: ScannedEntry, open: OpenBlob, context: Capt
   return { status: 'captured', id, sizeBytes, kind: 'sqlite', cacheable: true, capturedMs, stamp };
 }
 
-async function capturePlain(entry: ScannedEntry, open: OpenBlob, capturedMs: number, tries: number): Promise<CaptureOutcome> {
+async function capturePlain(
+  entry: ScannedEntry,
+  open: OpenBlob,
+  capturedMs: number,
+  tries: number,
+): Promise<CaptureOutcome> {
   const read = await readStable(entry.native, open, { chunking: 'content', mode: 'bytes', tries });
   if (read.status !== 'read') return { status: 'unreadable', reason: 'it keeps changing while it is read' };
   const { id, sizeBytes, stamp, whole } = read;
   return { status: 'captured', id, sizeBytes, kind: 'plain', cacheable: whole, capturedMs, stamp };
 }
 
-async function copyDatabase(native: NativePath, copy: string, context: CaptureContext, tries: number): Promise<CopyResult> {
+async function copyDatabase(
+  native: NativePath,
+  copy: string,
+  context: CaptureContext,
+  tries: number,
+): Promise<CopyResult> {
   const { wal, hasShm } = readStamps(native);
   const opensQuietly = isWalMode(native) ? wal !== undefined && hasShm : wal === undefined;
   const result = opensQuietly ? await backupDatabase(native, copy, context) : 'needs recovery';
@@ -143,6 +157,7 @@ async function copyPair(native: NativePath, copy: string, context: CaptureContex
     const before = readStamps(native);
     const nowMs = context.clock.now();
     if ([before.main, before.wal, before.journal].some((stamp) => stamp !== undefined && isFresh(stamp, nowMs))) {
+      // oxlint-disable-next-line no-await-in-loop -- waits for the clock to tick
       await setTimeout(CLOCK_TICK_MS);
       continue;
     }

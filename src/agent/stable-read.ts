@@ -58,7 +58,7 @@ const spareBuffers: Buffer[] = [];
  */
 export async function readStable(
   path: NativePath,
-  open: (chunking: Chunking) => BlobWriter,
+  open: (chunking: Chunking, sizesBytes: readonly number[]) => BlobWriter,
   options: StableReadOptions,
 ): Promise<StableRead> {
   const buffer = spareBuffers.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
@@ -66,6 +66,7 @@ export async function readStable(
     for (let attempt = 1; attempt <= options.tries; attempt += 1) {
       const fd = guard(() => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK));
       try {
+        // oxlint-disable-next-line no-await-in-loop -- one try after the other
         const result = await readOnce({ fd, buffer, open, options, hashing: attempt > 1 });
         if (result.status !== 'changing') return result;
       } finally {
@@ -81,7 +82,7 @@ export async function readStable(
 interface Reading {
   readonly fd: number;
   readonly buffer: Buffer;
-  readonly open: (chunking: Chunking) => BlobWriter;
+  readonly open: (chunking: Chunking, sizesBytes: readonly number[]) => BlobWriter;
   readonly options: StableReadOptions;
   /** Keep a hash, so that a file that only grew can be taken as it was. */
   readonly hashing: boolean;
@@ -92,9 +93,10 @@ async function readOnce(reading: Reading): Promise<StableRead> {
   const before = statFile(fd);
   const size = Number(before.size);
   const filled = readInto(fd, buffer, 0, size);
-  if ((options.mode === 'file' || options.mode === 'lines') && isSqliteHeader(buffer.subarray(0, filled))) return { status: 'database' };
+  if ((options.mode === 'file' || options.mode === 'lines') && isSqliteHeader(buffer.subarray(0, filled)))
+    return { status: 'database' };
   const end = options.mode === 'lines' ? findLastLineEnd(fd, size) : size;
-  const writer = reading.open(options.chunking);
+  const writer = reading.open(options.chunking, end === size ? [size] : [end, size]);
   let finished = false;
   try {
     const hash = reading.hashing ? createHash('sha256') : undefined;
@@ -108,7 +110,12 @@ async function readOnce(reading: Reading): Promise<StableRead> {
       if (tail !== undefined) await writer.write(tail);
       whole = end + (tail?.length ?? 0) === size && isSameStamp(stamp, stampOf(statFile(fd)));
       if (tail !== undefined && !whole) return { status: 'changing' };
-    } else if (options.mode === 'unchanging' || after.size < before.size || hash === undefined || !isPrefix(reading, end, hash)) {
+    } else if (
+      options.mode === 'unchanging' ||
+      after.size < before.size ||
+      hash === undefined ||
+      !isPrefix(reading, end, hash)
+    ) {
       return { status: 'changing' };
     }
     if (options.confirm?.(stamp) === false) return { status: 'changing' };
@@ -121,13 +128,20 @@ async function readOnce(reading: Reading): Promise<StableRead> {
 }
 
 /** Copies `[0, end)` to the writer, of which `filled` bytes are in the buffer; returns how much there was. */
-async function copyPrefix(reading: Reading, writer: BlobWriter, end: number, filled: number, hash: Hash | undefined): Promise<number> {
+async function copyPrefix(
+  reading: Reading,
+  writer: BlobWriter,
+  end: number,
+  filled: number,
+  hash: Hash | undefined,
+): Promise<number> {
   let offset = 0;
   let length = Math.min(filled, end);
   while (length > 0) {
     const bytes = reading.buffer.subarray(0, length);
     hash?.update(bytes);
     const written = writer.write(bytes);
+    // oxlint-disable-next-line no-await-in-loop -- the buffer is used again
     if (written !== undefined) await written;
     offset += length;
     length = offset < end ? readInto(reading.fd, reading.buffer, offset, end) : 0;

@@ -47,6 +47,8 @@ export class Transaction implements ObjectSink {
   #ready: Promise<ReadyBlock>[] = [];
   #segmentBlocks: ReadyBlock[] = [];
   #segmentBytes = 0;
+  /** A block was emitted since the encoder was last asked. */
+  #emitted = false;
   readonly #whole: boolean;
   #packed: boolean;
 
@@ -59,6 +61,7 @@ export class Transaction implements ObjectSink {
       // A failed block is reported where it is awaited; until then it must not count as unhandled.
       block.catch(() => undefined);
       this.#ready.push(block);
+      this.#emitted = true;
     });
     this.#packs = new PackWriter(repository.storage, () => repository.containerSpec());
     this.#chunkers = { content: new ContentChunker(repository.gear), fixed: new FixedChunker() };
@@ -201,6 +204,11 @@ export class Transaction implements ObjectSink {
     const delta = previous === undefined ? undefined : await this.#delta(bytes, group, previous);
     if (delta === undefined) this.#builder.add(group, { key, type, bytes, objectBytes: bytes.length, base: undefined });
     else this.#builder.add('delta', { key, type, bytes: delta.frame, objectBytes: bytes.length, base: delta.base });
+    if (this.#emitted) {
+      this.#emitted = false;
+      // Waits while the encoder has enough to do, and compresses here meanwhile.
+      await this.#encoder.ready();
+    }
     if (this.#ready.length > WAITING_BLOCKS) await this.#settle(WAITING_BLOCKS / 2);
   }
 

@@ -68,6 +68,7 @@ async function putInPlace(staged: string, place: string, name: string, patienceM
       if (performance.now() >= deadline) throw locked(place, name, error);
     }
     breakDeadClaim(place);
+    // oxlint-disable-next-line no-await-in-loop -- it waits
     await sleep(pauseMs);
   }
 }

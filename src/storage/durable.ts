@@ -30,6 +30,7 @@ export async function writeDurably(descriptor: number, parts: readonly Uint8Arra
   let rest = parts.filter((part) => part.length > 0);
   const small = rest.reduce((sum, part) => sum + part.length, 0) <= SYNC_LIMIT_BYTES;
   while (rest.length > 0) {
+    // oxlint-disable-next-line no-await-in-loop -- each write goes on where the last one stopped
     const written = small ? writevSync(descriptor, rest) : (await writevLater(descriptor, rest)).bytesWritten;
     rest = without(rest, written);
   }
@@ -52,6 +53,7 @@ export function readSmall(descriptor: number, into: Buffer, offsetBytes: number)
 export async function readLarge(descriptor: number, into: Buffer, offsetBytes: number): Promise<number> {
   let done = 0;
   while (done < into.length) {
+    // oxlint-disable-next-line no-await-in-loop -- each read goes on where the last one stopped
     const { bytesRead } = await readLater(descriptor, into, done, into.length - done, offsetBytes + done);
     if (bytesRead === 0) break;
     done += bytesRead;

@@ -40,15 +40,15 @@ export class MemoryStorage implements Storage {
   async stat(name: string): Promise<ObjectStat | undefined> {
     checkName(name);
     const held = this.#objects.get(name);
-    return held === undefined ? undefined : { name, sizeBytes: held.bytes.length, modifiedMs: held.modifiedMs };
+    return held === undefined ? undefined : statOf(name, held);
   }
 
   async *list(prefix: string, startAfter = ''): AsyncGenerator<ObjectStat> {
     checkPrefix(prefix);
     const names = [...this.#objects.keys()].filter((name) => name.startsWith(prefix) && name > startAfter).sort();
     for (const name of names) {
-      const stat = await this.stat(name);
-      if (stat !== undefined) yield stat;
+      const held = this.#objects.get(name);
+      if (held !== undefined) yield statOf(name, held);
     }
   }
 
@@ -58,4 +58,8 @@ export class MemoryStorage implements Storage {
   }
 
   async close(): Promise<void> {}
+}
+
+function statOf(name: string, held: Held): ObjectStat {
+  return { name, sizeBytes: held.bytes.length, modifiedMs: held.modifiedMs };
 }

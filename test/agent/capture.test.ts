@@ -2,7 +2,18 @@
 // so that each happens at the same moment every time.
 
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync, writeSync, openSync, closeSync } from 'node:fs';
+import {
+  appendFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+  openSync,
+  closeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { captureFile } from '../../src/agent/capture.ts';
@@ -154,9 +165,21 @@ const lines = test.macro(async (t, content: string, kept: string, cacheable: boo
 
 test('JSONL that ends with a newline is whole', lines, '{"a":1}\n{"b":2}\n', '{"a":1}\n{"b":2}\n', true);
 test('JSONL whose last line only lacks its newline is whole', lines, '{"a":1}\n{"b":2}', '{"a":1}\n{"b":2}', true);
-test('JSONL with a torn last line is cut before it and read again next time', lines, '{"a":1}\n{"b":', '{"a":1}\n', false);
+test(
+  'JSONL with a torn last line is cut before it and read again next time',
+  lines,
+  '{"a":1}\n{"b":',
+  '{"a":1}\n',
+  false,
+);
 test('JSONL that is only a torn line is empty for now', lines, '{"b":', '', false);
-test('JSONL whose last line tears a character is cut before it', lines, `{"a":1}\n{"b":"${'é'.repeat(40_000)}`, '{"a":1}\n', false);
+test(
+  'JSONL whose last line tears a character is cut before it',
+  lines,
+  `{"a":1}\n{"b":"${'é'.repeat(40_000)}`,
+  '{"a":1}\n',
+  false,
+);
 test('empty JSONL is empty', lines, '', '', true);
 
 test('JSONL that is appended to while it is read has whole lines only, a prefix of what was written', async (t) => {
@@ -187,6 +210,10 @@ test('trouble of the writer is not taken for trouble of the file', async (t) => 
 
 test('what the system refuses is reported with its code', async (t) => {
   const { entry, blobs } = await prepare('f', 'x');
-  const outcome = await captureFile({ ...entry, native: `/${'n'.repeat(300)}` }, blobs.open, captureContext('/nowhere'));
+  const outcome = await captureFile(
+    { ...entry, native: `/${'n'.repeat(300)}` },
+    blobs.open,
+    captureContext('/nowhere'),
+  );
   t.deepEqual(outcome, { status: 'unreadable', reason: 'the system refused (ENAMETOOLONG)' });
 });

@@ -16,19 +16,22 @@ async function scanFixture(version: '2026.9.6' | '2026.5.28') {
   const stateDir = unpackFixture(version, makeFolder());
   const roots = await openclaw.findRoots(stateDir, { home });
   const result = scanRoots(openclaw, roots);
-  return { stateDir, roots, result, paths: new Map(result.entries.map((entry) => [entry.path.replace(/^state\//, ''), entry])) };
+  return {
+    stateDir,
+    roots,
+    result,
+    paths: new Map(result.entries.map((entry) => [entry.path.replace(/^state\//, ''), entry])),
+  };
 }
 
-const kinds = test.macro(
-  async (t, version: '2026.9.6' | '2026.5.28', expected: Record<string, string>) => {
-    const { paths } = await scanFixture(version);
-    const found = Object.keys(expected).map((path) => {
-      const entry = paths.get(path);
-      return [path, entry === undefined ? 'out' : `${entry.component}${entry.secret ? ' secret' : ''}`];
-    });
-    t.deepEqual(Object.fromEntries(found), expected);
-  },
-);
+const kinds = test.macro(async (t, version: '2026.9.6' | '2026.5.28', expected: Record<string, string>) => {
+  const { paths } = await scanFixture(version);
+  const found = Object.keys(expected).map((path) => {
+    const entry = paths.get(path);
+    return [path, entry === undefined ? 'out' : `${entry.component}${entry.secret ? ' secret' : ''}`];
+  });
+  t.deepEqual(Object.fromEntries(found), expected);
+});
 
 test('a state of the SQLite layout is split into its components, caches and locks left out', kinds, '2026.9.6', {
   'openclaw.json': 'configuration secret',
@@ -119,7 +122,9 @@ test('auto takes openclaw where the state looks like it, else generic', async (t
 
 test('a recorded state whose paths are of another machine is one root', async (t) => {
   const { roots, stateDir } = await scanFixture('2026.9.6');
-  t.deepEqual(roots, [{ key: 'state', dir: stateDir, reason: 'the state folder', areas: [{ path: '', kind: 'state' }] }]);
+  t.deepEqual(roots, [
+    { key: 'state', dir: stateDir, reason: 'the state folder', areas: [{ path: '', kind: 'state' }] },
+  ]);
 });
 
 function writeConfig(stateDir: string, config: unknown): void {
@@ -128,7 +133,8 @@ function writeConfig(stateDir: string, config: unknown): void {
 
 test('workspaces, agent folders and includes outside the state become roots, those inside become areas', async (t) => {
   const dir = makeFolder();
-  for (const name of ['state/inner', 'home/ws', 'home/ws/sub', 'agent', 'etc', 'legacy']) mkdirSync(join(dir, name), { recursive: true });
+  for (const name of ['state/inner', 'home/ws', 'home/ws/sub', 'agent', 'etc', 'legacy'])
+    mkdirSync(join(dir, name), { recursive: true });
   symlinkSync(join(dir, 'home/ws'), join(dir, 'state/linked'));
   writeFileSync(join(dir, 'etc/extra.json5'), '{ entries: { c: { workspace: "../legacy" } } } // JSON5');
   writeFileSync(
@@ -147,7 +153,13 @@ test('workspaces, agent folders and includes outside the state become roots, tho
       ['roots/4', '/etc', 'include', ['extra.json5']],
     ],
   );
-  const [state, ws, , agent, include] = roots as [(typeof roots)[0], (typeof roots)[0], unknown, (typeof roots)[0], (typeof roots)[0]];
+  const [state, ws, , agent, include] = roots as [
+    (typeof roots)[0],
+    (typeof roots)[0],
+    unknown,
+    (typeof roots)[0],
+    (typeof roots)[0],
+  ];
   t.is(openclaw.classify(state, 'inner/MEMORY.md').component, 'state');
   t.is(openclaw.classify(state, 'innermost/MEMORY.md').component, 'custom');
   t.is(openclaw.classify(ws, 'SOUL.md').component, 'runtime');
@@ -163,7 +175,10 @@ test('workspaces, agent folders and includes outside the state become roots, tho
 test('legacy agents.list names workspaces too, and a configuration that is a link is kept with its target', async (t) => {
   const dir = makeFolder();
   for (const name of ['state', 'one', 'dotfiles']) mkdirSync(join(dir, name));
-  writeFileSync(join(dir, 'dotfiles/oc.json'), JSON.stringify({ agents: { list: [{ id: 'x', workspace: join(dir, 'one') }] } }));
+  writeFileSync(
+    join(dir, 'dotfiles/oc.json'),
+    JSON.stringify({ agents: { list: [{ id: 'x', workspace: join(dir, 'one') }] } }),
+  );
   symlinkSync('../dotfiles/oc.json', join(dir, 'state/openclaw.json'));
   const roots = await openclaw.findRoots(join(dir, 'state'), { home });
   t.deepEqual(
@@ -180,15 +195,21 @@ test('a root keeps its number, and a number that fell free is not given away in 
   const dir = makeFolder();
   for (const name of ['state', 'a', 'b', 'c']) mkdirSync(join(dir, name));
   const find = async (names: string[], earlier: Parameters<typeof openclaw.findRoots>[1]['earlier'] = []) => {
-    writeConfig(join(dir, 'state'), { agents: { entries: Object.fromEntries(names.map((name) => [name, { workspace: join(dir, name) }])) } });
+    writeConfig(join(dir, 'state'), {
+      agents: { entries: Object.fromEntries(names.map((name) => [name, { workspace: join(dir, name) }])) },
+    });
     return openclaw.findRoots(join(dir, 'state'), { home, earlier });
   };
-  const named = (roots: { key: string; dir: string }[]) => roots.slice(1).map((root) => root.key + root.dir.slice(dir.length));
+  const named = (roots: { key: string; dir: string }[]) =>
+    roots.slice(1).map((root) => root.key + root.dir.slice(dir.length));
   const first = await find(['a', 'b']);
   t.deepEqual(named(first), ['roots/1/a', 'roots/2/b']);
   const second = await find(['b', 'c'], first);
   t.deepEqual(named(second), ['roots/2/b', 'roots/3/c']);
-  const third = await find(['a', 'b', 'c'], second.map(({ key, dir: folder }) => ({ key, dir: folder })));
+  const third = await find(
+    ['a', 'b', 'c'],
+    second.map(({ key, dir: folder }) => ({ key, dir: folder })),
+  );
   t.deepEqual(named(third), ['roots/1/a', 'roots/2/b', 'roots/3/c']);
 });
 
@@ -199,12 +220,20 @@ test('while the configuration is half-written, earlier roots stay, and a root wh
   const first = await openclaw.findRoots(join(dir, 'state'), { home });
   writeFileSync(join(dir, 'state/openclaw.json'), '{"agents": {"defau');
   const torn = await openclaw.findRoots(join(dir, 'state'), { home, earlier: first });
-  t.deepEqual(torn.map(({ key, dir: folder, areas }) => ({ key, folder, areas })), first.map(({ key, dir: folder, areas }) => ({ key, folder, areas })));
+  t.deepEqual(
+    torn.map(({ key, dir: folder, areas }) => ({ key, folder, areas })),
+    first.map(({ key, dir: folder, areas }) => ({ key, folder, areas })),
+  );
   writeConfig(join(dir, 'state'), { agents: { defaults: { workspace: join(dir, 'a') } } });
   rmSync(join(dir, 'a'), { recursive: true });
   const gone = await openclaw.findRoots(join(dir, 'state'), { home, earlier: first });
-  t.deepEqual(gone.map((root) => root.key), ['state', 'roots/1']);
-  t.deepEqual(scanRoots(openclaw, gone).skipped, [{ path: 'roots/1', reason: `the default workspace, "${join(dir, 'a')}", is not there`, kept: false }]);
+  t.deepEqual(
+    gone.map((root) => root.key),
+    ['state', 'roots/1'],
+  );
+  t.deepEqual(scanRoots(openclaw, gone).skipped, [
+    { path: 'roots/1', reason: `the default workspace, "${join(dir, 'a')}", is not there`, kept: false },
+  ]);
 });
 
 test('a workspace that holds the state folder does not capture it twice', async (t) => {
@@ -213,21 +242,36 @@ test('a workspace that holds the state folder does not capture it twice', async 
   writeFileSync(join(dir, 'home/notes.md'), 'n');
   writeConfig(join(dir, 'home/.openclaw'), { agents: { defaults: { workspace: '~' } } });
   const roots = await openclaw.findRoots(join(dir, 'home/.openclaw'), { home: join(dir, 'home') });
-  t.deepEqual(scanRoots(openclaw, roots).entries.map((entry) => entry.path), ['roots/1', 'roots/1/notes.md', 'state', 'state/openclaw.json']);
+  t.deepEqual(
+    scanRoots(openclaw, roots).entries.map((entry) => entry.path),
+    ['roots/1', 'roots/1/notes.md', 'state', 'state/openclaw.json'],
+  );
 });
 
 test('a missing state folder and a workspace of "/" are refused', async (t) => {
   const dir = realpathSync(makeFolder());
-  await t.throwsAsync(openclaw.findRoots(join(dir, 'none'), { home }), { code: 'NOT_FOUND', message: /state folder ".*none"/ });
+  await t.throwsAsync(openclaw.findRoots(join(dir, 'none'), { home }), {
+    code: 'NOT_FOUND',
+    message: /state folder ".*none"/,
+  });
   writeConfig(dir, { agents: { defaults: { workspace: '/' } } });
-  await t.throwsAsync(openclaw.findRoots(dir, { home }), { code: 'USAGE', message: 'the default workspace is "/", the whole file system' });
+  await t.throwsAsync(openclaw.findRoots(dir, { home }), {
+    code: 'USAGE',
+    message: 'the default workspace is "/", the whole file system',
+  });
 });
 
 test('includes that name each other come to an end', async (t) => {
   const dir = makeFolder();
   mkdirSync(join(dir, 'state'));
   mkdirSync(join(dir, 'ws'));
-  writeConfig(join(dir, 'state'), { $include: ['./b.json', './missing.json'], agents: { defaults: { workspace: '../ws' } } });
+  writeConfig(join(dir, 'state'), {
+    $include: ['./b.json', './missing.json'],
+    agents: { defaults: { workspace: '../ws' } },
+  });
   writeFileSync(join(dir, 'state/b.json'), '{"$include": "./openclaw.json"}');
-  t.deepEqual((await openclaw.findRoots(join(dir, 'state'), { home })).map((root) => root.key), ['state', 'roots/1']);
+  t.deepEqual(
+    (await openclaw.findRoots(join(dir, 'state'), { home })).map((root) => root.key),
+    ['state', 'roots/1'],
+  );
 });

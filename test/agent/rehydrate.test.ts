@@ -1,7 +1,18 @@
 // Writing trees back: round trips of real states, and commits that try to write elsewhere.
 
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { captureFile } from '../../src/agent/capture.ts';
@@ -35,7 +46,14 @@ async function captureAll(dir: string, profile: Profile = generic) {
 
 /** What must be the same after a round trip. */
 function compare(entries: readonly ScannedEntry[]) {
-  return entries.map(({ path, type, mode, sizeBytes, mtimeNs, linkGroup }) => ({ path, type, mode, sizeBytes, mtimeUs: mtimeNs / 1000n, linkGroup }));
+  return entries.map(({ path, type, mode, sizeBytes, mtimeNs, linkGroup }) => ({
+    path,
+    type,
+    mode,
+    sizeBytes,
+    mtimeUs: mtimeNs / 1000n,
+    linkGroup,
+  }));
 }
 
 /** Rounds the times of a folder's entries to what any clock and Node's seconds can hold, so that they compare exactly. */
@@ -110,7 +128,11 @@ test('zeroes become holes, and the content is the same', async (t) => {
   writeFileSync(join(dir, 'f'), content);
   const { blobs, entries } = await captureAll(dir);
   const target = makeFolder();
-  await writeEntries({ targets: new Map([['state', target]]), entries, read: (id) => [blobs.get(id).subarray(0, 1_000_000), blobs.get(id).subarray(1_000_000)] });
+  await writeEntries({
+    targets: new Map([['state', target]]),
+    entries,
+    read: (id) => [blobs.get(id).subarray(0, 1_000_000), blobs.get(id).subarray(1_000_000)],
+  });
   execFileSync('cmp', [join(dir, 'f'), join(target, 'f')]);
   t.true(lstatSync(join(target, 'f')).blocks * 512 < 1_000_000);
 });
@@ -119,7 +141,14 @@ test('several roots go to their own folders', async (t) => {
   const dir = makeFolder();
   const blobs = new MemoryBlobs();
   const entries = [await makeFile(blobs, 'roots/1/a', 1), await makeFile(blobs, 'state/b', 1)];
-  await writeEntries({ targets: new Map([['state', join(dir, 's')], ['roots/1', join(dir, 'r')]]), entries, read: blobs.read });
+  await writeEntries({
+    targets: new Map([
+      ['state', join(dir, 's')],
+      ['roots/1', join(dir, 'r')],
+    ]),
+    entries,
+    read: blobs.read,
+  });
   t.deepEqual([readdirSync(join(dir, 's')), readdirSync(join(dir, 'r'))], [['b'], ['a']]);
   t.is(lstatSync(join(dir, 's')).mode & 0o777, 0o700);
 });
@@ -127,7 +156,7 @@ test('several roots go to their own folders', async (t) => {
 const base = { mode: 0o644, mtimeNs: 10n ** 18n, component: 'custom', secret: false } as const;
 
 async function makeBlob(blobs: MemoryBlobs, content: string) {
-  const writer = blobs.open('content');
+  const writer = blobs.open('content', [Buffer.byteLength(content)]);
   await writer.write(Buffer.from(content));
   return (await writer.finish()).id;
 }
@@ -137,36 +166,83 @@ async function makeFile(blobs: MemoryBlobs, path: string, linkGroup = 0): Promis
 }
 
 async function makeLink(blobs: MemoryBlobs, path: string, target: string): Promise<RestoreEntry> {
-  return { ...base, path, type: 'symlink', linkGroup: 0, blob: await makeBlob(blobs, target), sizeBytes: target.length };
+  return {
+    ...base,
+    path,
+    type: 'symlink',
+    linkGroup: 0,
+    blob: await makeBlob(blobs, target),
+    sizeBytes: target.length,
+  };
 }
 
-const hostile = test.macro(async (t, make: (blobs: MemoryBlobs, outside: string) => Promise<RestoreEntry>[], message: RegExp) => {
-  const dir = makeFolder();
-  mkdirSync(join(dir, 'outside'));
-  const blobs = new MemoryBlobs();
-  const entries = await Promise.all(make(blobs, join(dir, 'outside')));
-  const error = await t.throwsAsync(writeEntries({ targets: new Map([['state', join(dir, 'in/to')]]), entries, read: blobs.read }), { message });
-  t.true(isMoltError(error, 'HOSTILE'), String(error));
-  t.deepEqual(readdirSync(dir).sort(), ['in', 'outside']);
-  t.deepEqual(readdirSync(join(dir, 'in')), ['to']);
-  t.deepEqual(readdirSync(join(dir, 'outside')), []);
-});
+const hostile = test.macro(
+  async (t, make: (blobs: MemoryBlobs, outside: string) => Promise<RestoreEntry>[], message: RegExp) => {
+    const dir = makeFolder();
+    mkdirSync(join(dir, 'outside'));
+    const blobs = new MemoryBlobs();
+    const entries = await Promise.all(make(blobs, join(dir, 'outside')));
+    const error = await t.throwsAsync(
+      writeEntries({ targets: new Map([['state', join(dir, 'in/to')]]), entries, read: blobs.read }),
+      { message },
+    );
+    t.true(isMoltError(error, 'HOSTILE'), String(error));
+    t.deepEqual(readdirSync(dir).sort(), ['in', 'outside']);
+    t.deepEqual(readdirSync(join(dir, 'in')), ['to']);
+    t.deepEqual(readdirSync(join(dir, 'outside')), []);
+  },
+);
 
 test('a name of two dots is refused', hostile, (blobs) => [makeFile(blobs, 'state/../x')], /has a name that is none/);
 test('escaped dots are refused', hostile, (blobs) => [makeFile(blobs, 'state/%2E%2E/x')], /has a name that is none/);
 test('an escaped slash is refused', hostile, (blobs) => [makeFile(blobs, 'state/a%2Fb')], /has a name that is none/);
 test('an escaped NUL is refused', hostile, (blobs) => [makeFile(blobs, 'state/a%00')], /has a name that is none/);
-test('an escaped slash among other bytes is refused', hostile, (blobs) => [makeFile(blobs, 'state/%FF%2F%2E%2E')], /has a name that is none/);
+test(
+  'an escaped slash among other bytes is refused',
+  hostile,
+  (blobs) => [makeFile(blobs, 'state/%FF%2F%2E%2E')],
+  /has a name that is none/,
+);
 test('an empty name is refused', hostile, (blobs) => [makeFile(blobs, 'state//x')], /has a name that is none/);
 test('an absolute path is refused', hostile, (blobs) => [makeFile(blobs, '/etc/x')], /lies in none of the roots/);
-test('a path outside the roots is refused', hostile, (blobs) => [makeFile(blobs, 'roots/1/x')], /lies in none of the roots/);
+test(
+  'a path outside the roots is refused',
+  hostile,
+  (blobs) => [makeFile(blobs, 'roots/1/x')],
+  /lies in none of the roots/,
+);
 test('a root that is a file is refused', hostile, (blobs) => [makeFile(blobs, 'state')], /lies in none of the roots/);
-test('a path that comes twice is refused', hostile, (blobs) => [makeFile(blobs, 'state/x'), makeFile(blobs, 'state/x')], /"state\/x" is there already/);
-test('a link that is also a folder is refused', hostile, (blobs, outside) => [makeLink(blobs, 'state/x', outside), makeFile(blobs, 'state/x/y')], /"state\/x" is there already/);
-test('a file that is also a folder is refused', hostile, (blobs) => [makeFile(blobs, 'state/x'), makeFile(blobs, 'state/x/y')], /is there already/);
+test(
+  'a path that comes twice is refused',
+  hostile,
+  (blobs) => [makeFile(blobs, 'state/x'), makeFile(blobs, 'state/x')],
+  /"state\/x" is there already/,
+);
+test(
+  'a link that is also a folder is refused',
+  hostile,
+  (blobs, outside) => [makeLink(blobs, 'state/x', outside), makeFile(blobs, 'state/x/y')],
+  /"state\/x" is there already/,
+);
+test(
+  'a file that is also a folder is refused',
+  hostile,
+  (blobs) => [makeFile(blobs, 'state/x'), makeFile(blobs, 'state/x/y')],
+  /is there already/,
+);
 test('a link to nothing is refused', hostile, (blobs) => [makeLink(blobs, 'state/x', '')], /without a usable target/);
-test('a link with a NUL is refused', hostile, (blobs) => [makeLink(blobs, 'state/x', 'a\0b')], /without a usable target/);
-test('a link with an endless target is refused', hostile, (blobs) => [makeLink(blobs, 'state/x', 'a'.repeat(5000))], /too long a target/);
+test(
+  'a link with a NUL is refused',
+  hostile,
+  (blobs) => [makeLink(blobs, 'state/x', 'a\0b')],
+  /without a usable target/,
+);
+test(
+  'a link with an endless target is refused',
+  hostile,
+  (blobs) => [makeLink(blobs, 'state/x', 'a'.repeat(5000))],
+  /too long a target/,
+);
 
 test('a planted link is not written through', async (t) => {
   const dir = makeFolder();
@@ -186,7 +262,8 @@ test('a target with something in it is refused, and content of another length to
   const blobs = new MemoryBlobs();
   writeFileSync(join(dir, 'mine'), 'x');
   const entry = await makeFile(blobs, 'state/a');
-  const write = (target: string, entries: RestoreEntry[]) => writeEntries({ targets: new Map([['state', target]]), entries, read: blobs.read });
+  const write = (target: string, entries: RestoreEntry[]) =>
+    writeEntries({ targets: new Map([['state', target]]), entries, read: blobs.read });
   t.true(isMoltError(await t.throwsAsync(write(dir, [entry])), 'EXISTS'));
   t.true(isMoltError(await t.throwsAsync(write(join(dir, 'new'), [{ ...entry, sizeBytes: 8 }])), 'IO'));
   t.deepEqual(readdirSync(dir).sort(), ['mine', 'new']);

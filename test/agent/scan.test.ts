@@ -1,6 +1,7 @@
 // The scan on real file systems: what it finds, what it skips, and which patterns decide.
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, fork, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -14,7 +15,12 @@ const makeFolder = tempFolders(test);
 const generic = getProfile('generic');
 const openclaw = getProfile('openclaw');
 
-async function scanState(dir: string, patterns: Parameters<typeof scanRoots>[2] = {}, forbidden: string[] = [], profile = generic) {
+async function scanState(
+  dir: string,
+  patterns: Parameters<typeof scanRoots>[2] = {},
+  forbidden: string[] = [],
+  profile = generic,
+) {
   const result = scanRoots(profile, await profile.findRoots(dir, { home: '/nowhere' }), patterns, forbidden);
   return { ...result, paths: result.entries.map((entry) => entry.path) };
 }
@@ -34,8 +40,22 @@ test('entries come in the order of Git’s trees, names escaped where Git refuse
   writeFileSync(Buffer.concat([Buffer.from(`${dir}/`), Buffer.from([0xfe]), Buffer.from('/inside')]), 'bytes');
   const { paths, skipped } = await scanState(dir);
   t.deepEqual(paths, [
-    ...['state', 'state/%2541', 'state/%2Egit', 'state/%2Egit/HEAD', 'state/%FE', 'state/%FE/inside', 'state/%FFf'],
-    ...['state/a-b', 'state/a.b', 'state/a', 'state/a/x', 'state/a0', 'state/é', 'state/\ue000', 'state/\ufffd', 'state/𐀀'],
+    'state',
+    'state/%2541',
+    'state/%2Egit',
+    'state/%2Egit/HEAD',
+    'state/%FE',
+    'state/%FE/inside',
+    'state/%FFf',
+    'state/a-b',
+    'state/a.b',
+    'state/a',
+    'state/a/x',
+    'state/a0',
+    'state/é',
+    'state/\ue000',
+    'state/\ufffd',
+    'state/𐀀',
   ]);
   t.deepEqual(skipped, []);
 });
@@ -50,7 +70,15 @@ test('modes, types, times and links are what the system says', async (t) => {
   linkSync(join(dir, 'f'), join(dir, 'sub/f2'));
   execFileSync('touch', ['-d', '1969-12-31T23:59:58.5Z', join(dir, 'sub/g')]);
   const result = await scanState(dir);
-  t.deepEqual(result.paths, ['state', 'state/dangling', 'state/f', 'state/sub', 'state/sub/f2', 'state/sub/g', 'state/to-folder']);
+  t.deepEqual(result.paths, [
+    'state',
+    'state/dangling',
+    'state/f',
+    'state/sub',
+    'state/sub/f2',
+    'state/sub/g',
+    'state/to-folder',
+  ]);
   const f = getEntry(result, 'state/f');
   t.like(f, { type: 'file', mode: 0o640, sizeBytes: 1, linkCount: 2, linkGroup: 1, native: join(dir, 'f') });
   t.like(getEntry(result, 'state/sub/f2'), { linkGroup: 1, inode: f.inode });
@@ -63,9 +91,9 @@ test('sockets and pipes are reported and left out', async (t) => {
   const dir = makeFolder();
   execFileSync('mkfifo', [join(dir, 'pipe')]);
   const server = createServer();
-  await new Promise<void>((done) => server.listen(join(dir, 'sock'), done));
+  await once(server.listen(join(dir, 'sock')), 'listening');
   const { paths, skipped } = await scanState(dir);
-  await new Promise((done) => server.close(done));
+  await once(server.close(), 'close');
   t.deepEqual(paths, ['state']);
   t.deepEqual(skipped, [
     { path: 'state/pipe', reason: 'a pipe', kept: false },
@@ -97,8 +125,17 @@ test('what is known of a file spares reading its header', async (t) => {
   const roots = await generic.findRoots(dir, { home: '/nowhere' });
   const asked: [string, number][] = [];
   const isKnownSqlite = (path: string, stamp: { sizeBytes: number }) => asked.push([path, stamp.sizeBytes]) > 0;
-  const { entries } = scan({ roots, profile: generic, rules: loadRules(roots, { include: [], exclude: [] }), forbidden: [], isKnownSqlite });
-  t.deepEqual(entries.map((entry) => entry.path), ['state', 'state/known']);
+  const { entries } = scan({
+    roots,
+    profile: generic,
+    rules: loadRules(roots, { include: [], exclude: [] }),
+    forbidden: [],
+    isKnownSqlite,
+  });
+  t.deepEqual(
+    entries.map((entry) => entry.path),
+    ['state', 'state/known'],
+  );
   t.deepEqual(asked, [['state/known', 5]]);
 });
 
@@ -113,7 +150,10 @@ test('a database with two names is read under the one that has the log, and not 
   writeFileSync(join(dir, 'another-wal'), 'log');
   const double = await scanState(dir);
   t.deepEqual(double.paths, ['state']);
-  t.deepEqual(double.skipped.map((path) => path.path), ['state/another', 'state/one']);
+  t.deepEqual(
+    double.skipped.map((path) => path.path),
+    ['state/another', 'state/one'],
+  );
 });
 
 test('200 levels and a path of 4,000 bytes are scanned; what the system can’t open is reported', async (t) => {
@@ -131,7 +171,10 @@ test('200 levels and a path of 4,000 bytes are scanned; what the system can’t 
   const { paths, skipped } = await scanState(dir);
   t.true(paths.includes(`state/${deep}/leaf`));
   t.true(paths.includes(`state/${long.join('/')}/leaf`));
-  t.deepEqual(skipped.map((path) => path.reason), ['a folder whose path is longer than the system can open']);
+  t.deepEqual(
+    skipped.map((path) => path.reason),
+    ['a folder whose path is longer than the system can open'],
+  );
   t.true(skipped[0]?.path.startsWith(`state/${long.join('/')}/${name}`));
   execFileSync('rm', ['-rf', dir]);
 });
@@ -141,7 +184,9 @@ test('a folder that may not be read is skipped with its reason, and the rest is 
   put(dir, 'closed/secret', 'open');
   chmodSync(join(dir, 'closed'), 0);
   if (process.getuid?.() !== 0) {
-    t.deepEqual((await scanState(dir)).skipped, [{ path: 'state/closed', reason: 'a folder that may not be read', kept: false }]);
+    t.deepEqual((await scanState(dir)).skipped, [
+      { path: 'state/closed', reason: 'a folder that may not be read', kept: false },
+    ]);
   } else {
     // Root may read everything, so somebody else scans.
     const url = (path: string) => JSON.stringify(new URL(`../../src/agent/${path}`, import.meta.url).href);
@@ -169,30 +214,94 @@ test('a folder that may not be read is skipped with its reason, and the rest is 
 test('forbidden folders are never entered, even if included, but a root inside one is scanned', async (t) => {
   const dir = makeFolder();
   put(dir, 'molt-home/keys/device', 'molt-home/pods/p/file', 'note');
-  t.deepEqual((await scanState(dir, { include: ['molt-home'] }, [join(dir, 'molt-home')])).paths, ['state', 'state/note']);
-  t.deepEqual((await scanState(join(dir, 'molt-home/pods/p'), {}, [join(dir, 'molt-home')])).paths, ['state', 'state/file']);
+  t.deepEqual((await scanState(dir, { include: ['molt-home'] }, [join(dir, 'molt-home')])).paths, [
+    'state',
+    'state/note',
+  ]);
+  t.deepEqual((await scanState(join(dir, 'molt-home/pods/p'), {}, [join(dir, 'molt-home')])).paths, [
+    'state',
+    'state/file',
+  ]);
 });
 
 const patterns = test.macro(
-  async (t, files: string[], options: { ignore?: string; include?: string[]; exclude?: string[] }, expected: string[]) => {
+  async (
+    t,
+    files: string[],
+    options: { ignore?: string; include?: string[]; exclude?: string[] },
+    expected: string[],
+  ) => {
     const dir = makeFolder();
     put(dir, 'openclaw.json', ...files);
     writeFileSync(join(dir, 'openclaw.json'), '{}');
     if (options.ignore !== undefined) writeFileSync(join(dir, '.moltignore'), options.ignore);
-    const { paths } = await scanState(dir, { include: options.include ?? [], exclude: options.exclude ?? [] }, [], openclaw);
+    const { paths } = await scanState(
+      dir,
+      { include: options.include ?? [], exclude: options.exclude ?? [] },
+      [],
+      openclaw,
+    );
     const found = paths.slice(1).map((path) => path.slice('state/'.length));
-    t.deepEqual(found.filter((path) => path !== '.moltignore' && path !== 'openclaw.json'), expected);
+    t.deepEqual(
+      found.filter((path) => path !== '.moltignore' && path !== 'openclaw.json'),
+      expected,
+    );
   },
 );
 
-test('.moltignore leaves out, anchored and not, and a case matters', patterns, ['a/x.log', 'x.log', 'X.LOG', 'top', 'a/top'], { ignore: '*.log\n/top\n' }, ['X.LOG', 'a', 'a/top']);
-test('.moltignore takes back with ! what the profile leaves out', patterns, ['cache/x', 'cache/no', 'logs/y'], { ignore: '!/cache/\nno\n' }, ['cache', 'cache/x']);
-test('an include wins over .moltignore and the profile', patterns, ['logs/y', 'secret.txt'], { ignore: 'secret.txt', include: ['logs', 'secret.txt'] }, ['logs', 'logs/y', 'secret.txt']);
-test('an exclude wins over an include', patterns, ['logs/y', 'logs/z'], { include: ['logs'], exclude: ['logs/z'] }, ['logs', 'logs/y']);
-test('an include reaches into an excluded folder only for what it names', patterns, ['cache/notes/a.md', 'cache/notes/b.txt', 'cache/other/a.md'], { include: ['cache/notes/*.md'] }, ['cache', 'cache/notes', 'cache/notes/a.md']);
-test('an include with ** looks through the whole folder', patterns, ['cache/p/q/a.md', 'cache/b.txt'], { include: ['cache/**/*.md'] }, ['cache', 'cache/p', 'cache/p/q', 'cache/p/q/a.md']);
-test('an include without a path does not open excluded folders', patterns, ['cache/a.md', 'b.pid'], { include: ['*.md', '*.pid'] }, ['b.pid']);
-test('an exclude can leave out anything, the configuration of a workspace too', patterns, ['workspace/MEMORY.md', 'workspace/n'], { exclude: ['MEMORY.md'] }, ['workspace', 'workspace/n']);
+test(
+  '.moltignore leaves out, anchored and not, and a case matters',
+  patterns,
+  ['a/x.log', 'x.log', 'X.LOG', 'top', 'a/top'],
+  { ignore: '*.log\n/top\n' },
+  ['X.LOG', 'a', 'a/top'],
+);
+test(
+  '.moltignore takes back with ! what the profile leaves out',
+  patterns,
+  ['cache/x', 'cache/no', 'logs/y'],
+  { ignore: '!/cache/\nno\n' },
+  ['cache', 'cache/x'],
+);
+test(
+  'an include wins over .moltignore and the profile',
+  patterns,
+  ['logs/y', 'secret.txt'],
+  { ignore: 'secret.txt', include: ['logs', 'secret.txt'] },
+  ['logs', 'logs/y', 'secret.txt'],
+);
+test('an exclude wins over an include', patterns, ['logs/y', 'logs/z'], { include: ['logs'], exclude: ['logs/z'] }, [
+  'logs',
+  'logs/y',
+]);
+test(
+  'an include reaches into an excluded folder only for what it names',
+  patterns,
+  ['cache/notes/a.md', 'cache/notes/b.txt', 'cache/other/a.md'],
+  { include: ['cache/notes/*.md'] },
+  ['cache', 'cache/notes', 'cache/notes/a.md'],
+);
+test(
+  'an include with ** looks through the whole folder',
+  patterns,
+  ['cache/p/q/a.md', 'cache/b.txt'],
+  { include: ['cache/**/*.md'] },
+  ['cache', 'cache/p', 'cache/p/q', 'cache/p/q/a.md'],
+);
+test(
+  'an include without a path does not open excluded folders',
+  patterns,
+  ['cache/a.md', 'b.pid'],
+  { include: ['*.md', '*.pid'] },
+  ['b.pid'],
+);
+test(
+  'an exclude can leave out anything, the configuration of a workspace too',
+  patterns,
+  ['workspace/MEMORY.md', 'workspace/n'],
+  { exclude: ['MEMORY.md'] },
+  ['workspace', 'workspace/n'],
+);
 
 test('files that come and go during the scan are no trouble', async (t) => {
   const dir = makeFolder();
@@ -205,18 +314,17 @@ test('files that come and go during the scan are no trouble', async (t) => {
       for (let i = 0; i < 50; i++) fs.rmSync(dir + '/d' + i, { recursive: true });
       setImmediate(step);
     })();`;
-  const { fork } = await import('node:child_process');
   const file = join(makeFolder(), 'churn.cjs');
   writeFileSync(file, `const fs = require('node:fs');${script}`);
   const child = fork(file, [dir]);
-  await new Promise((done) => child.once('message', done));
+  await once(child, 'message');
   let seen = 0;
   for (let round = 0; round < 400 || (seen === 0 && round < 20_000); round += 1) {
     const { entries, skipped } = await scanState(dir);
     t.deepEqual(skipped, []);
     seen += entries.length - 1;
   }
-  const ended = new Promise((done) => child.once('exit', done));
+  const ended = once(child, 'exit');
   child.send('stop');
   await ended;
   t.true(seen > 0, 'the churn was met');

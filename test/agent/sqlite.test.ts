@@ -3,14 +3,36 @@
 
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, linkSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test from 'ava';
 import { type CaptureContext, captureFile } from '../../src/agent/capture.ts';
 import { getProfile } from '../../src/agent/profile.ts';
 import { sweepTemp } from '../../src/agent/temp.ts';
-import { MemoryBlobs, captureBytes, captureContext, getCaptured, getEntry, scanRoots, tempFolders, unpackFixture } from './support.ts';
+import {
+  MemoryBlobs,
+  captureBytes,
+  captureContext,
+  getCaptured,
+  getEntry,
+  scanRoots,
+  tempFolders,
+  unpackFixture,
+} from './support.ts';
 
 const makeFolder = tempFolders(test);
 const generic = getProfile('generic');
@@ -37,7 +59,12 @@ function makeDatabase(dir: string, mode: 'wal' | 'delete'): string {
   return path;
 }
 
-async function startWriter(path: string, mode: string, job: 'write' | 'hold' | 'open', number = 1): Promise<() => Promise<void>> {
+async function startWriter(
+  path: string,
+  mode: string,
+  job: 'write' | 'hold' | 'open',
+  number = 1,
+): Promise<() => Promise<void>> {
   const child = fork(new URL('sqlite-writer.ts', import.meta.url).pathname, [path, mode, job, String(number)]);
   children.add(child);
   await new Promise<void>((done, failed) => {
@@ -45,7 +72,7 @@ async function startWriter(path: string, mode: string, job: 'write' | 'hold' | '
     child.once('exit', (code) => failed(new Error(`the writer ended with ${code}`)));
   });
   return async () => {
-    const ended = new Promise((done) => child.once('exit', done));
+    const ended = once(child, 'exit');
     child.send('stop');
     await ended;
     children.delete(child);
@@ -67,7 +94,9 @@ function inspect(bytes: Buffer | undefined): { check: unknown; total: unknown; f
   writeFileSync(path, bytes ?? '');
   const database = new DatabaseSync(path);
   const check = database.prepare('PRAGMA integrity_check').get()?.['integrity_check'];
-  const total = database.prepare('SELECT (SELECT sum(amount) FROM left_side) + (SELECT sum(amount) FROM right_side) AS total').get()?.['total'];
+  const total = database
+    .prepare('SELECT (SELECT sum(amount) FROM left_side) + (SELECT sum(amount) FROM right_side) AS total')
+    .get()?.['total'];
   const filler = Number(database.prepare('SELECT count(*) AS rows FROM filler').get()?.['rows']);
   database.close();
   return { check, total, filler };
@@ -75,11 +104,15 @@ function inspect(bytes: Buffer | undefined): { check: unknown; total: unknown; f
 
 /** Returns what a folder looks like from outside: names, sizes, times and content. `-shm` has no content of its own. */
 function look(dir: string): unknown[] {
-  return readdirSync(dir).sort().map((name) => {
-    const stats = statSync(join(dir, name), { bigint: true });
-    const digest = createHash('sha256').update(readFileSync(join(dir, name))).digest('hex');
-    return name.endsWith('-shm') ? [name, stats.ino] : [name, stats.size, stats.mtimeNs, stats.ino, digest];
-  });
+  return readdirSync(dir)
+    .sort()
+    .map((name) => {
+      const stats = statSync(join(dir, name), { bigint: true });
+      const digest = createHash('sha256')
+        .update(readFileSync(join(dir, name)))
+        .digest('hex');
+      return name.endsWith('-shm') ? [name, stats.ino] : [name, stats.size, stats.mtimeNs, stats.ino, digest];
+    });
 }
 
 /** Makes files look as if written long ago, so that no clock tick is in doubt. */
@@ -107,7 +140,12 @@ for (const mode of ['wal', 'delete'] as const) {
 }
 
 test('an idle database gives the same bytes each time, and its folder stays as it was', async (t) => {
-  for (const [mode, job] of [['wal', 'open'], ['delete', 'open'], ['wal', undefined], ['delete', undefined]] as const) {
+  for (const [mode, job] of [
+    ['wal', 'open'],
+    ['delete', 'open'],
+    ['wal', undefined],
+    ['delete', undefined],
+  ] as const) {
     const dir = makeFolder();
     const path = makeDatabase(dir, mode);
     const stop = job === undefined ? undefined : await startWriter(path, mode, job);
@@ -177,7 +215,9 @@ test('a copy that is not done by its deadline is given up, and leaves no tempora
   const dir = makeFolder();
   const path = makeDatabase(dir, 'delete');
   const database = new DatabaseSync(path);
-  database.exec('WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO filler SELECT zeroblob(16000) FROM n');
+  database.exec(
+    'WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO filler SELECT zeroblob(16000) FROM n',
+  );
   database.close();
   const { outcome, temp } = await capture(dir, { deadlineMs: 0 });
   t.deepEqual(outcome, { status: 'unreadable', reason: 'a database that could not be copied in time' });
@@ -231,7 +271,10 @@ test('two names of one database give the content that its log makes', async (t) 
 test('all databases of the recorded states are whole, with what their logs hold, and the states untouched', async (t) => {
   const openclaw = getProfile('openclaw');
   let rows: unknown;
-  for (const [version, count] of [['2026.9.6', 4], ['2026.5.28', 2]] as const) {
+  for (const [version, count] of [
+    ['2026.9.6', 4],
+    ['2026.5.28', 2],
+  ] as const) {
     const stateDir = unpackFixture(version, makeFolder());
     const { entries } = scanRoots(openclaw, await openclaw.findRoots(stateDir, { home: '/nowhere' }));
     const databases = entries.filter((entry) => entry.path.endsWith('.sqlite'));
@@ -244,7 +287,8 @@ test('all databases of the recorded states are whole, with what their logs hold,
       writeFileSync(path, bytes);
       const database = new DatabaseSync(path);
       t.is(database.prepare('PRAGMA integrity_check').get()?.['integrity_check'], 'ok', entry.path);
-      if (entry.path === 'state/tasks/runs.sqlite') rows = database.prepare('SELECT count(*) AS tables FROM sqlite_schema').get()?.['tables'];
+      if (entry.path === 'state/tasks/runs.sqlite')
+        rows = database.prepare('SELECT count(*) AS tables FROM sqlite_schema').get()?.['tables'];
       database.close();
     }
   }
@@ -254,12 +298,17 @@ test('all databases of the recorded states are whole, with what their logs hold,
 test('temporary copies of dead processes are swept, those of living ones stay', (t) => {
   const temp = makeFolder();
   const dead = spawnSync(process.execPath, ['-e', '']).pid;
-  const names = [`capture-${dead}-0123456789ab-1`, `capture-${process.pid}-0123456789ab-1`, `capture-${process.ppid}-0123456789ab-1`, 'other'];
+  const names = [
+    `capture-${dead}-0123456789ab-1`,
+    `capture-${process.pid}-0123456789ab-1`,
+    `capture-${process.ppid}-0123456789ab-1`,
+    'other',
+  ];
   for (const name of names) {
     mkdirSync(join(temp, name));
     writeFileSync(join(temp, name, 'database'), 'x');
   }
   t.is(sweepTemp(temp), 2);
-  t.deepEqual(readdirSync(temp).sort(), [names[2], 'other'].sort());
+  t.deepEqual(new Set(readdirSync(temp)), new Set([names[2], 'other']));
   t.is(sweepTemp(join(temp, 'missing')), 0);
 });

@@ -4,7 +4,13 @@ import { createHash } from 'node:crypto';
 import test from 'ava';
 import fc from 'fast-check';
 import type { ScannedEntry } from '../../src/agent/scan.ts';
-import { type CachedFile, type StatCache, encodeStatCache, isUnchanged, parseStatCache } from '../../src/agent/stat-cache.ts';
+import {
+  type CachedFile,
+  type StatCache,
+  encodeStatCache,
+  isUnchanged,
+  parseStatCache,
+} from '../../src/agent/stat-cache.ts';
 import type { FileStamp } from '../../src/agent/stamp.ts';
 import type { BlobId } from '../../src/model/ids.ts';
 
@@ -14,8 +20,17 @@ const blob = createHash('sha1').update('x').digest('hex') as BlobId;
 const stamp: FileStamp = { sizeBytes: 10, mtimeNs: 900n * SECOND + 7n, ctimeNs: 901n * SECOND + 7n, inode: 5n };
 const cached: CachedFile = { ...stamp, wal: stamp, blob, blobSizeBytes: 12, kind: 'sqlite' };
 const entry: ScannedEntry = {
-  ...{ ...stamp, wal: stamp, path: 'state/db', native: '/db', type: 'file', mode: 0o600, device: 1n },
-  ...{ linkCount: 1, linkGroup: 0, component: 'state', secret: true },
+  ...stamp,
+  wal: stamp,
+  path: 'state/db',
+  native: '/db',
+  type: 'file',
+  mode: 0o600,
+  device: 1n,
+  linkCount: 1,
+  linkGroup: 0,
+  component: 'state',
+  secret: true,
 };
 
 test('an entry whose stamps are all the same and old is unchanged', (t) => {
@@ -53,7 +68,10 @@ for (const [what, time, trusted] of racy) {
   test(`a stamp ${what} is ${trusted ? '' : 'not '}trusted`, (t) => {
     const times = { mtimeNs: time, ctimeNs: time };
     t.is(isUnchanged({ ...entry, ...times }, { ...cached, ...times }, SCAN), trusted);
-    t.is(isUnchanged({ ...entry, wal: { ...stamp, ...times } }, { ...cached, wal: { ...stamp, ...times } }, SCAN), trusted);
+    t.is(
+      isUnchanged({ ...entry, wal: { ...stamp, ...times } }, { ...cached, wal: { ...stamp, ...times } }, SCAN),
+      trusted,
+    );
   });
 }
 
@@ -64,8 +82,21 @@ const arbitraryStamp = fc.record({
   inode: fc.bigInt(0n, 2n ** 64n - 1n),
 });
 const arbitraryFile = fc
-  .tuple(arbitraryStamp, fc.option(arbitraryStamp), fc.option(arbitraryStamp), fc.maxSafeNat(), fc.constantFrom('plain', 'jsonl', 'sqlite'))
-  .map(([own, wal, journal, blobSizeBytes, kind]): CachedFile => ({ ...own, ...(wal && { wal }), ...(journal && { journal }), blob, blobSizeBytes, kind }));
+  .tuple(
+    arbitraryStamp,
+    fc.option(arbitraryStamp),
+    fc.option(arbitraryStamp),
+    fc.maxSafeNat(),
+    fc.constantFrom('plain', 'jsonl', 'sqlite'),
+  )
+  .map(([own, wal, journal, blobSizeBytes, kind]): CachedFile => ({
+    ...own,
+    ...(wal && { wal }),
+    ...(journal && { journal }),
+    blob,
+    blobSizeBytes,
+    kind,
+  }));
 const arbitraryCache = fc
   .tuple(fc.bigInt(0n, 2n ** 62n), fc.array(fc.tuple(fc.string({ unit: 'grapheme' }), arbitraryFile), { maxLength: 6 }))
   .map(([scanStartNs, files]): StatCache => ({ scanStartNs, files: new Map(files) }));
@@ -75,7 +106,13 @@ test('a cache comes back as it was', (t) => {
 });
 
 test('bytes with any one changed, cut or added are no cache', (t) => {
-  const bytes = encodeStatCache({ scanStartNs: SCAN, files: new Map([['state/db', cached], ['state/é', { ...cached, kind: 'plain' as const }]]) });
+  const bytes = encodeStatCache({
+    scanStartNs: SCAN,
+    files: new Map([
+      ['state/db', cached],
+      ['state/é', { ...cached, kind: 'plain' as const }],
+    ]),
+  });
   for (let at = 0; at < bytes.length; at += 1) {
     const changed = Buffer.from(bytes);
     changed[at] = (changed[at] ?? 0) ^ 0x10;

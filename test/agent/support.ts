@@ -34,7 +34,12 @@ export function unpackFixture(version: '2026.9.6' | '2026.5.28', dir: string): s
 }
 
 /** Scans with the profile's own rules, and the user's patterns if given. */
-export function scanRoots(profile: Profile, roots: readonly Root[], patterns: Partial<UserPatterns> = {}, forbidden: string[] = []): ScanResult {
+export function scanRoots(
+  profile: Profile,
+  roots: readonly Root[],
+  patterns: Partial<UserPatterns> = {},
+  forbidden: string[] = [],
+): ScanResult {
   const rules = loadRules(roots, { include: [], exclude: [], ...patterns });
   return scan({ roots, profile, rules, forbidden });
 }
@@ -46,7 +51,7 @@ export class MemoryBlobs {
   aborted = 0;
   onWrite: (bytes: Buffer) => void | Promise<void> = () => {};
 
-  readonly open = (chunking: Chunking): BlobWriter => {
+  readonly open = (chunking: Chunking, sizesBytes: readonly number[]): BlobWriter => {
     const parts: Buffer[] = [];
     this.opened.push(chunking);
     return {
@@ -56,6 +61,8 @@ export class MemoryBlobs {
       },
       finish: async () => {
         const content = Buffer.concat(parts);
+        if (!sizesBytes.includes(content.length))
+          throw new Error(`${content.length} is none of ${sizesBytes.join(', ')}`);
         const id = createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex') as BlobId;
         this.blobs.set(id, content);
         return { id, sizeBytes: content.length };
@@ -96,6 +103,7 @@ export function getCaptured(outcome: CaptureOutcome): Extract<CaptureOutcome, { 
 /** Returns the entry with a path; throws if there is none. */
 export function getEntry(result: ScanResult, path: string): ScannedEntry {
   const entry = result.entries.find((other) => other.path === path);
-  if (entry === undefined) throw new Error(`no entry ${path} among ${result.entries.map((other) => other.path).join(' ')}`);
+  if (entry === undefined)
+    throw new Error(`no entry ${path} among ${result.entries.map((other) => other.path).join(' ')}`);
   return entry;
 }
