@@ -85,7 +85,8 @@ export class Log {
   async replay(): Promise<void> {
     for (let seq = this.next().seq; ; seq = (seq + 1) as SegmentSeq) {
       // oxlint-disable-next-line no-await-in-loop -- a chain is read in order
-      const bytes = await this.#containers.storage.read(segmentName(seq));
+      const bytes = await this.#readNumber(seq);
+      if (bytes === 'no file') continue;
       if (bytes === undefined) {
         // oxlint-disable-next-line no-await-in-loop -- one look behind the end
         if (!(await this.#isGap(seq))) return;
@@ -131,6 +132,23 @@ export class Log {
     }
   }
 
+  /** Reads what stands at a number; a folder or link planted there can't be read at all, and is a hole. */
+  async #readNumber(seq: SegmentSeq): Promise<Buffer | undefined | 'no file'> {
+    try {
+      return await this.#containers.storage.read(segmentName(seq));
+    } catch (error) {
+      if (!isMoltError(error, 'HOSTILE')) throw error;
+      this.#hole(seq, NO_PREVIOUS, error.message);
+      return 'no file';
+    }
+  }
+
+  #hole(seq: SegmentSeq, sha256: string, problem: string): void {
+    this.#openHoles.push({ seq, sha256 });
+    this.#holes.push(seq);
+    this.#problems.push({ seq, problem });
+  }
+
   /** A missing number is the log's end, unless an authentic segment follows it. */
   async #isGap(seq: SegmentSeq): Promise<boolean> {
     const after = (seq + 1) as SegmentSeq;
@@ -152,9 +170,7 @@ export class Log {
       parsed = await this.#parse(seq, bytes);
     } catch (error) {
       if (!isMoltError(error) || error.code === 'NEWER_FORMAT' || error.code === 'IO') throw error;
-      this.#openHoles.push({ seq, sha256: hash });
-      this.#holes.push(seq);
-      this.#problems.push({ seq, problem: error.message });
+      this.#hole(seq, hash, error.message);
       return;
     }
     const { record, footer } = parsed;
