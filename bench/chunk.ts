@@ -75,7 +75,7 @@ async function measureContent(name: string, data: Buffer): Promise<void> {
   const chunks = bases.map((base) =>
     Buffer.concat([base.subarray(0, 30_000), Buffer.from('changed'), base.subarray(30_007)]),
   );
-  const deltas = chunks.map((chunk, index) => encodeDelta(chunk, bases[index] ?? chunk) ?? chunk);
+  const deltas = chunks.map((chunk, index) => encodeDelta(chunk, bases[index] ?? chunk)?.frame ?? chunk);
   await measure(`${name}: delta of 64 KiB`, size, () =>
     chunks.map((chunk, index) => encodeDelta(chunk, bases[index] ?? chunk)),
   );

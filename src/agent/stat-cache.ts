@@ -41,17 +41,25 @@ const SECOND_NS = 1_000_000_000n;
 export function isUnchanged(entry: ScannedEntry, cached: CachedFile, scanStartNs: bigint): boolean {
   return (
     isSameStamp(entry, cached) &&
-    isSameStamp(entry.wal, cached.wal) &&
-    isSameStamp(entry.journal, cached.journal) &&
-    isSettled(cached, scanStartNs) &&
-    (cached.wal === undefined || isSettled(cached.wal, scanStartNs)) &&
-    (cached.journal === undefined || isSettled(cached.journal, scanStartNs))
+    isSettled(cached.mtimeNs, cached.ctimeNs, scanStartNs) &&
+    isSameLog(entry.wal, cached.wal, scanStartNs) &&
+    isSameLog(entry.journal, cached.journal, scanStartNs)
   );
 }
 
-function isSettled(stamp: FileStamp, scanStartNs: bigint): boolean {
-  const tick = stamp.mtimeNs % SECOND_NS === 0n && stamp.ctimeNs % SECOND_NS === 0n ? COARSE_TICK_NS : CLOCK_TICK_NS;
-  return stamp.mtimeNs + tick < scanStartNs && stamp.ctimeNs + tick < scanStartNs;
+/**
+ * The change time of a log says nothing: SQLite run by root sets a log's owner each time it opens it, reading included, so each
+ * capture would make the next one read the database again. Its content can't change without its modification time.
+ */
+function isSameLog(log: FileStamp | undefined, cached: FileStamp | undefined, scanStartNs: bigint): boolean {
+  if (log === undefined || cached === undefined) return log === cached;
+  const isSame = log.sizeBytes === cached.sizeBytes && log.mtimeNs === cached.mtimeNs && log.inode === cached.inode;
+  return isSame && isSettled(cached.mtimeNs, cached.mtimeNs, scanStartNs);
+}
+
+function isSettled(mtimeNs: bigint, ctimeNs: bigint, scanStartNs: bigint): boolean {
+  const tick = mtimeNs % SECOND_NS === 0n && ctimeNs % SECOND_NS === 0n ? COARSE_TICK_NS : CLOCK_TICK_NS;
+  return mtimeNs + tick < scanStartNs && ctimeNs + tick < scanStartNs;
 }
 
 // Layout: magic, crc32 of what follows, scan start, count; then per file: a fixed record, its path, and a stamp for each log.

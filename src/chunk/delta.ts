@@ -10,16 +10,26 @@ const MIN_WINDOW_LOG = 10;
 // A base that begins like this would be read as a trained dictionary (RFC 8878, section 5) instead of content.
 const DICTIONARY_MAGIC = Buffer.from([0x37, 0xa4, 0x30, 0xec]);
 
+/** A chunk's difference to its base. */
+export interface Delta {
+  /** What `decodeDelta` takes. */
+  readonly frame: Buffer;
+  /** How long the chunk is compressed by itself. */
+  readonly wholeBytes: number;
+}
+
 /**
  * Returns a chunk's difference to its base, or undefined if that isn't a third shorter than the chunk stored whole, or if the base
  * can't be one. `decodeDelta` gives the chunk back.
  */
-export function encodeDelta(bytes: Buffer, base: Buffer): Buffer | undefined {
+export function encodeDelta(bytes: Buffer, base: Buffer): Delta | undefined {
   const windowLog = Math.max(MIN_WINDOW_LOG, Math.ceil(Math.log2(base.length + bytes.length)));
   if (bytes.length === 0 || windowLog > MAX_WINDOW_LOG || !isUsableBase(base)) return undefined;
-  const delta = compressFrame(bytes, LEVEL, { base, windowLog });
-  const savesThird = (wholeBytes: number) => delta.length * 3 <= wholeBytes * 2;
-  return savesThird(bytes.length) && savesThird(encodeBlock(bytes).bytes.length) ? delta : undefined;
+  const frame = compressFrame(bytes, LEVEL, { base, windowLog });
+  const savesThird = (wholeBytes: number) => frame.length * 3 <= wholeBytes * 2;
+  if (!savesThird(bytes.length)) return undefined;
+  const wholeBytes = encodeBlock(bytes).bytes.length;
+  return savesThird(wholeBytes) ? { frame, wholeBytes } : undefined;
 }
 
 /**

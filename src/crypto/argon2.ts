@@ -20,11 +20,11 @@ export interface Argon2Cost {
 }
 
 /**
- * The cost of a new slot: four times the memory of RFC 9106's second choice, at its 3 passes and 4 lanes. That is 0.55 s on 2 cores
- * (0.78 s with one lane), a wait that a person bears and unattended runs are spared, since they open the device slot; and 256 MiB
- * still fits beside an agent in a small pod, which the RFC's first choice, 2 GiB, does not.
+ * The cost of a new slot: RFC 9106's second recommended choice (section 4), which borg 2 takes too. Four times the memory would cost
+ * an attacker four times as much, but also let molt itself take 400 MB where a pod may have little beside its agent; who wants that
+ * gives the slot a longer passphrase instead, where each word is worth more than any factor here.
  */
-export const DEFAULT_ARGON2_COST: Argon2Cost = { memoryKiB: 256 * 1024, passes: 3, lanes: 4 };
+export const DEFAULT_ARGON2_COST: Argon2Cost = { memoryKiB: 64 * 1024, passes: 3, lanes: 4 };
 
 /** Says whether a cost is one that Argon2 takes and that a stranger's file may ask of this machine: at most 1 GiB, 16 passes, 16 lanes. */
 export function isAllowedArgon2Cost({ memoryKiB, passes, lanes }: Argon2Cost): boolean {

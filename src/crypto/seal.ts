@@ -7,7 +7,8 @@ import type { Random } from '../model/ports.ts';
 import { openGcm, sealGcm } from './gcm.ts';
 import { COMMITMENT_BYTES, deriveCommittedKey, type CommittedKey } from './hkdf.ts';
 
-const LABEL = Buffer.from('molt/1', 'ascii');
+/** The format version of the containers that are sealed here. */
+const SEAL_VERSION = 1;
 const REPOSITORY_ID_BYTES = 16;
 const NONCE_BYTES = 12;
 const BLOCK_SUFFIX_BYTES = 5;
@@ -21,6 +22,8 @@ export interface SealContext {
   readonly kind: number;
   /** The repository's id, 16 bytes. */
   readonly repositoryId: Buffer;
+  /** The format version that the header claims; 1 if it is left out. Of a later one only the commitment can be checked here. */
+  readonly version?: number;
 }
 
 /** What makes a salt unique, even where two clones of a virtual machine draw the same random bytes. */
@@ -107,12 +110,13 @@ export function createOpener(
   };
 }
 
-function deriveContainerKey(epochKey: KeyObject, { kind, repositoryId }: SealContext, salt: Buffer): CommittedKey {
+function deriveContainerKey(epochKey: KeyObject, context: SealContext, salt: Buffer): CommittedKey {
+  const { kind, repositoryId, version = SEAL_VERSION } = context;
   if (salt.length !== SALT_BYTES) throw new Error('a salt is 32 bytes');
   if (repositoryId.length !== REPOSITORY_ID_BYTES) throw new Error('a repository id is 16 bytes');
   const kindByte = Buffer.alloc(1);
   kindByte.writeUInt8(kind);
-  return deriveCommittedKey(epochKey, salt, Buffer.concat([LABEL, kindByte, repositoryId]));
+  return deriveCommittedKey(epochKey, salt, Buffer.concat([Buffer.from(`molt/${version}`, 'ascii'), kindByte, repositoryId]));
 }
 
 function drawSalt({ random, writer, pid, timeMs, firstBlock }: SealEntropy): Buffer {

@@ -81,7 +81,7 @@ export class BlobSink implements BlobWriter {
     }
     const id = sha1.digest('hex') as GitId;
     const { depth, root } = await this.#writeNodes();
-    const record = encodeBlobRecord({ sizeBytes: this.#written, depth, root });
+    const record = encodeBlobRecord({ sizeBytes: this.#written, depth, root }, id);
     await this.#sink.put({ key: gitKey(id), type: OBJECT.blob, bytes: record }, 'metadata', undefined);
     return { id, sizeBytes: this.#written };
   }

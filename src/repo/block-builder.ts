@@ -4,6 +4,10 @@
 import { BLOCK, BLOCK_BYTES, ENCODING, type ObjectType } from '../format/layout.ts';
 import type { EncodedBlock } from '../format/container.ts';
 
+/** Metadata is mostly little: its blocks begin small and grow. */
+const SMALL_BYTES = 64 << 10;
+const SPARE_BUFFERS = 16;
+
 /** An object on its way into a block. */
 export interface NewObject {
   readonly key: Buffer;
@@ -46,6 +50,8 @@ export class BlockBuilder {
   readonly #compressor: BlockCompressor;
   readonly #emit: (block: Promise<ReadyBlock>) => void;
   readonly #open = new Map<BlockGroup, OpenBlock>();
+  /** Buffers of full size that were encoded and can take another block: fresh ones cost page faults and garbage collections. */
+  readonly #spare: Buffer[] = [];
 
   constructor(compressor: BlockCompressor, emit: (block: Promise<ReadyBlock>) => void) {
     this.#compressor = compressor;
@@ -56,7 +62,7 @@ export class BlockBuilder {
   add(group: BlockGroup, object: NewObject): void {
     const open = this.#open.get(group);
     if (open !== undefined && !open.fits(object.bytes.length)) this.#flush(group, open);
-    const block = this.#open.get(group) ?? new OpenBlock(group === 'content' ? BLOCK_BYTES : 64 << 10);
+    const block = this.#open.get(group) ?? new OpenBlock(this.#buffer(group));
     this.#open.set(group, block);
     block.add(object);
   }
@@ -64,6 +70,11 @@ export class BlockBuilder {
   /** Ends all open blocks. */
   flush(): void {
     for (const [group, open] of this.#open) this.#flush(group, open);
+  }
+
+  #buffer(group: BlockGroup): Buffer {
+    if (group !== 'content') return Buffer.allocUnsafeSlow(SMALL_BYTES);
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
   }
 
   #flush(group: BlockGroup, open: OpenBlock): void {
@@ -79,6 +90,7 @@ export class BlockBuilder {
       return { group, block: { type: BLOCK.data, encoding, bytes: plain, plainBytes }, objects: open.objects };
     }
     const { encoding, bytes } = await this.#compressor.encode(plain);
+    if (encoding === 'zstd' && this.#spare.length < SPARE_BUFFERS) open.giveBack(this.#spare);
     const block = { type: BLOCK.data, encoding: encoding === 'zstd' ? ENCODING.zstd : ENCODING.raw, bytes, plainBytes };
     return { group, block, objects: open.objects };
   }
@@ -89,8 +101,13 @@ class OpenBlock {
   #buffer: Buffer;
   #size = 0;
 
-  constructor(capacityBytes: number) {
-    this.#buffer = Buffer.allocUnsafeSlow(capacityBytes);
+  constructor(buffer: Buffer) {
+    this.#buffer = buffer;
+  }
+
+  /** Gives the buffer to the next block, if it has full size. */
+  giveBack(spare: Buffer[]): void {
+    if (this.#buffer.length === BLOCK_BYTES) spare.push(this.#buffer);
   }
 
   fits(lengthBytes: number): boolean {

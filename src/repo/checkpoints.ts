@@ -11,14 +11,15 @@ import {
 } from '../format/checkpoint.ts';
 import { ContainerWriter } from '../format/container.ts';
 import { buildIndexRun, compareCommits, indexName, RUN_MAX_ENTRIES, type CommitEntry, type IndexEntry } from '../format/index-run.ts';
-import { BLOCK, BLOCK_MAX_BYTES, HEADER_BYTES, KIND } from '../format/layout.ts';
+import { BLOCK, BLOCK_MAX_BYTES, KIND } from '../format/layout.ts';
 import { segmentName } from '../format/segment.ts';
-import { isMoltError, MoltError } from '../model/error.ts';
+import { MoltError } from '../model/error.ts';
 import { createHash } from 'node:crypto';
 import type { SegmentSeq } from '../model/ids.ts';
 import type { Containers } from './containers.ts';
 import { isBetter, type IndexRun } from './object-index.ts';
 import type { Repository } from './repository.ts';
+import { isDamage } from './storage-failure.ts';
 
 /** Returns the newest checkpoint that can be believed, or undefined: then the log is replayed from its beginning. */
 export async function findCheckpoint(containers: Containers): Promise<Checkpoint | undefined> {
@@ -119,21 +120,31 @@ async function readCheckpoint(containers: Containers, name: string): Promise<Che
   const named = parseCheckpointName(name);
   if (named === undefined) return undefined;
   try {
-    const checkpoint = await openCheckpoint(containers, name, named.seq);
+    const bytes = await containers.storage.read(name);
     const segment = await containers.storage.read(segmentName(named.seq));
-    if (checkpoint === undefined || segment === undefined) return undefined;
+    if (bytes === undefined || segment === undefined) return undefined;
+    const checkpoint = await openCheckpoint(containers, name, named.seq, bytes);
     const hash = createHash('sha256').update(segment).digest('hex');
-    return hash === named.hash && checkpoint.hash === hash && checkpoint.seq === named.seq ? checkpoint : undefined;
+    const isOfThisLog = hash === named.hash && checkpoint.hash === hash && checkpoint.seq === named.seq;
+    return isOfThisLog && (await hasRuns(containers, checkpoint)) ? checkpoint : undefined;
   } catch (error) {
-    if (isMoltError(error) && !isMoltError(error, 'IO', 'NEWER_FORMAT')) return undefined;
+    if (isDamage(error)) return undefined;
     throw error;
   }
 }
 
-async function openCheckpoint(containers: Containers, name: string, seq: SegmentSeq): Promise<Checkpoint | undefined> {
-  const bytes = await containers.storage.read(name);
-  if (bytes === undefined) return undefined;
-  const reader = containers.openBytes(bytes.subarray(0, HEADER_BYTES), { name, kind: KIND.checkpoint, seq });
+/** Says whether a checkpoint's runs are there. */
+async function hasRuns({ storage }: Containers, { runs }: Checkpoint): Promise<boolean> {
+  const stats = await Promise.all(runs.map(({ id }) => storage.stat(indexName(id))));
+  return !stats.includes(undefined);
+}
+
+/**
+ * Reads a checkpoint from its bytes. Whether the log agrees with it is the caller's question.
+ * @throws {MoltError} DAMAGED and its kin
+ */
+export async function openCheckpoint(containers: Containers, name: string, seq: SegmentSeq, bytes: Buffer): Promise<Checkpoint> {
+  const reader = containers.openWhole(bytes, { name, kind: KIND.checkpoint, seq });
   const { footer } = await reader.readFooter(async (start, end) => bytes.subarray(start, end), bytes.length);
   const block = footer.blocks[0];
   if (block === undefined || block.plainBytes > BLOCK_MAX_BYTES) throw new MoltError('DAMAGED', `${name} holds nothing`);

@@ -2,12 +2,12 @@
 
 import { createHash } from 'node:crypto';
 import { decodeBlock } from '../chunk/compress.ts';
-import { ContainerReader, type EpochKeys } from '../format/container.ts';
+import { ContainerReader, findDamage, type EpochKeys } from '../format/container.ts';
 import type { BlockEntry, Footer } from '../format/footer.ts';
 import { containerName, indexName, type ContainerRef, type Place } from '../format/index-run.ts';
 import { BLOCK, BLOCK_MAX_BYTES, ENCODING, HEADER_BYTES, KIND, type Kind } from '../format/layout.ts';
 import { packName } from '../format/segment.ts';
-import { MoltError } from '../model/error.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
 import type { PackId, RepositoryId, StorageId } from '../model/ids.ts';
 import type { Storage } from '../storage/storage.ts';
 import { Lru } from './lru.ts';
@@ -16,11 +16,14 @@ const BLOCK_CACHE_BYTES = 24 << 20;
 const FOOTER_CACHE_BYTES = 16 << 20;
 
 /** What names a container of this storage: where it is, and what it must be. */
-interface Named {
+export interface Named {
   readonly name: string;
   readonly kind: Kind;
   readonly seq: number | undefined;
 }
+
+/** Where a block is. */
+export type BlockPlace = Pick<Place, 'container' | 'block' | 'blockOffsetBytes' | 'blockSealedBytes' | 'blockPlainBytes' | 'encoding'>;
 
 /** Reads containers of one storage. */
 export class Containers {
@@ -47,10 +50,22 @@ export class Containers {
   }
 
   /**
+   * Opens a container whose bytes are all at hand. What its own checksums show to be damage is called that, and not taken for a
+   * container of another key, repository or name.
+   */
+  openWhole(bytes: Buffer, named: Named): ContainerReader {
+    try {
+      return this.openBytes(bytes, named);
+    } catch (error) {
+      throw isMoltError(error) ? (findDamage(bytes, named.name) ?? error) : error;
+    }
+  }
+
+  /**
    * Returns the decoded block that holds an object.
    * @throws {MoltError} DAMAGED and its kin
    */
-  async readBlock(place: Place): Promise<Buffer> {
+  async readBlock(place: BlockPlace): Promise<Buffer> {
     const name = containerName(place.container);
     const cacheKey = `${name}#${place.block}`;
     const cached = this.#blocks.get(cacheKey);
@@ -87,7 +102,7 @@ export class Containers {
 
   /** Checks every byte of a whole container and its name, and returns its footer. */
   async verifyWhole(bytes: Buffer, named: Named): Promise<Footer> {
-    const footer = await this.openBytes(bytes, named).verifyWhole(bytes);
+    const footer = await this.openWhole(bytes, named).verifyWhole(bytes);
     if (named.kind === KIND.pack || named.kind === KIND.index) {
       const hash = createHash('sha256').update(bytes).digest('hex');
       if (!named.name.endsWith(hash)) throw new MoltError('RENAMED', `${named.name} holds a whole container of another name`);
@@ -109,9 +124,19 @@ export class Containers {
   async #reader(named: Named): Promise<ContainerReader> {
     const cached = this.#readers.get(named.name);
     if (cached !== undefined) return cached;
-    const reader = this.openBytes(await this.#read(named.name, 0, HEADER_BYTES), named);
+    const reader = await this.#open(named);
     this.#readers.set(named.name, reader, 1);
     return reader;
+  }
+
+  async #open(named: Named): Promise<ContainerReader> {
+    const header = await this.#read(named.name, 0, HEADER_BYTES);
+    try {
+      return this.openBytes(header, named);
+    } catch (error) {
+      const whole = isMoltError(error) ? await this.storage.read(named.name) : undefined;
+      throw whole === undefined ? error : (findDamage(whole, named.name) ?? error);
+    }
   }
 
   async #read(name: string, start: number, end: number): Promise<Buffer> {
@@ -122,17 +147,18 @@ export class Containers {
   }
 }
 
+/** Returns what the name of a container of objects promises. */
+export function namedRef(ref: ContainerRef): Named {
+  if ('seq' in ref) return { name: containerName(ref), kind: KIND.segment, seq: ref.seq };
+  return namedPack(ref.pack);
+}
+
 /** Decodes an opened data block; a `deltas` block stays as it is, its frames are decoded one by one. */
 export function decode(plain: Buffer, encoding: Place['encoding'], plainBytes: number, name: string): Buffer {
   if (plainBytes > BLOCK_MAX_BYTES) throw new MoltError('DAMAGED', `${name} has a block of impossible size`);
   if (encoding === ENCODING.zstd) return decodeBlock('zstd', plain, plainBytes);
   if (plain.length !== plainBytes) throw new MoltError('DAMAGED', `${name} has a block of another length than it says`);
   return plain;
-}
-
-function namedRef(ref: ContainerRef): Named {
-  if ('seq' in ref) return { name: containerName(ref), kind: KIND.segment, seq: ref.seq };
-  return namedPack(ref.pack);
 }
 
 /** Returns what a pack's name promises. */

@@ -1,8 +1,9 @@
-// Commits, tags and merge bases through isomorphic-git, over the repository as its .git folder.
+// Commits, tags and merge bases. isomorphic-git writes the objects and finds merge bases, over the repository as its .git folder;
+// it is loaded only then, and commits and tags are read here, since a log reads thousands and a tick without a change writes none.
 
-import git, { type CommitObject, type TagObject } from 'isomorphic-git';
+import type { CommitObject, TagObject } from 'isomorphic-git';
 import { MoltError } from '../model/error.ts';
-import type { CommitId, GitId, TagId, TreeId } from '../model/ids.ts';
+import { isGitId, type CommitId, type GitId, type TagId, type TreeId } from '../model/ids.ts';
 import { createGitFs, GIT_DIR } from './git-fs.ts';
 import type { Repository } from './repository.ts';
 import type { Transaction } from './transaction.ts';
@@ -49,6 +50,7 @@ export async function writeCommit(
     committer: person,
     message: commit.message,
   };
+  const git = await import('isomorphic-git');
   const fs = createGitFs(repository, transaction);
   return (await git.writeCommit({ fs, gitdir: GIT_DIR, commit: object })) as CommitId;
 }
@@ -66,6 +68,7 @@ export async function writeTag(
     tagger: gitPerson(tag.signature),
     message: tag.message,
   };
+  const git = await import('isomorphic-git');
   const fs = createGitFs(repository, transaction);
   return (await git.writeTag({ fs, gitdir: GIT_DIR, tag: object })) as TagId;
 }
@@ -75,15 +78,13 @@ export async function writeTag(
  * @throws {MoltError} DAMAGED when it is missing or no commit
  */
 export async function readCommit(repository: Repository, id: CommitId): Promise<Commit> {
-  const { commit } = await orDamaged(`commit ${id}`, git.readCommit({ fs: createGitFs(repository, undefined), gitdir: GIT_DIR, oid: id }));
-  return {
-    id,
-    tree: commit.tree as TreeId,
-    parents: commit.parent as CommitId[],
-    author: { name: commit.author.name, email: commit.author.email },
-    timestampS: commit.author.timestamp,
-    message: commit.message,
-  };
+  const { headers, message } = parseHeaders(await repository.objects.readGit(id, 'commit'));
+  const [tree] = headers.get('tree') ?? [];
+  const person = parsePerson(headers.get('author')?.[0]);
+  const parents = headers.get('parent') ?? [];
+  if (tree === undefined || !isGitId(tree) || !parents.every(isGitId) || person === undefined) throw torn(`commit ${id}`);
+  const { name, email, timestampS } = person;
+  return { id, tree, parents, author: { name, email }, timestampS, message };
 }
 
 /**
@@ -91,18 +92,16 @@ export async function readCommit(repository: Repository, id: CommitId): Promise<
  * @throws {MoltError} DAMAGED when it is missing or no tag
  */
 export async function readTag(repository: Repository, id: TagId): Promise<Tag> {
-  const { tag } = await orDamaged(`tag ${id}`, git.readTag({ fs: createGitFs(repository, undefined), gitdir: GIT_DIR, oid: id }));
-  return {
-    id,
-    name: tag.tag,
-    commit: tag.object as CommitId,
-    timestampS: tag.tagger?.timestamp ?? 0,
-    message: tag.message,
-  };
+  const { headers, message } = parseHeaders(await repository.objects.readGit(id, 'tag'));
+  const [commit] = headers.get('object') ?? [];
+  const [name] = headers.get('tag') ?? [];
+  if (commit === undefined || !isGitId(commit) || name === undefined) throw torn(`tag ${id}`);
+  return { id, name, commit, timestampS: parsePerson(headers.get('tagger')?.[0])?.timestampS ?? 0, message };
 }
 
 /** Finds the best common ancestors of two commits. */
 export async function findMergeBases(repository: Repository, a: CommitId, b: CommitId): Promise<CommitId[]> {
+  const git = await import('isomorphic-git');
   const fs = createGitFs(repository, undefined);
   return (await git.findMergeBase({ fs, gitdir: GIT_DIR, oids: [a, b] })) as CommitId[];
 }
@@ -111,19 +110,35 @@ function gitPerson({ name, email, timestampS }: Signature): { name: string; emai
   return { name, email, timestamp: timestampS, timezoneOffset: 0 };
 }
 
-async function orDamaged<T>(what: string, work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (cause) {
-    if (cause instanceof MoltError) throw cause;
-    throw new MoltError('DAMAGED', `${what} can't be read`, { cause, hint: 'run molt verify' });
-  }
-}
-
 /** A Git id that may name a tag or a commit, peeled to the commit. */
 export async function peelToCommit(repository: Repository, id: GitId): Promise<CommitId> {
   const found = await repository.objects.findGit(id);
   if (found?.type === 'tag') return (await readTag(repository, id)).commit;
   if (found?.type === 'commit') return id;
   throw new MoltError('DAMAGED', `${id} is missing`, { hint: 'run molt verify' });
+}
+
+/** Splits a commit's or tag's content into its headers, in order by name, and its message. */
+function parseHeaders(content: Buffer): { headers: ReadonlyMap<string, readonly string[]>; message: string } {
+  const text = content.toString('utf8');
+  const end = text.indexOf('\n\n');
+  const headers = new Map<string, string[]>();
+  for (const line of text.slice(0, end === -1 ? text.length : end).split('\n')) {
+    // A signature's lines begin with a space.
+    const space = line.indexOf(' ');
+    if (space <= 0) continue;
+    const name = line.slice(0, space);
+    headers.set(name, [...(headers.get(name) ?? []), line.slice(space + 1)]);
+  }
+  return { headers, message: end === -1 ? '' : text.slice(end + 2) };
+}
+
+/** Reads `Name <address> seconds zone`. */
+function parsePerson(text: string | undefined): Signature | undefined {
+  const match = /^(.*?) ?<([^>]*)> (-?\d+) [+-]\d+$/.exec(text ?? '');
+  return match === null ? undefined : { name: match[1] ?? '', email: match[2] ?? '', timestampS: Number(match[3]) };
+}
+
+function torn(what: string): MoltError {
+  return new MoltError('DAMAGED', `${what} can't be read`, { hint: 'run molt verify' });
 }

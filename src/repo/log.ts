@@ -1,13 +1,16 @@
 // The log of a storage: numbered, hash-chained segments, each written once. Refs are what replaying it gives.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { FinishedContainer } from '../format/container.ts';
 import type { Footer } from '../format/footer.ts';
 import { KIND } from '../format/layout.ts';
 import { NO_PREVIOUS, parseSegmentRecord, segmentName, type Hole, type SegmentRecord } from '../format/segment.ts';
 import { MoltError, isMoltError } from '../model/error.ts';
 import type { GitId, SegmentSeq } from '../model/ids.ts';
+import type { Storage } from '../storage/storage.ts';
 import type { Containers } from './containers.ts';
+import { findNewestKeyring } from './keyrings.ts';
+import { isDamage, isStorageFailure } from './storage-failure.ts';
 
 /** A segment as replayed. */
 export interface ReplayedSegment {
@@ -31,9 +34,13 @@ export interface NextSegment {
   readonly holes: readonly Hole[];
 }
 
+/** How many numbers behind a missing one are looked at. */
+const LOOK_BEHIND = 4;
+
 /** The log of one storage as far as it was replayed. */
 export class Log {
   readonly #containers: Containers;
+  readonly #keyGeneration: number;
   #refs = new Map<string, GitId>();
   #tip = { seq: 0 as SegmentSeq, hash: NO_PREVIOUS };
   #holes: number[] = [];
@@ -42,8 +49,10 @@ export class Log {
 
   #applied: ReplayedSegment[] = [];
 
-  constructor(containers: Containers) {
+  /** @param keyGeneration the generation of the keyring that the containers are opened with */
+  constructor(containers: Containers, keyGeneration: number) {
     this.#containers = containers;
+    this.#keyGeneration = keyGeneration;
   }
 
   /** Returns the segments applied since the last call, in order. */
@@ -87,14 +96,15 @@ export class Log {
       // oxlint-disable-next-line no-await-in-loop -- a chain is read in order
       const bytes = await this.#readNumber(seq);
       if (bytes === 'no file') continue;
-      if (bytes === undefined) {
-        // oxlint-disable-next-line no-await-in-loop -- one look behind the end
-        if (!(await this.#isGap(seq))) return;
+      // oxlint-disable-next-line no-await-in-loop -- one look behind the end
+      const found = bytes ?? (await this.#lookBehind(seq));
+      if (found === 'end') return;
+      if (found === 'gap') {
         this.#problems.push({ seq, problem: `${segmentName(seq)} is missing, but a segment after it is there` });
         continue;
       }
       // oxlint-disable-next-line no-await-in-loop -- a chain is read in order
-      await this.#take(seq, bytes);
+      await this.#take(seq, found);
     }
   }
 
@@ -118,7 +128,7 @@ export class Log {
       const { container, record, footer } = build(this.next());
       const name = segmentName(record.seq);
       // oxlint-disable-next-line no-await-in-loop -- one try after the other
-      if (await this.#containers.storage.createOnce(name, container.parts)) {
+      if (await this.#create(name, container)) {
         const segment = { record, footer, hash: container.sha256, sizeBytes: container.sizeBytes };
         this.#apply(segment);
         return segment;
@@ -130,6 +140,24 @@ export class Log {
         throw new MoltError('IO', `${name} is taken, but can't be read`, { hint: 'run molt verify' });
       }
     }
+  }
+
+  /**
+   * Writes a segment; false if something else has its name. Where the answer was lost, or says that the name is taken, the winner may
+   * have been this very call, or a repetition of it inside the storage: what stands there tells.
+   */
+  async #create(name: string, container: FinishedContainer): Promise<boolean> {
+    const { storage } = this.#containers;
+    try {
+      if (await storage.createOnce(name, container.parts)) return true;
+    } catch (error) {
+      if (!isMoltError(error)) throw error;
+      // Something else than an object has the name: the replay makes it a hole.
+      if (error.code === 'HOSTILE') return false;
+      if (await isStored(storage, name, container).catch(() => false)) return true;
+      throw error;
+    }
+    return isStored(storage, name, container);
   }
 
   /** Reads what stands at a number; a folder or link planted there can't be read at all, and is a hole. */
@@ -149,45 +177,61 @@ export class Log {
     this.#problems.push({ seq, problem });
   }
 
-  /** A missing number is the log's end, unless an authentic segment follows it. */
-  async #isGap(seq: SegmentSeq): Promise<boolean> {
-    const after = (seq + 1) as SegmentSeq;
-    const bytes = await this.#containers.storage.read(segmentName(after));
-    if (bytes === undefined) return false;
+  /**
+   * Looks behind a missing number: it is the log's end, unless an authentic segment follows it soon. A longer gap is found by
+   * `molt verify`, which lists the log.
+   * @returns the segment, if another process wrote it and the next ones after the number was first asked for
+   */
+  async #lookBehind(seq: SegmentSeq): Promise<'end' | 'gap' | Buffer> {
+    const later = Array.from({ length: LOOK_BEHIND }, (_, index) => (seq + 1 + index) as SegmentSeq);
+    const followed = await Promise.all(later.map((number) => this.#isAuthentic(number)));
+    if (!followed.includes(true)) return 'end';
+    // Who wrote a later number had read this one: if it is still missing now, it is lost.
+    return (await this.#containers.storage.read(segmentName(seq))) ?? 'gap';
+  }
+
+  async #isAuthentic(seq: SegmentSeq): Promise<boolean> {
     try {
-      await this.#parse(after, bytes);
+      const bytes = await this.#containers.storage.read(segmentName(seq));
+      if (bytes === undefined) return false;
+      await this.#parse(seq, bytes);
       return true;
     } catch (error) {
-      if (isMoltError(error)) return false;
+      if (isDamage(error)) return isMoltError(error, 'NEWER_FORMAT');
       throw error;
     }
   }
 
   async #take(seq: SegmentSeq, bytes: Buffer): Promise<void> {
-    const hash = createHash('sha256').update(bytes).digest('hex');
+    const sha256 = hash('sha256', bytes, 'hex');
     let parsed: { record: SegmentRecord; footer: Footer };
     try {
       parsed = await this.#parse(seq, bytes);
     } catch (error) {
-      if (!isMoltError(error) || error.code === 'NEWER_FORMAT' || error.code === 'IO') throw error;
-      this.#hole(seq, hash, error.message);
+      if (!isMoltError(error) || isStorageFailure(error) || error.code === 'NEWER_FORMAT') throw error;
+      if (error.details['epoch'] !== undefined) await this.#checkKeysAreNewest(seq);
+      this.#hole(seq, sha256, error.message);
       return;
     }
     const { record, footer } = parsed;
     if (record.previous !== this.#tip.hash) {
       this.#problems.push({ seq, problem: `${segmentName(seq)} does not follow what stands before it` });
     }
-    const declared = new Set(record.holes.map((hole) => `${hole.seq} ${hole.sha256}`));
-    this.#problems = this.#problems.filter(({ seq: at }) => {
-      const hole = this.#openHoles.find((open) => open.seq === at);
-      return hole === undefined || !declared.has(`${hole.seq} ${hole.sha256}`);
+    this.#apply({ record, footer, hash: sha256, sizeBytes: bytes.length });
+  }
+
+  /** A segment of an unknown epoch is no hole if the keys were rotated since: to chain past it would undo what it says. */
+  async #checkKeysAreNewest(seq: SegmentSeq): Promise<void> {
+    const newest = await findNewestKeyring(this.#containers.storage);
+    if (newest === undefined || newest <= this.#keyGeneration) return;
+    throw new MoltError('WRONG_KEY', `${segmentName(seq)} is sealed under newer keys than the ones at hand (keyring ${newest})`, {
+      hint: 'run the command again; if it says so again, give a passphrase or recovery key that opens that keyring',
     });
-    this.#apply({ record, footer, hash, sizeBytes: bytes.length });
   }
 
   async #parse(seq: SegmentSeq, bytes: Buffer): Promise<{ record: SegmentRecord; footer: Footer }> {
     const name = segmentName(seq);
-    const reader = this.#containers.openBytes(bytes, { name, kind: KIND.segment, seq });
+    const reader = this.#containers.openWhole(bytes, { name, kind: KIND.segment, seq });
     const { footer } = await reader.readFooter(async (start, end) => bytes.subarray(start, end), bytes.length);
     const record = parseSegmentRecord(footer.record, name);
     if (record.seq !== seq) throw new MoltError('RENAMED', `${name} is number ${record.seq} under another name`);
@@ -195,13 +239,31 @@ export class Log {
   }
 
   #apply(segment: ReplayedSegment): void {
-    const { record, hash } = segment;
-    this.#tip = { seq: record.seq, hash };
+    const { record, hash: sha256 } = segment;
+    // Two transactions of one process: the other's replay came across it first.
+    if (record.seq <= this.#tip.seq) return;
+    const declared = new Set(record.holes.map((hole) => `${hole.seq} ${hole.sha256}`));
+    this.#problems = this.#problems.filter(({ seq: at }) => {
+      const hole = this.#openHoles.find((open) => open.seq === at);
+      return hole === undefined || !declared.has(`${hole.seq} ${hole.sha256}`);
+    });
+    this.#tip = { seq: record.seq, hash: sha256 };
     this.#openHoles = [];
     for (const { name, to } of record.refs) {
       if (to === undefined) this.#refs.delete(name);
       else this.#refs.set(name, to);
     }
     this.#applied.push(segment);
+  }
+}
+
+/** Says whether an object is exactly this container: its nonce and salt are of this attempt alone. */
+async function isStored(storage: Storage, name: string, container: FinishedContainer): Promise<boolean> {
+  try {
+    const bytes = await storage.read(name);
+    return bytes?.length === container.sizeBytes && hash('sha256', bytes, 'hex') === container.sha256;
+  } catch (error) {
+    if (isMoltError(error, 'HOSTILE')) return false;
+    throw error;
   }
 }

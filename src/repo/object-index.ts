@@ -20,16 +20,26 @@ import { MoltError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
 import type { Containers } from './containers.ts';
 import { mapKey } from './keys.ts';
+import { isDamage } from './storage-failure.ts';
+
+/** Makes an index of the same storage, from its checkpoints and log or from its log alone. */
+export type ReopenIndex = (useCheckpoints: boolean) => Promise<ObjectIndex>;
 
 /** The object index of one storage, as of the log's tip. */
 export class ObjectIndex {
   readonly #containers: Containers;
-  #runs: IndexRun[] = [];
+  readonly #reopen: ReopenIndex;
+  #runs: readonly IndexRun[] = [];
   #tail = new Map<string, Place>();
   #commits: CommitEntry[] = [];
+  /** The last segment whose commits were added. */
+  #commitsSeq = 0;
+  #rebuilding: Promise<void> | undefined;
 
-  constructor(containers: Containers) {
+  /** @param reopen makes the index anew from the log, when a run turns out to be damaged or gone */
+  constructor(containers: Containers, reopen: ReopenIndex) {
     this.#containers = containers;
+    this.#reopen = reopen;
   }
 
   /** Starts over from a checkpoint's runs, with an empty tail. */
@@ -37,6 +47,27 @@ export class ObjectIndex {
     this.#runs = runs.map((note) => new IndexRun(note, this.#containers));
     this.#tail = new Map();
     this.#commits = [];
+    this.#commitsSeq = runs.at(-1)?.toSeq ?? 0;
+  }
+
+  /**
+   * Makes the index anew from the storage: runs are a cache, so one that is lost costs time, never data.
+   * @param useCheckpoints false reads the whole log
+   */
+  async rebuild(useCheckpoints: boolean): Promise<void> {
+    this.#rebuilding ??= this.#reopen(useCheckpoints)
+      .then((index) => this.#adopt(index))
+      .finally(() => {
+        this.#rebuilding = undefined;
+      });
+    return this.#rebuilding;
+  }
+
+  #adopt(index: ObjectIndex): void {
+    this.#runs = index.#runs;
+    this.#tail = index.#tail;
+    this.#commits = index.#commits;
+    this.#commitsSeq = index.#commitsSeq;
   }
 
   /** The runs, oldest first. */
@@ -60,7 +91,10 @@ export class ObjectIndex {
       const known = this.#tail.get(id);
       if (known === undefined || isBetter(place, known)) this.#tail.set(id, place);
     }
-    this.#commits.push(...commits);
+    // After a rebuild the log may bring segments that the index has already.
+    const fresh = commits.filter(({ seq }) => seq > this.#commitsSeq);
+    this.#commits.push(...fresh);
+    this.#commitsSeq = fresh.at(-1)?.seq ?? this.#commitsSeq;
   }
 
   /** Returns the tail's entries in key order. */
@@ -74,7 +108,15 @@ export class ObjectIndex {
   find(key: Buffer): Place | undefined | Promise<Place | undefined> {
     const place = this.#tail.get(mapKey(key));
     if (place !== undefined || this.#runs.length === 0) return place;
-    return this.#findInRuns(key);
+    return this.#ask(async () => this.#tail.get(mapKey(key)) ?? this.#findInRuns(key));
+  }
+
+  /** Finds a whole copy of an object that may also be there as a delta: two writers that didn't know of each other may store both. */
+  async findWhole(key: Buffer): Promise<Place | undefined> {
+    const place = await this.find(key);
+    if (place?.encoding !== ENCODING.deltas) return place;
+    const inRuns = await this.#ask(() => this.#findInRuns(key));
+    return inRuns?.encoding === ENCODING.deltas ? undefined : inRuns;
   }
 
   async #findInRuns(key: Buffer): Promise<Place | undefined> {
@@ -82,16 +124,30 @@ export class ObjectIndex {
     for (const run of this.#runs.toReversed()) {
       // oxlint-disable-next-line no-await-in-loop -- newest first, and mostly the first has it
       const place = await run.find(key);
-      if (place === undefined) continue;
-      if ('pack' in place.container) return place;
-      best ??= place;
+      if (place !== undefined && (best === undefined || isBetter(place, best))) best = place;
+      if (best !== undefined && 'pack' in best.container) return best;
     }
     return best;
   }
 
+  /** Asks the runs; when one of them can't be read, once more after a newer checkpoint was looked for, and then without any. */
+  async #ask<T>(ask: () => Promise<T>): Promise<T> {
+    for (const useCheckpoints of [true, false]) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- one try after the other
+        return await ask();
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+      }
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      await this.rebuild(useCheckpoints);
+    }
+    return ask();
+  }
+
   /** Finds the newest commit captured at or before a time; of several at that time the last in the log. */
   async findCommitAt(timeMs: number): Promise<CommitEntry | undefined> {
-    const found = await Promise.all(this.#runs.map((run) => run.findCommitAt(timeMs)));
+    const found = await this.#ask(() => Promise.all(this.#runs.map((run) => run.findCommitAt(timeMs))));
     return [...found, ...this.#commits]
       .filter((commit): commit is CommitEntry => commit !== undefined && commit.timeMs <= timeMs)
       .reduce<CommitEntry | undefined>((best, commit) => (best === undefined || isLater(commit, best) ? commit : best), undefined);
@@ -102,17 +158,17 @@ export class ObjectIndex {
     const ids = new Set<string>();
     const low = Buffer.alloc(32);
     low.write(prefix.padEnd(40, '0'), 'hex');
+    const inRuns = await this.#ask(() => Promise.all(this.#runs.map((run) => run.findCommitsByPrefix(prefix, low))));
     for (const [id, place] of this.#tail) {
       const hex = Buffer.from(id, 'latin1').toString('hex');
       if (place.type === OBJECT.commit && hex.startsWith(prefix)) ids.add(hex.slice(0, 40));
     }
-    const inRuns = await Promise.all(this.#runs.map((run) => run.findCommitsByPrefix(prefix, low)));
     return [...new Set([...ids, ...inRuns.flat()])].toSorted() as CommitId[];
   }
 
   /** Lists all commits by capture time, oldest first. */
   async listCommits(): Promise<CommitEntry[]> {
-    const inRuns = await Promise.all(this.#runs.map((run) => run.readCommits()));
+    const inRuns = await this.#ask(() => Promise.all(this.#runs.map((run) => run.readCommits())));
     const all = [...inRuns.flat(), ...this.#commits];
     return all.toSorted((a, b) => a.timeMs - b.timeMs || a.seq - b.seq);
   }

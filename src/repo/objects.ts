@@ -184,8 +184,8 @@ export class Objects {
 
   async #undelta(key: Buffer, place: Place, frame: Buffer): Promise<Buffer> {
     const baseKey = await this.findBase(key, place);
-    const basePlace = await this.#index.find(baseKey);
-    if (basePlace === undefined || basePlace.encoding === ENCODING.deltas || mapKey(baseKey) === mapKey(key)) {
+    const basePlace = await this.#index.findWhole(baseKey);
+    if (basePlace === undefined || mapKey(baseKey) === mapKey(key)) {
       throw new MoltError('DAMAGED', `the base of ${keyText(key)} is missing or no whole object`);
     }
     if (place.objectBytes > BLOCK_MAX_BYTES) throw new MoltError('DAMAGED', `${keyText(key)} claims an impossible length`);

@@ -15,6 +15,7 @@ import { Log, type LogProblem } from './log.ts';
 import { ObjectIndex } from './object-index.ts';
 import { Objects } from './objects.ts';
 import type { StoredPacks } from './pack-writer.ts';
+import { isDamage, isStorageFailure } from './storage-failure.ts';
 import { deriveRepositoryKeys, type RepositoryKeys } from './secrets.ts';
 import type { RootKeys } from '../crypto/roots.ts';
 import { Transaction } from './transaction.ts';
@@ -74,9 +75,9 @@ export class Repository {
     this.random = ports.random;
     this.writerId = ports.random.bytes(16).toString('hex');
     this.containers = new Containers(storage, ids, this.keys.epochKeys);
-    this.index = new ObjectIndex(this.containers);
+    this.index = new ObjectIndex(this.containers, (useCheckpoints) => this.#reopenIndex(ids, keys, useCheckpoints));
     this.objects = new Objects(this.containers, this.index, this.keys);
-    this.log = new Log(this.containers);
+    this.log = new Log(this.containers, this.keyGeneration);
   }
 
   /**
@@ -85,12 +86,12 @@ export class Repository {
    */
   static async open(storage: Storage, keys: OpenedKeys, ports: RepositoryPorts): Promise<Repository> {
     const repository = new Repository(storage, await readFormat(storage), keys, ports);
-    const checkpoint = await findCheckpoint(repository.containers);
-    if (checkpoint !== undefined) {
-      repository.log.restart({ tip: checkpoint, refs: checkpoint.refs, holes: checkpoint.holes });
-      repository.index.reset(checkpoint.runs);
+    await repository.#load(true);
+    const [first] = repository.log.problems;
+    if (first !== undefined && repository.log.tip.seq === 0) {
+      // Rather a wrong format.json than a log without a single good segment: to write behind it would hide all that is there.
+      throw new MoltError('DAMAGED', `no segment of the log of ${storage.label} can be read: ${first.problem}`, { hint: 'run molt verify' });
     }
-    await repository.refresh();
     return repository;
   }
 
@@ -134,8 +135,8 @@ export class Repository {
   async indexNew(stored: StoredPacks): Promise<void> {
     await this.#index(stored.packs.map(({ id }) => id), stored.entries);
     const due = this.#tailSegments >= TAIL_SEGMENTS || this.index.tailSize >= TAIL_OBJECTS || stored.packs.length > 0;
-    if (due) await writeCheckpoint(this);
-    if (due) this.#tailSegments = 0;
+    // A checkpoint would hide from later readers what is wrong now, and what may be put right: a pack that is still being copied.
+    if (due && this.problems.length === 0) await this.#checkpoint();
   }
 
   /** Returns what all new containers of this repository have in common. */
@@ -170,12 +171,53 @@ export class Repository {
     }
   }
 
+  async #load(useCheckpoints: boolean): Promise<void> {
+    const checkpoint = useCheckpoints ? await findCheckpoint(this.containers) : undefined;
+    if (checkpoint !== undefined) {
+      this.log.restart({ tip: checkpoint, refs: checkpoint.refs, holes: checkpoint.holes });
+      this.index.reset(checkpoint.runs);
+    }
+    await this.refresh();
+  }
+
+  async #reopenIndex(
+    ids: { repositoryId: RepositoryId; storageId: StorageId },
+    keys: OpenedKeys,
+    useCheckpoints: boolean,
+  ): Promise<ObjectIndex> {
+    const other = new Repository(this.storage, ids, keys, { clock: this.clock, random: this.random });
+    await other.#load(useCheckpoints);
+    this.#tailSegments = other.#tailSegments;
+    return other.index;
+  }
+
+  /** A checkpoint that can't be written is no failure of what was published: the next transaction tries again. */
+  async #checkpoint(): Promise<void> {
+    try {
+      await writeCheckpoint(this);
+      this.#tailSegments = 0;
+    } catch (error) {
+      if (!isMoltError(error)) throw error;
+      if (isDamage(error)) await this.#rebuildIndex();
+    }
+  }
+
+  /** Replaces runs that can't be merged because one of them is damaged; the next checkpoint names none of them. */
+  async #rebuildIndex(): Promise<void> {
+    try {
+      await this.index.rebuild(false);
+      await this.refresh();
+    } catch (error) {
+      if (!isMoltError(error)) throw error;
+    }
+  }
+
   /** A damaged pack must not keep the rest of the repository from opening. */
   async #indexPack(id: PackId, seq: SegmentSeq): Promise<void> {
     try {
       this.index.add(footerEntries({ pack: id }, await this.containers.readFooter({ pack: id })), []);
     } catch (error) {
-      if (!isMoltError(error) || error.code === 'IO') throw error;
+      if (!isMoltError(error) || isStorageFailure(error)) throw error;
       this.#packProblems.push({ seq, problem: error.message });
     }
   }

@@ -2,29 +2,41 @@
 // much). Until then nothing of it can be seen, and giving it up costs nothing but packs that no segment names.
 
 import { createGear } from '../chunk/gear.ts';
-import { encodeDelta } from '../chunk/delta.ts';
+import { encodeDelta, type Delta } from '../chunk/delta.ts';
 import type { Chunker } from '../chunk/chunker.ts';
 import { ContentChunker } from '../chunk/fastcdc.ts';
 import { FixedChunker } from '../chunk/fixed-chunker.ts';
 import { BlockEncoder } from '../chunk/encoder-pool.ts';
-import { ContainerWriter } from '../format/container.ts';
-import type { ObjectEntry } from '../format/footer.ts';
-import { ENCODING, KIND, OBJECT, type ObjectType } from '../format/layout.ts';
-import { encodeSegmentRecord, type CommitNote, type RefMove, type SegmentRecord } from '../format/segment.ts';
-import { MoltError } from '../model/error.ts';
+import { ContainerWriter, type FinishedContainer } from '../format/container.ts';
+import type { Footer, ObjectEntry } from '../format/footer.ts';
+import { BLOCK_MAX_BYTES, ENCODING, KIND, OBJECT, type ObjectType } from '../format/layout.ts';
+import {
+  encodeSegmentRecord,
+  parseSegmentRecord,
+  REF_NAME,
+  segmentName,
+  type CommitNote,
+  type RefMove,
+  type SegmentRecord,
+} from '../format/segment.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
 import type { BlobWriter, Chunking } from '../model/entry.ts';
 import type { BlobId, GitId } from '../model/ids.ts';
 import { BlobSink, type ObjectSink, type PreviousChunks } from './blob-sink.ts';
 import { BlockBuilder, type BlockGroup, type ReadyBlock } from './block-builder.ts';
 import { gitKey, mapKey } from './keys.ts';
 import { gitIdOf, type GitType } from './objects.ts';
-import { PackWriter } from './pack-writer.ts';
+import type { NextSegment } from './log.ts';
+import { PackWriter, type StoredPacks } from './pack-writer.ts';
 import type { Repository } from './repository.ts';
+import { isDamage } from './storage-failure.ts';
 
 /** Encoded bytes that a segment may carry before a transaction turns to packs. */
 const SEGMENT_LIMIT_BYTES = 8 << 20;
 /** Smaller objects are not worth a delta's 36 bytes of base. */
 const DELTA_LEAST_BYTES = 512;
+/** What a delta's base takes in the footer. */
+const DELTA_OVERHEAD_BYTES = 36;
 /** Blocks that may wait for their turn, so that memory stays flat. */
 const WAITING_BLOCKS = 12;
 
@@ -144,46 +156,66 @@ export class Transaction implements ObjectSink {
     if (await this.#isKnown(key)) return;
     const found = await this.#repository.objects.find(key);
     if (found === undefined) throw new MoltError('DAMAGED', `an object that the full backup needs is missing`, { hint: 'run molt verify' });
-    await this.#add(mapKey(key), { key, ...found }, found.type === OBJECT.chunk ? 'content' : 'metadata', undefined);
+    // A chunk that lies uncompressed may be a secret and stays so; others that do would not compress either.
+    const group = found.place.encoding === ENCODING.raw ? 'secret' : 'content';
+    await this.#add(mapKey(key), { key, ...found }, found.type === OBJECT.chunk ? group : 'metadata', undefined);
   }
 
   /**
    * Makes everything durable and visible in one step.
    * @param moves refs that move; publishing fails when one of them does not stand at `from` any more
    * @param commits what goes into the time table
-   * @throws {MoltError} CONFLICT when another writer moved a ref; the transaction may be published again with other moves
+   * @throws {MoltError} CONFLICT when another writer moved a ref; the transaction may be published again with other moves. USAGE when a
+   * ref can't have its name
    */
   async publish(moves: readonly RefMove[], commits: readonly CommitNote[]): Promise<Published> {
+    for (const { name } of moves) checkRefName(name);
     this.#builder.flush();
     await this.#settle(0);
     const stored = await this.#packs.finish();
     const repository = this.#repository;
-    const segment = await repository.log.append(({ seq, previous, holes }) => {
-      for (const move of moves) checkMove(move, repository.refs.get(move.name));
-      const writer = new ContainerWriter({ ...repository.containerSpec(), kind: KIND.segment, seq, storageId: repository.storageId });
-      const objects: ObjectEntry[] = [];
-      for (const { block, objects: placed } of this.#segmentBlocks) {
-        const number = writer.add(block);
-        for (const object of placed) objects.push({ ...object, block: number });
-      }
-      const record: SegmentRecord = {
-        type: 'commit',
-        seq,
-        previous,
-        writer: repository.writerId,
-        nonce: repository.random.bytes(16).toString('hex'),
-        timeMs: repository.clock.now(),
-        keyGeneration: repository.keyGeneration,
-        holes,
-        refs: moves,
-        commits,
-        packs: stored.packs,
-      };
-      const container = writer.finish(encodeSegmentRecord(record), objects, 'padme');
-      return { container, record, footer: { record, blocks: container.blocks, objects } };
-    });
-    await repository.indexNew(stored);
-    return { seq: segment.record.seq, storedBytes: stored.storedBytes + segment.sizeBytes };
+    try {
+      const segment = await repository.log.append((next) => this.#seal(next, { moves, commits, stored }));
+      await repository.indexNew(stored);
+      return { seq: segment.record.seq, storedBytes: stored.storedBytes + segment.sizeBytes };
+    } catch (error) {
+      // What won must be known before the caller can put its commit on top of it.
+      if (isMoltError(error, 'CONFLICT')) await repository.refresh();
+      throw error;
+    }
+  }
+
+  /** Seals the transaction's segment for a place in the log. */
+  #seal(
+    { seq, previous, holes }: NextSegment,
+    { moves, commits, stored }: { moves: readonly RefMove[]; commits: readonly CommitNote[]; stored: StoredPacks },
+  ): { container: FinishedContainer; record: SegmentRecord; footer: Footer } {
+    const repository = this.#repository;
+    for (const move of moves) checkMove(move, repository.refs.get(move.name));
+    const writer = new ContainerWriter({ ...repository.containerSpec(), kind: KIND.segment, seq, storageId: repository.storageId });
+    const objects: ObjectEntry[] = [];
+    for (const { block, objects: placed } of this.#segmentBlocks) {
+      const number = writer.add(block);
+      for (const object of placed) objects.push({ ...object, block: number });
+    }
+    const record: SegmentRecord = {
+      type: 'commit',
+      seq,
+      previous,
+      writer: repository.writerId,
+      nonce: repository.random.bytes(16).toString('hex'),
+      timeMs: repository.clock.now(),
+      keyGeneration: repository.keyGeneration,
+      holes,
+      refs: moves,
+      commits,
+      packs: stored.packs,
+    };
+    const value = encodeSegmentRecord(record);
+    // A segment that no reader took would be a hole, and its commit lost: better to fail while nothing is written.
+    parseSegmentRecord(value, segmentName(seq));
+    const container = writer.finish(value, objects, 'padme');
+    return { container, record, footer: { record, blocks: container.blocks, objects } };
   }
 
   /** Gives back workers. Must be called once, published or not. */
@@ -198,10 +230,14 @@ export class Transaction implements ObjectSink {
     previous: Buffer | undefined,
   ): Promise<void> {
     const { key, type, bytes } = object;
+    // The format's cap: what is larger could not be read back.
+    if (bytes.length > BLOCK_MAX_BYTES) {
+      throw new MoltError('HOSTILE', `an object of ${bytes.length} bytes (mostly a folder with too many files) is more than molt keeps in one piece`);
+    }
     // Only commits, trees and tags are read back before they are published.
     const isGit = type === OBJECT.commit || type === OBJECT.tree || type === OBJECT.tag;
+    const delta = previous === undefined ? undefined : await this.#tryDelta(bytes, group, previous);
     this.#new.set(id, { type, bytes: isGit ? Buffer.from(bytes) : undefined });
-    const delta = previous === undefined ? undefined : await this.#delta(bytes, group, previous);
     if (delta === undefined) this.#builder.add(group, { key, type, bytes, objectBytes: bytes.length, base: undefined });
     else this.#builder.add('delta', { key, type, bytes: delta.frame, objectBytes: bytes.length, base: delta.base });
     if (this.#emitted) {
@@ -212,17 +248,32 @@ export class Transaction implements ObjectSink {
     if (this.#ready.length > WAITING_BLOCKS) await this.#settle(WAITING_BLOCKS / 2);
   }
 
+  /** Encodes an object as a delta if that pays. A predecessor that is damaged must not keep what follows it from being saved. */
+  async #tryDelta(bytes: Buffer, group: BlockGroup, previous: Buffer): Promise<{ frame: Buffer; base: Buffer } | undefined> {
+    try {
+      return await this.#delta(bytes, group, previous);
+    } catch (error) {
+      if (isDamage(error)) return undefined;
+      throw error;
+    }
+  }
+
   async #delta(bytes: Buffer, group: BlockGroup, previous: Buffer): Promise<{ frame: Buffer; base: Buffer } | undefined> {
     if (this.#whole || group === 'secret' || bytes.length < DELTA_LEAST_BYTES) return undefined;
     if (this.#segmentBytes > SEGMENT_LIMIT_BYTES) return undefined;
     const { index, objects } = this.#repository;
     const place = await index.find(previous);
     if (place === undefined) return undefined;
-    const base = place.encoding === ENCODING.deltas ? await objects.findBase(previous, place) : previous;
+    if (place.encoding !== ENCODING.deltas) {
+      const delta = encodeDelta(bytes, await objects.readPlace(previous, place));
+      return delta === undefined ? undefined : { frame: delta.frame, base: previous };
+    }
+    const base = await objects.findBase(previous, place);
     const found = await objects.find(base);
-    if (found === undefined) return undefined;
-    const frame = encodeDelta(bytes, found.bytes);
-    return frame === undefined ? undefined : { frame, base };
+    const delta = found === undefined ? undefined : encodeDelta(bytes, found.bytes);
+    if (delta === undefined) return undefined;
+    const step = encodeDelta(bytes, await objects.readPlace(previous, place));
+    return step !== undefined && isWorthDelta(delta, step) ? { frame: delta.frame, base } : undefined;
   }
 
   /** Moves emitted blocks on until at most `left` wait: into packs, or into the segment while they fit there. */
@@ -259,9 +310,28 @@ export class Transaction implements ObjectSink {
 
   async #previousChunks(id: BlobId): Promise<PreviousChunks> {
     const { objects } = this.#repository;
-    if (!(await objects.hasBlob(id))) return { ids: [], nodes: [] };
-    return objects.readChunkList(await objects.readBlobRecord(id));
+    try {
+      if (await objects.hasBlob(id)) return await objects.readChunkList(await objects.readBlobRecord(id));
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+    }
+    return { ids: [], nodes: [] };
   }
+}
+
+/**
+ * Says whether another delta on the same base is cheaper in the long run than a new whole object. Deltas on one base grow by about
+ * a step each time, so a whole of W bytes every n times costs W/n + step*n/2 a time, least where a delta reaches sqrt(2*W*step).
+ * @param step the difference to the object's previous version
+ */
+function isWorthDelta(delta: Delta, step: Delta): boolean {
+  const length = delta.frame.length + DELTA_OVERHEAD_BYTES;
+  return length * length <= 2 * delta.wholeBytes * (step.frame.length + DELTA_OVERHEAD_BYTES);
+}
+
+function checkRefName(name: string): void {
+  if (REF_NAME.test(name)) return;
+  throw new MoltError('USAGE', `"${name}" is no name for a branch or tag`, { hint: 'use letters, digits, - and /' });
 }
 
 function checkMove(move: RefMove, current: GitId | undefined): void {

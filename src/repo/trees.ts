@@ -46,6 +46,10 @@ export function parseTree(content: Buffer, id: TreeId): TreeEntry[] {
     if (name === '' || name === '.' || name === '..' || name.includes('/') || names.has(name)) {
       throw new MoltError('HOSTILE', `tree ${id} has the name ${JSON.stringify(name)}, which no molt writes`);
     }
+    // Two names that aren't text could read the same, and neither could be written back.
+    if (name.includes('\ufffd') && !Buffer.from(name, 'utf8').equals(content.subarray(space + 1, end))) {
+      throw new MoltError('HOSTILE', `tree ${id} has a name that is not UTF-8, which no molt writes`);
+    }
     names.add(name);
     entries.push({ mode: mode as TreeMode, name, id: content.toString('hex', end + 1, end + 21) as GitId });
     at = end + 21;

@@ -1,0 +1,245 @@
+// Checks the log of a storage and everything that its segments bring: the chain, declared holes, undeclared gaps, the packs they name,
+// and the objects of all these containers.
+
+import { hash } from 'node:crypto';
+import type { Footer } from '../format/footer.ts';
+import { KIND } from '../format/layout.ts';
+import { NO_PREVIOUS, packName, parseSegmentName, parseSegmentRecord, segmentName, type CommitNote, type PackNote, type SegmentRecord } from '../format/segment.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
+import type { CommitId, GitId, SegmentSeq } from '../model/ids.ts';
+import type { ContainerReader } from '../format/container.ts';
+import { decode, namedPack, type Containers, type Named } from './containers.ts';
+import { tagTarget } from './edges.ts';
+import type { ObjectGraph } from './verify-objects.ts';
+import type { VerifyReport } from './verify-report.ts';
+
+/** No pack that molt writes is larger, so that one can be read whole. */
+const PACK_READ_MAX_BYTES = 64 << 20;
+
+/** What a check of the log works with. */
+export interface LogCheckOptions {
+  readonly containers: Containers;
+  readonly graph: ObjectGraph;
+  readonly report: VerifyReport;
+  /** Every object of the storage with its size, in order of names. */
+  readonly objects: ReadonlyMap<string, number>;
+  /** Says whether a pack is read whole. */
+  readonly readsPack: (name: string) => boolean;
+  /** Deltas of file content are decoded, with the blocks of their bases. */
+  readonly readsDeltas: boolean;
+  /** Is told what the log says as of each segment. */
+  readonly onSegment: (segment: { readonly seq: SegmentSeq; readonly hash: string; readonly refs: ReadonlyMap<string, GitId> }) => void;
+  readonly onRead: (bytes: number) => void;
+}
+
+/** A number of the log that holds something unreadable. */
+interface Unreadable {
+  readonly seq: SegmentSeq;
+  readonly sha256: string;
+  readonly error: MoltError;
+  /** Its header was sealed here: it was a segment once. */
+  readonly isOurs: boolean;
+}
+
+/** Replays the log as opening a repository does, but looks at everything. */
+export class LogCheck {
+  readonly refs = new Map<string, GitId>();
+  readonly commits = new Map<CommitId, CommitNote & { readonly seq: SegmentSeq }>();
+  /** Commits by the ids of the annotated tags that name them. */
+  readonly tagTargets = new Map<GitId, CommitId>();
+  /** Numbers that hold no segment, and the blocks that can't be read, as `name#block`. */
+  readonly holes: number[] = [];
+  readonly badBlocks = new Set<string>();
+  readonly usedPacks = new Set<string>();
+  /** The newest keyring that a writer knew. */
+  keyGeneration = 0;
+  readonly #options: LogCheckOptions;
+  #tip = { seq: 0, hash: NO_PREVIOUS };
+  #lastListed = 0;
+  #unreadable: Unreadable[] = [];
+
+  constructor(options: LogCheckOptions) {
+    this.#options = options;
+  }
+
+  /** Number of the last good segment. */
+  get tipSeq(): number {
+    return this.#tip.seq;
+  }
+
+  async run(): Promise<void> {
+    for (const name of this.#options.objects.keys()) {
+      const seq = parseSegmentName(name);
+      // oxlint-disable-next-line no-await-in-loop -- a chain is read in order
+      if (seq !== undefined) await this.#takeNumber(seq, name);
+    }
+    for (const { seq, error } of this.#unreadable) this.#options.report.add(segmentName(seq), error);
+  }
+
+  async #takeNumber(seq: SegmentSeq, name: string): Promise<void> {
+    const { containers, report } = this.#options;
+    const bytes = await containers.storage.read(name);
+    if (bytes === undefined) return;
+    report.checked.segments += 1;
+    this.#options.onRead(bytes.length);
+    const sha256 = hash('sha256', bytes, 'hex');
+    const named: Named = { name, kind: KIND.segment, seq };
+    try {
+      const footer = await containers.verifyWhole(bytes, named);
+      const record = parseSegmentRecord(footer.record, name);
+      if (record.seq !== seq) throw new MoltError('RENAMED', `${name} is number ${record.seq} under another name`);
+      this.#follow(record, sha256);
+      await this.#takePacks(record);
+      await this.#takeObjects({ ref: { seq }, seq }, footer, blockReader(containers.openBytes(bytes, named), footer, bytes));
+      this.#options.onSegment({ seq, hash: sha256, refs: this.refs });
+    } catch (error) {
+      if (!isMoltError(error) || error.code === 'IO') throw error;
+      this.#unreadable.push({ seq, sha256, error, isOurs: this.#isOurs(bytes, named) });
+      this.holes.push(seq);
+    }
+  }
+
+  /** Accounts for everything between the last good segment and this one, then applies it. */
+  #follow(record: SegmentRecord, sha256: string): void {
+    const { report } = this.#options;
+    const declared = new Map(record.holes.map((hole) => [hole.seq, hole.sha256]));
+    let isBroken = false;
+    for (const { seq, sha256: found, error, isOurs } of this.#unreadable) {
+      const name = segmentName(seq);
+      if (declared.get(seq) !== found) {
+        isBroken = true;
+        report.add(name, error);
+      } else if (isOurs) {
+        report.add(name, new MoltError('DAMAGED', `${error.message}; the log went on without it, and what it recorded is lost`, { cause: error }));
+      } else {
+        report.note(name, `is no segment of this log, which went on past it (${error.message})`);
+      }
+    }
+    const unread = new Set(this.#unreadable.map(({ seq }) => seq));
+    for (let seq = (this.#tip.seq + 1) as SegmentSeq; seq < record.seq; seq = (seq + 1) as SegmentSeq) {
+      if (unread.has(seq) || declared.has(seq)) continue;
+      isBroken = true;
+      report.add(segmentName(seq), new MoltError('DAMAGED', `${segmentName(seq)} is missing, but segments after it are there`));
+    }
+    this.#unreadable = [];
+    if (!isBroken && record.previous !== this.#tip.hash) {
+      report.add(segmentName(record.seq), new MoltError('DAMAGED', `${segmentName(record.seq)} does not follow what stands before it`));
+    }
+    this.#tip = { seq: record.seq, hash: sha256 };
+    this.keyGeneration = Math.max(this.keyGeneration, record.keyGeneration);
+    for (const { name, to } of record.refs) {
+      if (to === undefined) this.refs.delete(name);
+      else this.refs.set(name, to);
+    }
+    for (const commit of record.commits) this.commits.set(commit.id, { ...commit, seq: record.seq });
+  }
+
+  async #takePacks(record: SegmentRecord): Promise<void> {
+    for (const pack of record.packs) {
+      const name = packName(pack.id);
+      if (this.usedPacks.has(name)) continue;
+      this.usedPacks.add(name);
+      // oxlint-disable-next-line no-await-in-loop -- one pack in memory at a time
+      await this.#takePack(pack, name, record.seq);
+    }
+  }
+
+  async #takePack(pack: PackNote, name: string, seq: SegmentSeq): Promise<void> {
+    const { containers, report, objects } = this.#options;
+    const sizeBytes = objects.get(name);
+    if (sizeBytes === undefined) {
+      report.add(name, new MoltError('DAMAGED', `${name} is missing`));
+      return;
+    }
+    report.checked.packs += 1;
+    if (sizeBytes !== pack.sizeBytes) {
+      const code = sizeBytes < pack.sizeBytes ? 'TRUNCATED' : 'DAMAGED';
+      report.add(name, new MoltError(code, `${name} has ${sizeBytes} bytes instead of ${pack.sizeBytes}`));
+    }
+    const named = namedPack(pack.id);
+    const container = { ref: { pack: pack.id }, seq };
+    try {
+      if (!this.#options.readsPack(name) || sizeBytes > PACK_READ_MAX_BYTES) {
+        const footer = await containers.readFooter(container.ref);
+        const reads = this.#rangeReader(container.ref, footer);
+        await this.#takeObjects(container, footer, reads, false);
+        return;
+      }
+      const bytes = await containers.storage.read(name);
+      if (bytes === undefined) throw new MoltError('DAMAGED', `${name} is missing`);
+      this.#options.onRead(bytes.length);
+      const footer = await containers.verifyWhole(bytes, named);
+      await this.#takeObjects(container, footer, blockReader(containers.openBytes(bytes, named), footer, bytes));
+    } catch (error) {
+      if (!isMoltError(error) || error.code === 'IO') throw error;
+      report.add(name, error);
+      if (error.code !== 'RENAMED') await this.#salvage(container);
+    }
+  }
+
+  /** Takes what can still be read of a damaged pack. */
+  async #salvage(container: { readonly ref: PackRef; readonly seq: SegmentSeq }): Promise<void> {
+    try {
+      const footer = await this.#options.containers.readFooter(container.ref);
+      await this.#takeObjects(container, footer, this.#rangeReader(container.ref, footer));
+    } catch (error) {
+      // Without header or footer nothing can be read. What was wrong is reported already.
+      if (!isMoltError(error) || error.code === 'IO') throw error;
+    }
+  }
+
+  #rangeReader(ref: PackRef, footer: Footer): (block: number) => Promise<Buffer> {
+    return async (number) => {
+      const block = footer.blocks[number];
+      if (block === undefined) throw new Error('a footer names a block that it has not');
+      this.#options.onRead(block.sealedBytes);
+      return this.#options.containers.readBlock({
+        container: ref,
+        block: number,
+        blockOffsetBytes: block.offsetBytes,
+        blockSealedBytes: block.sealedBytes,
+        blockPlainBytes: block.plainBytes,
+        encoding: block.encoding,
+      });
+    };
+  }
+
+  async #takeObjects(
+    container: Parameters<ObjectGraph['take']>[0],
+    footer: Footer,
+    readBlock: (number: number) => Promise<Buffer>,
+    content = true,
+  ): Promise<void> {
+    const { graph, report } = this.#options;
+    report.checked.objects += footer.objects.length;
+    const onTag = (id: GitId, content: Buffer): void => {
+      this.tagTargets.set(id, tagTarget(content, id));
+    };
+    const depth = { content, deltas: this.#options.readsDeltas };
+    for (const { object, error, block } of await graph.take(container, footer, { depth, readBlock, onTag })) {
+      report.add(object, error);
+      if (block !== undefined) this.badBlocks.add(`${object}#${block}`);
+    }
+  }
+
+  #isOurs(bytes: Buffer, named: Named): boolean {
+    try {
+      this.#options.containers.openBytes(bytes, named);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+type PackRef = { readonly pack: PackNote['id'] };
+
+/** Reads blocks of a container that is in memory. */
+function blockReader(reader: ContainerReader, footer: Footer, bytes: Buffer): (number: number) => Promise<Buffer> {
+  return async (number) => {
+    const block = footer.blocks[number];
+    if (block === undefined) throw new Error('a footer names a block that it has not');
+    const sealed = bytes.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes);
+    return decode(reader.openBlock(number, block.type, sealed), block.encoding, block.plainBytes, reader.name);
+  };
+}
