@@ -248,6 +248,11 @@ function skip(walk: Walk, path: string, reason: string): void {
   walk.skipped.push({ path, reason, kept: false });
 }
 
+/** Says whether a skipped path is content that the agent has and the commit lacks; a socket or an absent folder has none. */
+export function isLoss({ reason }: SkippedPath): boolean {
+  return !['a socket', 'a pipe', 'a device'].includes(reason) && !reason.endsWith(' is not there');
+}
+
 function statOrUndefined(path: NativePath): BigIntStats | undefined {
   try {
     return lstatSync(path, { bigint: true, throwIfNoEntry: false });

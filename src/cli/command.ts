@@ -14,6 +14,8 @@ export interface OptionSpec {
   readonly description: string;
   /** What stands for the value in the help: `TIME`. */
   readonly value?: string;
+  /** What the option means without a value; a value is then only taken behind `=`. */
+  readonly bare?: string;
   /** The values that are taken. */
   readonly choices?: readonly string[];
 }

@@ -47,8 +47,9 @@ export function commandHelp(program: string, command: Command): string[] {
 
 function optionLines(specs: Readonly<Record<string, OptionSpec>>): string[] {
   return formatTable(
-    Object.entries(specs).map(([name, { alias, type, value, choices, description }]) => {
-      const placeholder = type === 'boolean' ? '' : ` ${choices?.join('|') ?? value ?? 'VALUE'}`;
+    Object.entries(specs).map(([name, { alias, type, value, bare, choices, description }]) => {
+      const taken = choices?.join('|') ?? value ?? 'VALUE';
+      const placeholder = type === 'boolean' ? '' : bare === undefined ? ` ${taken}` : `[=${taken}]`;
       return [`  ${alias === undefined ? '    ' : `-${alias}, `}--${name}${placeholder}`, description];
     }),
   );

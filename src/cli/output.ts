@@ -6,7 +6,7 @@ import type { Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { inspect } from 'node:util';
 import { MoltError } from '../model/error.ts';
-import { printable } from './text.ts';
+import { printable } from '../model/printable.ts';
 
 /** A stream that may be a terminal. */
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -46,6 +46,8 @@ export interface Output {
   error(error: unknown): void;
   /** Returns text in a style; unchanged where there is no colour. */
   style(style: Style, text: string): string;
+  /** The reader of stdout has gone (`| head`): whatever else is written is dropped. */
+  readonly abandoned: boolean;
   /** Resolves once stdout has taken everything, to what went wrong with it (a full disk), if anything. */
   finish(): Promise<MoltError | undefined>;
 }
@@ -86,6 +88,9 @@ export function createOutput(
     mode,
     columns: streams.stdout.columns ?? 80,
     style,
+    get abandoned() {
+      return stdout.gone || streams.stdout.destroyed;
+    },
     result(document, render) {
       if (json) {
         if (documented) throw new Error('a command has one result');
@@ -165,14 +170,18 @@ function causesOf(error: Error): string[] {
 }
 
 /** Returns a stream's write that turns into nothing once the reader has gone. */
-function guard(stream: OutputStream): { write(data: string | Uint8Array): boolean; problem: MoltError | undefined } {
-  let gone = false;
+function guard(stream: OutputStream): {
+  write(data: string | Uint8Array): boolean;
+  problem: MoltError | undefined;
+  gone: boolean;
+} {
   const guarded = {
     problem: undefined as MoltError | undefined,
-    write: (data: string | Uint8Array): boolean => (gone || stream.destroyed ? true : stream.write(data)),
+    gone: false,
+    write: (data: string | Uint8Array): boolean => (guarded.gone || stream.destroyed ? true : stream.write(data)),
   };
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    gone = true;
+    guarded.gone = true;
     if (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED') return;
     guarded.problem ??= new MoltError('IO', `can't write the result (${error.code ?? error.message})`, {
       cause: error,

@@ -29,9 +29,10 @@ export function parseLine(program: string, command: Command, argv: readonly stri
   const specs: Readonly<Record<string, OptionSpec>> = { ...GLOBAL_OPTIONS, ...command.options };
   const end = argv.indexOf('--');
   const rest = end === -1 ? [] : argv.slice(end + 1);
+  const words = (end === -1 ? [...argv] : argv.slice(0, end)).map((word) => withBareValue(word, specs));
   const values = parserFor(specs)
     .fail((message, error) => fail(lowerFirst(message ?? error?.message ?? 'the command line is wrong')))
-    .parseSync(end === -1 ? [...argv] : argv.slice(0, end)) as Values;
+    .parseSync(words) as Values;
   const help = values['help'] === true;
   const globals = globalsOf(values, fail, help);
   if (help) return { args: { agent: globals.agent, options: {}, words: {}, rest }, globals, help };
@@ -40,9 +41,10 @@ export function parseLine(program: string, command: Command, argv: readonly stri
     Object.entries(command.options).map(([name, spec]) => [name, optionValue(name, spec, values[name], fail)]),
   );
   const given = values._.map(String);
-  const { agent, words } = assignWords(command, given, globals.agent, fail);
+  const assigned = assignWords(command, given, globals.agent, fail);
   if (rest.length > 0 && command.rest === undefined) fail(`${command.name} takes nothing behind --`);
-  return { args: { agent, options, words, rest }, globals: { ...globals, agent }, help };
+  const { agent } = assigned;
+  return { args: { ...assigned, options, rest }, globals: { ...globals, agent }, help };
 }
 
 function parserFor(specs: Readonly<Record<string, OptionSpec>>) {
@@ -70,6 +72,12 @@ function parserFor(specs: Readonly<Record<string, OptionSpec>>) {
     });
   }
   return parser;
+}
+
+/** Writes out what an option means that may stand without a value. */
+function withBareValue(word: string, specs: Readonly<Record<string, OptionSpec>>): string {
+  const bare = word.startsWith('--') ? specs[word.slice(2)]?.bare : undefined;
+  return bare === undefined ? word : `${word}=${bare}`;
 }
 
 type Fail = (message: string, hint?: string) => never;

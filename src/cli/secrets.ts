@@ -21,10 +21,10 @@ export interface Secrets {
    */
   passphrase(subject: string): Promise<string>;
   /**
-   * Returns the passphrase for something new; on a terminal it is asked for twice.
+   * Returns the passphrase for something new: from the file if one is named here; on a terminal it is asked for twice.
    * @throws {MoltError} USAGE when none is given and nobody can be asked
    */
-  newPassphrase(subject: string): Promise<string>;
+  newPassphrase(subject: string, file?: string): Promise<string>;
   /** Returns a passphrase that is given by file or environment, or undefined; never asks. */
   findPassphrase(): Promise<string | undefined>;
   /**
@@ -51,8 +51,8 @@ export function createSecrets({ env, passphraseFile, prompt }: SecretSources): S
       if (prompt === undefined) throw new MoltError('USAGE', `a passphrase is needed for ${subject}`, { hint: HINT });
       return prompt.hidden(`Passphrase for ${subject}:`, isFilled);
     },
-    async newPassphrase(subject) {
-      const given = await findPassphrase();
+    async newPassphrase(subject, file) {
+      const given = file === undefined ? await findPassphrase() : await readSecret(file, 'passphrase');
       if (given !== undefined) return given;
       if (prompt === undefined)
         throw new MoltError('USAGE', `a new passphrase is needed for ${subject}`, { hint: HINT });

@@ -1,30 +1,11 @@
-// How the command line writes sizes, tables and text that came from an agent.
+// How the command line writes sizes, durations, counts and tables.
 
 import { stripVTControlCharacters } from 'node:util';
 
-// The only escape sequences that molt itself writes: bold, dim, red, green, yellow, cyan and their ends. They can't hide anything.
-const OWN_STYLE = String.raw`\u001b\[(?:1|2|22|31|32|33|36|39)m`;
-// C0 but tab and newline, DEL, C1, bidirectional controls, zero-width spaces, line separators.
-const UNSAFE = String.raw`[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]`;
-const UNSAFE_TEXT = new RegExp(UNSAFE, 'g');
-const UNSAFE_BUT_STYLE = new RegExp(`${OWN_STYLE}|${UNSAFE}`, 'g');
 // East Asian wide and full-width letters, and emoji: two columns on a terminal.
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
 const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB', 'EB'];
-
-/**
- * Returns text that is safe for a terminal: control characters other than tab and newline are made visible, ESC as `^[`.
- * @param keepStyles lets molt's own colours through
- */
-export function printable(text: string, keepStyles = false): string {
-  return text.replace(keepStyles ? UNSAFE_BUT_STYLE : UNSAFE_TEXT, (match) => {
-    if (match.length > 1) return match;
-    const code = match.charCodeAt(0);
-    if (code < 0x20) return `^${String.fromCharCode(code + 0x40)}`;
-    return code === 0x7f ? '^?' : `<U+${code.toString(16).toUpperCase().padStart(4, '0')}>`;
-  });
-}
 
 /** Returns a size as people read it, in powers of 1000: `512B`, `2.3MB`, `120GB`. */
 export function formatSize(sizeBytes: number): string {

@@ -2,14 +2,17 @@
 // equal at both ends is cut off first and the number of edits is capped: past it there are counts, but no hunks.
 
 import { structuredPatch } from 'diff';
+import { printable } from '../model/printable.ts';
 import { decodeText } from './kind.ts';
-import { printable } from './printable.ts';
 
 /** One side of a comparison. */
 export interface DiffSide {
   /** The path as it is shown; undefined means that the file is not there on this side. */
   readonly path: string | undefined;
-  readonly bytes: Uint8Array;
+  /** Undefined where there are too many to compare. */
+  readonly bytes: Uint8Array | undefined;
+  /** The number of bytes; only needed without them. */
+  readonly sizeBytes?: number;
 }
 
 /** Why there are no hunks: a side is not text, a side is over the cap, or too many lines differ. */
@@ -48,6 +51,7 @@ const CONTEXT_LINES = 3;
 /** Returns how two blobs differ, line by line if both are text. */
 export function diffText(before: DiffSide, after: DiffSide, limits: DiffLimits = {}): TextDiff {
   const headers = headerLines(before, after);
+  if (before.bytes === undefined || after.bytes === undefined) return omission('too large', headers, before, after);
   if (Buffer.compare(before.bytes, after.bytes) === 0) {
     // An empty file that comes or goes has no hunk, but it is a change.
     const same = before.path !== undefined && after.path !== undefined;
@@ -137,8 +141,12 @@ function omission(omitted: DiffOmission, headers: string[], before: DiffSide, af
     added: 0,
     removed: 0,
     omitted,
-    lines: [...headers, `${what}: ${before.bytes.length} -> ${after.bytes.length} bytes`],
+    lines: [...headers, `${what}: ${sizeOf(before)} -> ${sizeOf(after)} bytes`],
   };
+}
+
+function sizeOf({ bytes, sizeBytes }: DiffSide): number {
+  return bytes?.length ?? sizeBytes ?? 0;
 }
 
 /** Writes a hunk's range as POSIX diff does: an empty one names the line before it. */

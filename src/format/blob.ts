@@ -7,7 +7,7 @@ import type { BlobId, ChunkId } from '../model/ids.ts';
 /** Children of one node at most. */
 export const NODE_FANOUT = 1024;
 const NODE_ENTRY_BYTES = 40;
-const RECORD_BYTES = 41;
+const RECORD_BYTES = 61;
 /** 1,024 ^ 5 chunks are more than any file has. */
 const MAX_DEPTH = 5;
 
@@ -26,21 +26,26 @@ export interface NodeEntry {
   readonly sizeBytes: number;
 }
 
-/** Encodes a blob record: u8 depth, u64 size, 32-byte root (zero for an empty blob). */
-export function encodeBlobRecord(record: BlobRecord): Buffer {
+/**
+ * Encodes a blob record: u8 depth, u64 size, 32-byte root (zero for an empty blob), 20 bytes of the blob's own Git id: content is
+ * not hashed again at each read, so without it a pack under another pack's name could give one file the bytes of another.
+ */
+export function encodeBlobRecord(record: BlobRecord, id: BlobId): Buffer {
   const bytes = Buffer.alloc(RECORD_BYTES);
   bytes.writeUInt8(record.depth, 0);
   bytes.writeBigUInt64LE(BigInt(record.sizeBytes), 1);
   if (record.root !== undefined) bytes.write(record.root, 9, 32, 'hex');
+  bytes.write(id, 41, 20, 'hex');
   return bytes;
 }
 
 /**
- * Parses a blob record.
- * @throws {MoltError} DAMAGED
+ * Parses the record of a blob.
+ * @throws {MoltError} DAMAGED, also when it is another blob's
  */
 export function parseBlobRecord(bytes: Buffer, id: BlobId): BlobRecord {
   if (bytes.length !== RECORD_BYTES) throw new MoltError('DAMAGED', `the record of blob ${id} has ${bytes.length} bytes`);
+  if (bytes.toString('hex', 41, 61) !== id) throw new MoltError('DAMAGED', `the record of blob ${id} is another blob's`);
   const depth = bytes.readUInt8(0);
   const sizeBytes = Number(bytes.readBigUInt64LE(1));
   if (depth > MAX_DEPTH || !Number.isSafeInteger(sizeBytes)) {

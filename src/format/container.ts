@@ -8,8 +8,11 @@ import { encodeFooter, parseFooter, type BlockEntry, type Footer, type ObjectEnt
 import { encodeHeader, parseHeader, type ExpectedHeader, type Header } from './header.ts';
 import {
   BLOCK,
+  END_MAGIC,
   ENCODING,
+  FORMAT_VERSION,
   HEADER_BYTES,
+  MAGIC,
   PACK_BYTES,
   TAG_BYTES,
   TAIL_BYTES,
@@ -173,15 +176,23 @@ export class ContainerReader {
 
   /**
    * Opens a container by its first bytes.
-   * @throws {MoltError} what parseHeader throws, and WRONG_KEY when the key does not fit
+   * @throws {MoltError} what parseHeader throws, WRONG_KEY when the key does not fit (with `details.epoch` when there is none for the
+   * epoch), and NEWER_FORMAT
    */
   static open(headerBytes: Buffer, expected: ExpectedHeader, keys: EpochKeys): ContainerReader {
     const header = parseHeader(headerBytes, expected);
     const key = keys(header.epoch);
     if (key === undefined) {
-      throw new MoltError('WRONG_KEY', `${expected.name} is sealed under key epoch ${header.epoch}, which this keyring does not have`);
+      const { epoch } = header;
+      throw new MoltError('WRONG_KEY', `${expected.name} is sealed under key epoch ${epoch}, which this keyring does not have`, { details: { epoch } });
     }
     const opener = openerOf(key, header, expected);
+    // Only now: anybody can write a version into a header, but not a commitment that goes with it.
+    if (header.version > FORMAT_VERSION) {
+      throw new MoltError('NEWER_FORMAT', `${expected.name} has format version ${header.version}; this molt reads up to ${FORMAT_VERSION}`, {
+        hint: 'install a newer molt; nothing was changed',
+      });
+    }
     return new ContainerReader(expected.name, header, Buffer.from(headerBytes.subarray(0, HEADER_BYTES)), opener);
   }
 
@@ -224,10 +235,8 @@ export class ContainerReader {
    */
   async verifyWhole(container: Buffer): Promise<Footer> {
     const trailer = parseTrailer(container, container.length, this.name);
-    const stripes = damagedStripes(container, trailer);
-    if (stripes.length > 0) {
-      throw new MoltError('DAMAGED', `${this.name} is damaged in MiB ${stripes.join(', ')}`, { details: { stripes } });
-    }
+    const damage = findDamage(container, this.name);
+    if (damage !== undefined) throw damage;
     const { footer } = await this.readFooter(async (start, end) => container.subarray(start, end), container.length);
     footer.blocks.forEach((block, number) => {
       const sealed = container.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes);
@@ -240,11 +249,27 @@ export class ContainerReader {
   }
 }
 
+/**
+ * Returns what the checksums of a whole container show to be damage, or undefined if they hold or there are none: then the bytes
+ * are as somebody wrote them.
+ */
+export function findDamage(container: Buffer, name: string): MoltError | undefined {
+  if (!container.subarray(0, MAGIC.length).equals(MAGIC) && !container.subarray(-END_MAGIC.length).equals(END_MAGIC)) return undefined;
+  try {
+    const stripes = damagedStripes(container, parseTrailer(container, container.length, name));
+    if (stripes.length === 0) return undefined;
+    return new MoltError('DAMAGED', `${name} is damaged in MiB ${stripes.join(', ')}`, { details: { stripes } });
+  } catch (error) {
+    if (error instanceof MoltError) return error;
+    throw error;
+  }
+}
+
 function openerOf(key: KeyObject, header: Header, expected: ExpectedHeader): Opener {
   const repositoryId = Buffer.from(header.repositoryId, 'hex');
-  const { salt, commitment } = header;
+  const { kind, salt, commitment, version } = header;
   try {
-    return createOpener(key, { kind: header.kind, repositoryId, salt, commitment });
+    return createOpener(key, { kind, repositoryId, salt, commitment, version });
   } catch (cause) {
     if (!(cause instanceof MoltError)) throw cause;
     throw new MoltError('WRONG_KEY', `${expected.name} is sealed under another key than this repository's`, { cause });

@@ -1,7 +1,8 @@
 // The sealed footer of a container (FORMAT.md, "Footer"): a JSON record that says what the container is, the block table, the
 // object table, and the edges from deltas to their bases. Tables are read in place: a run's footer may name thousands of blocks.
 
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { zstdCompressSync } from 'node:zlib';
+import { decompressFrame } from '../chunk/zstd.ts';
 import { MoltError } from '../model/error.ts';
 import { ENCODING, FOOTER_MAX_BYTES, KEY_BYTES, OBJECT, type BlockType, type Encoding, type ObjectType } from './layout.ts';
 
@@ -119,8 +120,12 @@ export function parseFooter(plain: Buffer, name: string): Footer {
   const objectsAt = at;
   at += objectCount * OBJECT_ENTRY_BYTES;
   const bases = new Map<number, Buffer>();
+  let last = -1;
   for (let left = count(BASE_ENTRY_BYTES); left > 0; left -= 1) {
-    bases.set(bytes.readUInt32LE(at), bytes.subarray(at + 4, at + BASE_ENTRY_BYTES));
+    const index = bytes.readUInt32LE(at);
+    if (index <= last || index >= objectCount) throw damaged('names bases of objects that are not there, or out of order');
+    last = index;
+    bases.set(index, bytes.subarray(at + 4, at + BASE_ENTRY_BYTES));
     at += BASE_ENTRY_BYTES;
   }
   if (at !== bytes.length) throw damaged('goes on after its end');
@@ -150,6 +155,7 @@ function checkObject(entry: ObjectEntry, blocks: readonly BlockEntry[], damaged:
   if (entry.offsetBytes + entry.lengthBytes > block.plainBytes) throw damaged('places an object outside of its block');
   if (entry.type < OBJECT.chunk || entry.type > OBJECT.blob) throw damaged(`names an object of unknown type ${entry.type}`);
   if ((block.encoding === ENCODING.deltas) !== (entry.base !== undefined)) throw damaged('has a delta without a base');
+  if (entry.base === undefined && entry.objectBytes !== entry.lengthBytes) throw damaged('gives a whole object two lengths');
 }
 
 function inflate(plain: Buffer, damaged: (why: string, cause?: unknown) => MoltError): Buffer {
@@ -157,11 +163,9 @@ function inflate(plain: Buffer, damaged: (why: string, cause?: unknown) => MoltE
   const length = plain.readUInt32LE(0);
   if (length > FOOTER_MAX_BYTES) throw damaged(`claims ${length} bytes`);
   try {
-    const bytes = zstdDecompressSync(plain.subarray(4), { maxOutputLength: Math.max(length, 1) });
-    if (bytes.length !== length) throw damaged('has another length than it says');
-    return bytes;
+    return decompressFrame(plain.subarray(4), length);
   } catch (cause) {
-    throw cause instanceof MoltError ? cause : damaged('does not decompress', cause);
+    throw damaged('does not decompress to the length that it says', cause);
   }
 }
 

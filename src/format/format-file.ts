@@ -25,7 +25,7 @@ export function encodeFormatFile(format: FormatFile): Buffer {
  */
 export function parseFormatFile(bytes: Buffer, label: string): FormatFile {
   const value = parseObject(bytes, label);
-  if (value['molt'] !== 'repository' || typeof value['version'] !== 'number') {
+  if (value['molt'] !== 'repository' || !Number.isSafeInteger(value['version']) || Number(value['version']) < 1) {
     throw new MoltError('DAMAGED', `${FORMAT_FILE} in ${label} does not describe a molt repository`);
   }
   if (value['version'] !== FORMAT_VERSION) {

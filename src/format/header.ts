@@ -7,6 +7,8 @@ import { FORMAT_VERSION, HEADER_BYTES, MAGIC, kindName, type Kind } from './layo
 
 /** What a container's header says. */
 export interface Header {
+  /** May be above FORMAT_VERSION: nothing here is authentic yet, and a newer version is believed only with its commitment. */
+  readonly version: number;
   readonly kind: Kind;
   /** Which epoch's key seals the container, from 1; 0 for local caches. */
   readonly epoch: number;
@@ -33,7 +35,7 @@ export interface ExpectedHeader {
 }
 
 /** Encodes a header to its 128 bytes. */
-export function encodeHeader(header: Header): Buffer {
+export function encodeHeader(header: Omit<Header, 'version'>): Buffer {
   const bytes = Buffer.alloc(HEADER_BYTES);
   MAGIC.copy(bytes, 0);
   bytes.writeUInt8(FORMAT_VERSION, 8);
@@ -48,8 +50,8 @@ export function encodeHeader(header: Header): Buffer {
 }
 
 /**
- * Parses a header and holds it against what its name promises.
- * @throws {MoltError} TRUNCATED, DAMAGED, NEWER_FORMAT, WRONG_REPOSITORY, WRONG_STORAGE or RENAMED
+ * Parses a header and holds it against what its name promises. All of its fields keep their places in every version.
+ * @throws {MoltError} TRUNCATED, DAMAGED, WRONG_REPOSITORY, WRONG_STORAGE or RENAMED
  */
 export function parseHeader(bytes: Buffer, expected: ExpectedHeader): Header {
   const { name } = expected;
@@ -60,17 +62,14 @@ export function parseHeader(bytes: Buffer, expected: ExpectedHeader): Header {
     throw new MoltError('DAMAGED', `${name} does not begin like a molt container`);
   }
   const version = bytes.readUInt8(8);
-  if (version > FORMAT_VERSION) {
-    throw new MoltError('NEWER_FORMAT', `${name} has format version ${version}; this molt reads up to ${FORMAT_VERSION}`, {
-      hint: 'install a newer molt; nothing was changed',
-    });
-  }
   const kind = bytes.readUInt8(9);
   const seq = Number(bytes.readBigUInt64LE(48));
-  if (version === 0 || bytes.readUInt16LE(10) !== 0 || bytes.readBigUInt64LE(56) !== 0n || !Number.isSafeInteger(seq)) {
+  const reserved = BigInt(bytes.readUInt16LE(10)) | bytes.readBigUInt64LE(56);
+  if (version === 0 || (version === FORMAT_VERSION && reserved !== 0n) || !Number.isSafeInteger(seq)) {
     throw new MoltError('DAMAGED', `${name} has a header that no molt writes`);
   }
   const header: Header = {
+    version,
     kind: expected.kind,
     epoch: bytes.readUInt32LE(12),
     repositoryId: bytes.toString('hex', 16, 32) as RepositoryId,

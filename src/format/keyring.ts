@@ -54,6 +54,14 @@ export interface KeyringOptions {
   readonly random: Random;
 }
 
+/** What the next generation is beside its slots. */
+export interface KeyringChange {
+  /** Milliseconds since the Unix epoch. */
+  readonly timeMs: number;
+  /** One more than the last unless given: a name that something else took is passed over. */
+  readonly generation?: number;
+}
+
 /** Returns a keyring for the current epoch of some roots. */
 export function createKeyring(keys: RootKeys, options: KeyringOptions): Keyring {
   const { repository, generation, slots, timeMs, random } = options;
@@ -66,12 +74,12 @@ export function createKeyring(keys: RootKeys, options: KeyringOptions): Keyring 
  * Returns the next generation of a keyring, with one slot more at its end.
  * @throws {MoltError} DAMAGED when the keyring is not authentic, USAGE when it is full
  */
-export function addSlot(keyring: Keyring, keys: RootKeys, slot: SecretSlot, timeMs: number): Keyring {
+export function addSlot(keyring: Keyring, keys: RootKeys, slot: SecretSlot, change: KeyringChange): Keyring {
   checkKeyringMac(keyring, keys);
   if (keyring.slots.length >= MAX_SLOTS) {
     throw new MoltError('USAGE', `keyring has ${MAX_SLOTS} slots, and no more fit`, { hint: 'molt key remove SLOT' });
   }
-  return nextGeneration(keyring, keys, [...keyring.slots, slot], timeMs);
+  return nextGeneration(keyring, keys, [...keyring.slots, slot], change);
 }
 
 /**
@@ -79,7 +87,7 @@ export function addSlot(keyring: Keyring, keys: RootKeys, slot: SecretSlot, time
  * @throws {MoltError} DAMAGED when the keyring is not authentic, NOT_FOUND when it has no such slot, USAGE when no passphrase or
  * recovery slot would be left: a device key dies with its device
  */
-export function removeSlot(keyring: Keyring, keys: RootKeys, slotId: string, timeMs: number): Keyring {
+export function removeSlot(keyring: Keyring, keys: RootKeys, slotId: string, change: KeyringChange): Keyring {
   checkKeyringMac(keyring, keys);
   const slots = keyring.slots.filter((slot) => slot.id !== slotId);
   if (slots.length === keyring.slots.length) {
@@ -94,7 +102,7 @@ export function removeSlot(keyring: Keyring, keys: RootKeys, slotId: string, tim
       },
     );
   }
-  return nextGeneration(keyring, keys, slots, timeMs);
+  return nextGeneration(keyring, keys, slots, change);
 }
 
 /**
@@ -106,7 +114,7 @@ export async function openKeyring(keyring: Keyring, secret: SlotSecret): Promise
   for (const slot of slots) {
     // In turn, since each takes the memory that Argon2 asks for.
     const root = await openSlot(slot, keyring.repository, secret);
-    if (root !== undefined) return openWithRoot(keyring, root);
+    if (root !== undefined) return openKeyringWithRoot(keyring, root);
   }
   const kind = secret.type === 'passphrase' ? 'passphrase' : `${secret.type} key`;
   const message = slots.length === 0 ? `no slot takes a ${kind}` : `no slot opens with this ${kind}`;
@@ -218,11 +226,12 @@ function withMac(keys: RootKeys, body: KeyringBody): Keyring {
   return parseKeyring(encodeKeyring(keyring), body.repository);
 }
 
-function nextGeneration(keyring: Keyring, keys: RootKeys, slots: readonly Slot[], timeMs: number): Keyring {
-  const { repository, generation, epoch, predecessors } = keyring;
+function nextGeneration(keyring: Keyring, keys: RootKeys, slots: readonly Slot[], change: KeyringChange): Keyring {
+  const { repository, epoch, predecessors } = keyring;
+  const { generation = keyring.generation + 1, timeMs } = change;
   return withMac(keys, {
     repository,
-    generation: generation + 1,
+    generation,
     epoch,
     created: isoTime(timeMs),
     slots,
@@ -230,7 +239,11 @@ function nextGeneration(keyring: Keyring, keys: RootKeys, slots: readonly Slot[]
   });
 }
 
-function openWithRoot(keyring: Keyring, root: Buffer): RootKeys {
+/**
+ * Returns the roots that a keyring holds, by the root that one of its slots wraps.
+ * @throws {MoltError} DAMAGED when the keyring is not authentic
+ */
+export function openKeyringWithRoot(keyring: Keyring, root: Buffer): RootKeys {
   checkKeyringMac(keyring, { epoch: keyring.epoch, roots: new Map([[keyring.epoch, root]]) });
   return openPredecessors(keyring.predecessors, keyring.repository, keyring.epoch, root);
 }

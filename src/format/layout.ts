@@ -32,13 +32,15 @@ export const TAG_BYTES = 16;
 export const KEY_BYTES = 32;
 /** One CRC32 covers this many bytes of the body. */
 export const STRIPE_BYTES = 1 << 20;
-/** Every pack has exactly this size but the last of a transaction. No container is larger. */
+/** Every pack has exactly this size but the last of a transaction. */
 export const PACK_BYTES = 32 << 20;
+/** No container is larger; offsets within one are 32-bit numbers. */
+export const CONTAINER_MAX_BYTES = 2 ** 31;
 /** What a block holds at most before encoding. */
 export const BLOCK_BYTES = 512 << 10;
 /** Cap on a decoded footer, against bombs. */
 export const FOOTER_MAX_BYTES = 64 << 20;
-/** Cap on a decoded block: an index run's block or a single chunk may exceed BLOCK_BYTES a little. */
+/** Cap on an object, and so on a decoded block: one object above BLOCK_BYTES (the tree of a huge folder) has a block of its own. */
 export const BLOCK_MAX_BYTES = 16 << 20;
 
 /** Returns the name of a container kind for messages. */

@@ -3,7 +3,7 @@
 
 import { crc32 } from 'node:zlib';
 import { MoltError } from '../model/error.ts';
-import { END_MAGIC, HEADER_BYTES, PACK_BYTES, STRIPE_BYTES, TAG_BYTES, TAIL_BYTES } from './layout.ts';
+import { CONTAINER_MAX_BYTES, END_MAGIC, HEADER_BYTES, STRIPE_BYTES, TAG_BYTES, TAIL_BYTES } from './layout.ts';
 
 /** Where things are in a container, by its trailer. */
 export interface Trailer {
@@ -82,7 +82,7 @@ export function parseTrailer(tail: Buffer, sizeBytes: number, name: string): Tra
   }
   const fixed = tail.subarray(-TAIL_BYTES);
   const bodyBytes = Number(fixed.readBigUInt64LE(0));
-  if (bodyBytes > PACK_BYTES * 64 || bodyBytes + trailerBytes(bodyBytes) !== sizeBytes) {
+  if (bodyBytes > CONTAINER_MAX_BYTES || bodyBytes + trailerBytes(bodyBytes) !== sizeBytes) {
     throw new MoltError('DAMAGED', `${name} has ${sizeBytes} bytes, which is not what its trailer says`);
   }
   const whole = tail.subarray(-trailerBytes(bodyBytes));

@@ -30,3 +30,11 @@ const GIT_ID = /^[0-9a-f]{40}$/;
 export function isGitId(text: string): text is GitId {
   return GIT_ID.test(text);
 }
+
+// Ten digits stay unique in years of commits: among 100,000 of them two share their first ten with a chance of one in 200.
+const SHORT_DIGITS = 10;
+
+/** Returns a Git id as people are shown it: its first digits. */
+export function shortId(id: GitId): string {
+  return id.slice(0, SHORT_DIGITS);
+}

@@ -14,7 +14,7 @@ import type { Repository } from '../repo/repository.ts';
 import type { Transaction } from '../repo/transaction.ts';
 import { TREE_MODES, type TreeFile } from '../repo/trees.ts';
 import type { OpsContext } from './context.ts';
-import { listAgentFiles, readAttributes, readDescription, AGENT_FILE, type CommitView, type HeadCommit } from './commit-files.ts';
+import { listAgentFiles, readAttributes, readRoots, type HeadCommit } from './commit-files.ts';
 import type { Agent } from './home.ts';
 import { loadCommitCache, type CommitCache } from './stat-cache-file.ts';
 
@@ -37,11 +37,16 @@ export interface CapturedAgent {
   /** When reading began, and when each database was copied, in milliseconds since the Unix epoch. */
   readonly capturedMs: number;
   readonly databases: Readonly<Record<string, number>>;
+  /** When the state was last seen to be what the previous commit holds, in milliseconds, if the stat cache knows it. */
+  readonly checkedMs: number | undefined;
   /** The top of the previous commit's tree but agent.json, if the stat cache knows it. */
   readonly previousTop: ReadonlyMap<string, GitId> | undefined;
   /** For the next commit's stat cache. */
   readonly cache: { readonly scanStartNs: bigint; readonly files: ReadonlyMap<string, CachedFile> };
 }
+
+/** Where captured content goes: into a transaction, or nowhere when only ids are wanted. */
+export type BlobStore = Pick<Transaction, 'openBlob'>;
 
 /** What the previous commit has of a path. */
 interface Previous {
@@ -51,20 +56,21 @@ interface Previous {
 
 /**
  * Captures an agent.
+ * @param store where content goes that the stat cache does not vouch for
  * @param options.head the commit that the next one follows, if there is one
  */
 export async function captureAgent(
   context: OpsContext,
   agent: Agent,
   repository: Repository,
-  transaction: Transaction,
+  store: BlobStore,
   options: { readonly head: HeadCommit; readonly full: boolean },
 ): Promise<CapturedAgent> {
   sweepTemp(context.home.tempDir);
   const capturedMs = context.clock.now();
   const profile = getProfile(agent.profile);
   const cache = await usableCache(context, agent, repository, options.head);
-  const earlier = cache?.roots ?? (await rootsOf(repository, await options.head.view()));
+  const earlier = cache?.roots ?? (await readRoots(repository, await options.head.view()));
   const roots = await profile.findRoots(agent.stateDir, { earlier, home: context.userHome });
   const rules = loadRules(roots, agent);
   const scanStartNs = BigInt(capturedMs) * 1_000_000n;
@@ -79,12 +85,13 @@ export async function captureAgent(
       return cached !== undefined && cached.inode === stamp.inode ? cached.kind === 'sqlite' : undefined;
     },
   });
-  const capture = new Capture(context, repository, transaction, options, cache, { capturedMs, scanStartNs });
+  const capture = new Capture(context, repository, store, options, cache, { capturedMs, scanStartNs });
   await capture.loadPrevious();
   for (const skipped of scanned.skipped) capture.skip(skipped);
   await capture.readAll(scanned.entries);
   const description = await profile.describe(agent.stateDir);
-  return { roots, description, ...capture.result(), capturedMs, previousTop: cache?.top };
+  const checkedMs = cache === undefined ? undefined : Number(cache.stat.scanStartNs / 1_000_000n);
+  return { roots, description, ...capture.result(), capturedMs, checkedMs, previousTop: cache?.top };
 }
 
 /** The cache is only used for the commit that it describes, so that every blob it names is known to be there. */
@@ -99,17 +106,10 @@ async function usableCache(
   return cache?.head === head.id ? cache : undefined;
 }
 
-async function rootsOf(repository: Repository, head: CommitView | undefined): Promise<{ key: string; dir: string }[]> {
-  if (head === undefined) return [];
-  const { roots } = await readDescription(repository, head, AGENT_FILE);
-  if (!Array.isArray(roots)) return [];
-  return roots.filter((root): root is { key: string; dir: string } => typeof root?.key === 'string' && typeof root?.dir === 'string');
-}
-
 class Capture {
   readonly #context: OpsContext;
   readonly #repository: Repository;
-  readonly #transaction: Transaction;
+  readonly #store: BlobStore;
   readonly #captureContext: CaptureContext;
   readonly #cache: CommitCache | undefined;
   readonly #capturedMs: number;
@@ -129,14 +129,14 @@ class Capture {
   constructor(
     context: OpsContext,
     repository: Repository,
-    transaction: Transaction,
+    store: BlobStore,
     options: { readonly head: HeadCommit; readonly full: boolean },
     cache: CommitCache | undefined,
     times: { readonly capturedMs: number; readonly scanStartNs: bigint },
   ) {
     this.#context = context;
     this.#repository = repository;
-    this.#transaction = transaction;
+    this.#store = store;
     this.#cache = cache;
     this.#head = options.head;
     this.#capturedMs = times.capturedMs;
@@ -177,7 +177,7 @@ class Capture {
     }
   }
 
-  result(): Omit<CapturedAgent, 'roots' | 'description' | 'capturedMs' | 'previousTop'> {
+  result(): Omit<CapturedAgent, 'roots' | 'description' | 'capturedMs' | 'checkedMs' | 'previousTop'> {
     const removed = [...this.#previous.keys()].filter((path) => !this.#files.has(path)).length;
     return {
       attributes: this.#attributes,
@@ -213,7 +213,7 @@ class Capture {
     const outcome = await captureFile(
       entry,
       (chunking, sizesBytes) =>
-        this.#transaction.openBlob({
+        this.#store.openBlob({
           chunking,
           sizesBytes,
           // A database is compressed although it may hold secrets: uncompressed, each tick would store a hundred times as much.

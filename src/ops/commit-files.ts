@@ -120,6 +120,14 @@ export async function readDescription(
   throw new MoltError('DAMAGED', `${name} of commit ${view.commit.id} is not an object`);
 }
 
+/** Reads which folders a commit was captured from, by where they stand in it; none for no commit. */
+export async function readRoots(repository: Repository, view: CommitView | undefined): Promise<{ key: string; dir: string }[]> {
+  if (view === undefined) return [];
+  const { roots } = await readDescription(repository, view, AGENT_FILE);
+  if (!Array.isArray(roots)) return [];
+  return roots.filter((root): root is { key: string; dir: string } => typeof root?.key === 'string' && typeof root?.dir === 'string');
+}
+
 /** Lists the files below a tree, depth first in the tree's order. */
 export async function* listFiles(repository: Repository, tree: TreeId, prefix: string): AsyncIterable<CommitFile> {
   for (const entry of parseTree(await repository.objects.readGit(tree, 'tree'), tree)) {

@@ -4,7 +4,7 @@ import { encodeAttributes } from '../format/attributes.ts';
 import type { CommitKind, RefMove } from '../format/segment.ts';
 import type { ComponentSize } from '../model/component.ts';
 import type { SkippedPath } from '../model/entry.ts';
-import { isMoltError, MoltError } from '../model/error.ts';
+import { isMoltError, isSystemError, MoltError } from '../model/error.ts';
 import type { CommitId, GitId } from '../model/ids.ts';
 import { writeCommit, writeTag } from '../repo/git.ts';
 import { gitIdOf } from '../repo/objects.ts';
@@ -15,7 +15,7 @@ import { captureAgent, type CapturedAgent } from './capture-agent.ts';
 import { AGENT_FILE, ATTRIBUTES_FILE, HeadCommit, POD_FILE, TreeFinder, type CommitView } from './commit-files.ts';
 import { encodeCommitText, type FileCounts } from './commit-message.ts';
 import type { OpsContext } from './context.ts';
-import type { Agent } from './home.ts';
+import { branchRef, type Agent } from './home.ts';
 import { podSpecOf } from './pod-spec.ts';
 import { promoteTree } from './promote.ts';
 import { saveCommitCache } from './stat-cache-file.ts';
@@ -63,7 +63,7 @@ export async function commitAgent(
   options: CommitOptions,
 ): Promise<CommitResult> {
   const startedMs = context.clock.now();
-  const tag = tagNameOf(options, startedMs);
+  const tag = tagNameOf(options, startedMs, repository.refs);
   if (tag !== undefined && repository.refs.has(`refs/tags/${tag}`)) throw tagExists(tag);
   const full = options.full ?? false;
   return repository.transact({ packs: full }, async (transaction) => {
@@ -74,7 +74,7 @@ export async function commitAgent(
     const took = (): number => context.clock.now() - startedMs;
     if (head.id !== undefined && tag === undefined && isSameTree(top, plan.compared)) {
       await remember(context, agent, repository, head.id, captured, plan);
-      const made = { id: head.id, parent: undefined, storedBytes: 0, tag, unchanged: true };
+      const made = { id: head.id, parent: (await head.view())?.commit.parents[0], storedBytes: 0, tag, unchanged: true };
       return resultOf(options, captured, made, took());
     }
     await writePlanned({ repository, transaction }, plan, head);
@@ -90,16 +90,15 @@ function topIds(view: CommitView | undefined): ReadonlyMap<string, GitId> {
   return new Map(entries.map(({ name, id }) => [name, id]));
 }
 
-/** Returns the ref of the agent's branch. */
-export function branchRef(agent: Agent): string {
-  return `refs/heads/${agent.branch}`;
-}
-
 /** Returns the tag that a backup gets: the user's name for it, or its kind and time; none for an incremental. */
-function tagNameOf(options: CommitOptions, timeMs: number): string | undefined {
+function tagNameOf(options: CommitOptions, timeMs: number, refs: ReadonlyMap<string, GitId>): string | undefined {
   if (options.name !== undefined) return options.name;
   const stamp = new Date(timeMs).toISOString().replaceAll(/[-:]/g, '').replace(/\.\d+/, '');
-  return options.kind === 'full' || options.kind === 'manual' ? `${options.kind}/${stamp}` : undefined;
+  if (options.kind !== 'full' && options.kind !== 'manual') return undefined;
+  const tag = `${options.kind}/${stamp}`;
+  let name = tag;
+  for (let count = 2; refs.has(`refs/tags/${name}`); count += 1) name = `${tag}-${count}`;
+  return name;
 }
 
 /** Returns the error for a tag that is taken. */
@@ -141,7 +140,8 @@ async function writeObjects(writing: Writing, parent: GitId | undefined): Promis
   const signature = { name: agent.label, email: 'agent@molt', timestampS };
   const { counts, components } = captured;
   const text = { kind: options.kind, trigger: options.trigger, timeMs: captured.capturedMs, counts, components };
-  const message = encodeCommitText({ ...text, message: options.message ?? subjectOf(captured) });
+  const subject = options.kind === 'incremental' ? subjectOf(captured) : `${options.kind} backup, ${subjectOf(captured)}`;
+  const message = encodeCommitText({ ...text, message: options.message ?? subject });
   const parents = parent === undefined ? [] : [parent];
   const id = await writeCommit(transaction, repository, { tree, parents, signature, message });
   const moves: RefMove[] = [{ name: branchRef(agent), from: parent, to: id }];
@@ -171,15 +171,16 @@ interface Descriptions {
 }
 
 /** A commit tree that is worked out but not written. */
-interface PlannedTree {
+export interface PlannedTree {
   readonly root: GitId;
-  readonly trees: readonly { readonly path: string; readonly content: Buffer }[];
+  readonly trees: readonly { readonly path: string; readonly id: GitId; readonly content: Buffer }[];
   readonly descriptions: Descriptions;
   /** What decides whether anything changed: the top of the tree but agent.json, which tells the time. */
   readonly compared: ReadonlyMap<string, GitId>;
 }
 
-async function planTree(agent: Agent, captured: CapturedAgent): Promise<PlannedTree> {
+/** Works out the commit tree of what was captured. */
+export async function planTree(agent: Agent, captured: CapturedAgent): Promise<PlannedTree> {
   const descriptions: Descriptions = {
     attributes: encodeAttributes(captured.attributes),
     pod: jsonFile(podSpecOf(agent)),
@@ -196,10 +197,10 @@ async function planTree(agent: Agent, captured: CapturedAgent): Promise<PlannedT
     files.set(name, { mode: TREE_MODES.file, blob });
     if (name !== AGENT_FILE) compared.set(name, blob);
   }
-  const trees: { path: string; content: Buffer }[] = [];
+  const trees: { path: string; id: GitId; content: Buffer }[] = [];
   const root = await writeTrees(files, async (content, path) => {
-    trees.push({ path, content });
     const id = gitIdOf('tree', content);
+    trees.push({ path, id, content });
     if (path === 'state' || path === 'roots') compared.set(path, id);
     return id;
   });
@@ -245,9 +246,22 @@ function jsonFile(value: unknown): Buffer {
   return Buffer.from(`${JSON.stringify(value, undefined, 2)}\n`, 'utf8');
 }
 
-async function remember(context: OpsContext, agent: Agent, repository: Repository, head: CommitId, captured: CapturedAgent, plan: PlannedTree): Promise<void> {
+/** Saves the stat cache; a commit that is published stands, whether or not the next one will be quick. */
+async function remember(
+  context: OpsContext,
+  agent: Agent,
+  repository: Repository,
+  head: CommitId,
+  captured: CapturedAgent,
+  plan: PlannedTree,
+): Promise<void> {
   const roots = captured.roots.map(({ key, dir }) => ({ key, dir }));
-  await saveCommitCache(context.home, agent, repository, { head, top: plan.compared, roots, stat: captured.cache });
+  try {
+    await saveCommitCache(context.home, agent, repository, { head, top: plan.compared, roots, stat: captured.cache });
+  } catch (error) {
+    if (!isSystemError(error, 'ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'EIO')) throw error;
+    context.reporter.warn(`the stat cache could not be saved (${error.code ?? ''}): the next commit reads everything again`);
+  }
 }
 
 function resultOf(

@@ -15,6 +15,8 @@ export interface OpsContext {
   readonly cwd: string;
   /** What `~` stands for in an agent's configuration. */
   readonly userHome: string;
+  /** The zone of times without one, as the user gave it; UTC unless given. */
+  readonly zone?: string;
   /** Gives a secret that opens a repository when the device key does not; asked at most once a repository. */
   readonly unlock: (subject: string) => Promise<SlotSecret>;
   /** The cost of new passphrase slots; only tests make it cheap. */

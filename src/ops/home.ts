@@ -30,6 +30,11 @@ export interface Agent {
   readonly createdMs: number;
 }
 
+/** Returns the ref of the agent's branch. */
+export function branchRef(agent: Agent): string {
+  return `refs/heads/${agent.branch}`;
+}
+
 const LABEL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
 /** @throws {MoltError} USAGE when a text can't be an agent's label */

@@ -1,18 +1,19 @@
 // Begins an agent: makes its repository with keys, the first full backup, and only then the label by which it is known.
 
-import { realpath, stat } from 'node:fs/promises';
+import { realpath, rm, stat } from 'node:fs/promises';
 import { detectProfile } from '../agent/profile.ts';
 import { encodeRecoveryKey } from '../crypto/recovery-key.ts';
+import type { RootKeys } from '../crypto/roots.ts';
 import { createSlot, type SlotSecret } from '../crypto/slot.ts';
-import { createKeyring, encodeKeyring } from '../format/keyring.ts';
+import { createKeyring, encodeKeyring, type Keyring } from '../format/keyring.ts';
 import { MoltError } from '../model/error.ts';
+import { keyringName } from '../repo/keyrings.ts';
 import { claimStorage, newRepository, Repository } from '../repo/repository.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
 import type { Storage } from '../storage/storage.ts';
 import { commitAgent, type CommitResult } from './commit.ts';
 import type { OpsContext } from './context.ts';
 import { agentExists, checkLabel, type Agent } from './home.ts';
-import { keyringName } from './open.ts';
 import { readPodFile } from './pod-spec.ts';
 
 /** What to begin. */
@@ -60,25 +61,42 @@ export async function initAgent(context: OpsContext, options: InitOptions): Prom
     // oxlint-disable-next-line no-await-in-loop -- in turn, since each takes the memory that Argon2 asks for
     slots.push(await createSlot(roots, ids.repositoryId, secret, { ...slotOptions, ...cost }));
   }
-  const storage = await DirectoryStorage.open(context.home.repositoryDir(ids.repositoryId), { create: true });
+  const keyring = createKeyring(roots, {
+    repository: ids.repositoryId,
+    generation: 1,
+    slots,
+    timeMs: context.clock.now(),
+    random: context.random,
+  });
+  const dir = context.home.repositoryDir(ids.repositoryId);
   try {
-    const keyring = createKeyring(roots, {
-      repository: ids.repositoryId,
-      generation: 1,
-      slots,
-      timeMs: context.clock.now(),
-      random: context.random,
-    });
-    await writeFoundation(storage, ids, encodeKeyring(keyring));
-    const repository = await Repository.open(storage, { roots, generation: 1 }, context);
-    const commit = await commitAgent(context, created, repository, {
+    return await makeRepository(context, created, { dir, ids, roots, keyring });
+  } catch (error) {
+    // Without its label nobody would ever find the repository again.
+    const isKnown = (await context.home.findAgent(created.label))?.repository === created.repository;
+    if (!isKnown) await rm(dir, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Makes the repository and its first backup, and then the label. */
+async function makeRepository(
+  context: OpsContext,
+  agent: Agent,
+  made: { dir: string; ids: Parameters<typeof claimStorage>[1]; roots: RootKeys; keyring: Keyring },
+): Promise<InitResult> {
+  const storage = await DirectoryStorage.open(made.dir, { create: true });
+  try {
+    await writeFoundation(storage, made.ids, encodeKeyring(made.keyring));
+    const repository = await Repository.open(storage, { roots: made.roots, generation: 1 }, context);
+    const commit = await commitAgent(context, agent, repository, {
       kind: 'full',
       full: true,
       trigger: 'init',
       message: 'first full backup',
     });
-    await context.home.addAgent(created);
-    return { agent: created, roots: commit.roots, fingerprint: repository.keys.fingerprint, commit };
+    await context.home.addAgent(agent);
+    return { agent, roots: commit.roots, fingerprint: repository.keys.fingerprint, commit };
   } finally {
     await storage.close();
   }

@@ -1,16 +1,15 @@
 // Finds the agent that is meant and opens its repository.
 
 import { realpath } from 'node:fs/promises';
-import type { SlotSecret } from '../crypto/slot.ts';
-import type { RootKeys } from '../crypto/roots.ts';
-import { openKeyring, parseKeyring, type Keyring } from '../format/keyring.ts';
-import { MoltError, isMoltError } from '../model/error.ts';
+import type { Keyring } from '../format/keyring.ts';
+import { MoltError } from '../model/error.ts';
 import type { RepositoryId } from '../model/ids.ts';
-import { Repository, readFormat } from '../repo/repository.ts';
+import { Repository } from '../repo/repository.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
+import { openKeys } from './open-keys.ts';
 
 /** An agent with its repository, opened. */
 export interface OpenAgent extends AsyncDisposable {
@@ -69,48 +68,4 @@ export async function openRepositoryOf(context: OpsContext, agent: Agent): Promi
 /** Opens the local storage of a repository. */
 export async function openStorage(context: OpsContext, repository: RepositoryId): Promise<Storage> {
   return DirectoryStorage.open(context.home.repositoryDir(repository));
-}
-
-/** Returns the object name of a keyring. */
-export function keyringName(generation: number): string {
-  return `keys/${String(generation).padStart(6, '0')}`;
-}
-
-/**
- * Reads the newest keyring of a storage; not authentic until it is opened.
- * @throws {MoltError} DAMAGED when there is none
- */
-export async function readKeyring(storage: Storage, repository: RepositoryId): Promise<Keyring> {
-  let newest: string | undefined;
-  for await (const { name } of storage.list('keys/')) if (/^keys\/\d{6}$/.test(name)) newest = name;
-  const bytes = newest === undefined ? undefined : await storage.read(newest);
-  if (newest === undefined || bytes === undefined) {
-    throw new MoltError('DAMAGED', `${storage.label} has no keyring`, { hint: 'without one nothing can be read: bring back its keys/ folder from a copy' });
-  }
-  const keyring = parseKeyring(bytes, repository);
-  if (keyringName(keyring.generation) !== newest) throw new MoltError('RENAMED', `${newest} is keyring ${keyring.generation} under another name`);
-  return keyring;
-}
-
-async function openKeys(context: OpsContext, storage: Storage, agent: Agent): Promise<{ keyring: Keyring; roots: RootKeys }> {
-  const { repositoryId } = await readFormat(storage);
-  if (repositoryId !== agent.repository) {
-    throw new MoltError('WRONG_REPOSITORY', `${storage.label} holds repository ${repositoryId}, not the one of agent "${agent.label}"`);
-  }
-  const keyring = await readKeyring(storage, repositoryId);
-  const device = await context.home.findDeviceKey();
-  if (device !== undefined && keyring.slots.some((slot) => slot.type === 'device')) {
-    const roots = await tryOpen(keyring, { type: 'device', key: device });
-    if (roots !== undefined) return { keyring, roots };
-  }
-  return { keyring, roots: await openKeyring(keyring, await context.unlock(`agent "${agent.label}"`)) };
-}
-
-async function tryOpen(keyring: Keyring, secret: SlotSecret): Promise<RootKeys | undefined> {
-  try {
-    return await openKeyring(keyring, secret);
-  } catch (error) {
-    if (isMoltError(error, 'WRONG_PASSPHRASE')) return undefined;
-    throw error;
-  }
 }

@@ -1,7 +1,7 @@
 // The stat cache of an agent on disk: sealed, since it holds names, and derived: whatever is wrong with it, it is as if it were not there.
 
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import { rename, writeFile, mkdir } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { parseStatCache, encodeStatCache, type StatCache } from '../agent/stat-cache.ts';
 import { ContainerReader, ContainerWriter } from '../format/container.ts';
@@ -44,6 +44,11 @@ export async function saveCommitCache(home: Home, agent: Agent, repository: Repo
   const temp = `${path}.${process.pid}.tmp`;
   await writeFile(temp, sealCache(repository, cache), { mode: 0o600 });
   await rename(temp, path);
+}
+
+/** Forgets an agent's cache: the next commit reads every file. */
+export async function dropCommitCache(home: Home, agent: Agent): Promise<void> {
+  await rm(home.cacheFile(agent), { force: true });
 }
 
 function sealCache(repository: Repository, cache: CommitCache): Buffer {

@@ -1,8 +1,9 @@
 // The units that a written time can name, their first and last instants, and the error of a time that can't be read.
 
 import { MoltError } from '../model/error.ts';
-import type { WallTime, Zone } from './zone.ts';
-import { utcMsAsWall, wallAsUtcMs, wallToMs } from './zone.ts';
+import type { Zone } from '../model/zone.ts';
+import type { WallTime } from './wall-time.ts';
+import { utcMsAsWall, wallAsUtcMs, wallToMs } from './wall-time.ts';
 
 /** The unit that a written time names. A relative time ("2 hours ago") is exact: `millisecond`. */
 export type Precision = 'year' | 'month' | 'week' | 'day' | 'minute' | 'second' | 'millisecond';

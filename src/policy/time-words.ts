@@ -3,10 +3,12 @@
 // zones are ours, and where a word leaves the day open the past is meant, since history is what gets looked up.
 
 import { casual } from 'chrono-node/en';
+import type { Zone } from '../model/zone.ts';
+import { findZone } from '../model/zone.ts';
 import type { ParsedTime, Precision } from './time-unit.ts';
 import { edgeMs, timeError } from './time-unit.ts';
-import type { WallTime, Zone } from './zone.ts';
-import { findZone, msToWall, utcMsAsWall, wallAsUtcMs } from './zone.ts';
+import type { WallTime } from './wall-time.ts';
+import { msToWall, utcMsAsWall, wallAsUtcMs } from './wall-time.ts';
 
 /** What words are read against. */
 export interface WordsContext {

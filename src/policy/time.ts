@@ -3,10 +3,10 @@
 // start, `--until` and `--timestamp` for the end, so that `--timestamp yesterday` finds the newest backup of yesterday
 // and a second copied from a list finds the backup that was made within it.
 
+import type { Zone } from '../model/zone.ts';
+import { findZone, parseZone } from '../model/zone.ts';
 import type { ParsedTime, Precision } from './time-unit.ts';
 import { edgeMs, timeError } from './time-unit.ts';
-import type { Zone } from './zone.ts';
-import { findZone, parseZone } from './zone.ts';
 
 /** What a time is read against. */
 export interface TimeContext {

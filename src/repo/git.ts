@@ -50,9 +50,9 @@ export async function writeCommit(
     committer: person,
     message: commit.message,
   };
-  const git = await import('isomorphic-git');
+  const { writeCommitObject } = await import('./isomorphic-git.ts');
   const fs = createGitFs(repository, transaction);
-  return (await git.writeCommit({ fs, gitdir: GIT_DIR, commit: object })) as CommitId;
+  return (await writeCommitObject({ fs, gitdir: GIT_DIR, commit: object })) as CommitId;
 }
 
 /** Writes an annotated tag object. */
@@ -68,9 +68,9 @@ export async function writeTag(
     tagger: gitPerson(tag.signature),
     message: tag.message,
   };
-  const git = await import('isomorphic-git');
+  const { writeTagObject } = await import('./isomorphic-git.ts');
   const fs = createGitFs(repository, transaction);
-  return (await git.writeTag({ fs, gitdir: GIT_DIR, tag: object })) as TagId;
+  return (await writeTagObject({ fs, gitdir: GIT_DIR, tag: object })) as TagId;
 }
 
 /**
@@ -101,9 +101,9 @@ export async function readTag(repository: Repository, id: TagId): Promise<Tag> {
 
 /** Finds the best common ancestors of two commits. */
 export async function findMergeBases(repository: Repository, a: CommitId, b: CommitId): Promise<CommitId[]> {
-  const git = await import('isomorphic-git');
+  const { findMergeBase } = await import('./isomorphic-git.ts');
   const fs = createGitFs(repository, undefined);
-  return (await git.findMergeBase({ fs, gitdir: GIT_DIR, oids: [a, b] })) as CommitId[];
+  return (await findMergeBase({ fs, gitdir: GIT_DIR, oids: [a, b] })) as CommitId[];
 }
 
 function gitPerson({ name, email, timestampS }: Signature): { name: string; email: string; timestamp: number; timezoneOffset: number } {

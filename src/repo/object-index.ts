@@ -252,7 +252,14 @@ export class IndexRun {
   }
 
   table(): Promise<IndexRunTable> {
-    this.#table ??= this.#containers.readIndexFooter(this.note.id).then((footer) => parseIndexRunTable(footer, this.note.id));
+    this.#table ??= this.#containers
+      .readIndexFooter(this.note.id)
+      .then((footer) => parseIndexRunTable(footer, this.note.id))
+      .catch((error: unknown) => {
+        // A storage that failed once may answer the next time.
+        this.#table = undefined;
+        throw error;
+      });
     return this.#table;
   }
 

@@ -4,7 +4,7 @@ import { createGear } from '../chunk/gear.ts';
 import { createRootKeys } from '../crypto/roots.ts';
 import type { ContainerSpec } from '../format/container.ts';
 import { FORMAT_FILE, encodeFormatFile, parseFormatFile } from '../format/format-file.ts';
-import { footerEntries, type IndexEntry } from '../format/index-run.ts';
+import { containerName, footerEntries, type IndexEntry } from '../format/index-run.ts';
 import { MoltError, isMoltError } from '../model/error.ts';
 import type { GitId, PackId, RepositoryId, SegmentSeq, StorageId } from '../model/ids.ts';
 import type { Clock, Random } from '../model/ports.ts';
@@ -64,6 +64,7 @@ export class Repository {
   #tailSegments = 0;
   #gear: Uint32Array | undefined;
   #packProblems: LogProblem[] = [];
+  #badBlocks: ReadonlySet<string> | undefined;
 
   private constructor(storage: Storage, ids: { repositoryId: RepositoryId; storageId: StorageId }, keys: OpenedKeys, ports: RepositoryPorts) {
     this.storage = storage;
@@ -82,11 +83,18 @@ export class Repository {
 
   /**
    * Opens a repository: the newest checkpoint, then the log after it.
+   * @param rebuild opens from the log alone, without the objects of these blocks (`name#block`), which can't be read
    * @throws {MoltError} NO_REPOSITORY, NEWER_FORMAT, or what reading throws
    */
-  static async open(storage: Storage, keys: OpenedKeys, ports: RepositoryPorts): Promise<Repository> {
+  static async open(
+    storage: Storage,
+    keys: OpenedKeys,
+    ports: RepositoryPorts,
+    rebuild?: { readonly badBlocks: ReadonlySet<string> },
+  ): Promise<Repository> {
     const repository = new Repository(storage, await readFormat(storage), keys, ports);
-    await repository.#load(true);
+    repository.#badBlocks = rebuild?.badBlocks;
+    await repository.#load(rebuild === undefined);
     const [first] = repository.log.problems;
     if (first !== undefined && repository.log.tip.seq === 0) {
       // Rather a wrong format.json than a log without a single good segment: to write behind it would hide all that is there.
@@ -167,7 +175,7 @@ export class Repository {
         if (!own.has(id)) await this.#indexPack(id, record.seq);
       }
       const commits = record.commits.map((commit) => ({ ...commit, seq: record.seq }));
-      this.index.add(footerEntries({ seq: record.seq }, footer), commits);
+      this.index.add(this.#readable(footerEntries({ seq: record.seq }, footer)), commits);
     }
   }
 
@@ -189,6 +197,13 @@ export class Repository {
     await other.#load(useCheckpoints);
     this.#tailSegments = other.#tailSegments;
     return other.index;
+  }
+
+  *#readable(entries: Iterable<IndexEntry>): Iterable<IndexEntry> {
+    for (const entry of entries) {
+      const { container, block } = entry.place;
+      if (this.#badBlocks?.has(`${containerName(container)}#${block}`) !== true) yield entry;
+    }
   }
 
   /** A checkpoint that can't be written is no failure of what was published: the next transaction tries again. */
@@ -215,7 +230,7 @@ export class Repository {
   /** A damaged pack must not keep the rest of the repository from opening. */
   async #indexPack(id: PackId, seq: SegmentSeq): Promise<void> {
     try {
-      this.index.add(footerEntries({ pack: id }, await this.containers.readFooter({ pack: id })), []);
+      this.index.add(this.#readable(footerEntries({ pack: id }, await this.containers.readFooter({ pack: id }))), []);
     } catch (error) {
       if (!isMoltError(error) || isStorageFailure(error)) throw error;
       this.#packProblems.push({ seq, problem: error.message });

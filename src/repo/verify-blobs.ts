@@ -7,6 +7,7 @@ import { OBJECT } from '../format/layout.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { BlobId, ChunkId, GitId, TreeId } from '../model/ids.ts';
 import { listEdges } from './edges.ts';
+import { isStorageFailure } from './storage-failure.ts';
 import { chunkKey, gitKey } from './keys.ts';
 import { MARK } from './object-table.ts';
 import { parseTree, TREE_MODES } from './trees.ts';
@@ -70,7 +71,7 @@ export class BlobCheck {
       if (sha1.digest('hex') === id) return;
       this.#report.add(`blob ${id}`, new MoltError('DAMAGED', `the content of blob ${id} is not what its id says`));
     } catch (error) {
-      if (!isMoltError(error) || error.code === 'IO') throw error;
+      if (!isMoltError(error) || isStorageFailure(error)) throw error;
       this.#report.add(`blob ${id}`, error);
     }
   }

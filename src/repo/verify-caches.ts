@@ -8,6 +8,7 @@ import { isMoltError, MoltError } from '../model/error.ts';
 import type { GitId, SegmentSeq } from '../model/ids.ts';
 import { openCheckpoint } from './checkpoints.ts';
 import { namedIndex, type Containers } from './containers.ts';
+import { isStorageFailure } from './storage-failure.ts';
 import { keyText } from './keys.ts';
 import { IndexRun } from './object-index.ts';
 import { MARK } from './object-table.ts';
@@ -62,7 +63,7 @@ export class CacheCheck {
         }
         this.#checkpoints.set(named.seq, [...(this.#checkpoints.get(named.seq) ?? []), { name, checkpoint }]);
       } catch (error) {
-        if (!isMoltError(error) || error.code === 'IO') throw error;
+        if (!isMoltError(error) || isStorageFailure(error)) throw error;
         report.add(name, error);
       }
     }
@@ -117,7 +118,7 @@ export class CacheCheck {
       await containers.verifyWhole(bytes, namedIndex(name.slice('index/'.length)));
       if (note !== undefined) await this.#compareRun(log, name, note);
     } catch (error) {
-      if (!isMoltError(error) || error.code === 'IO') throw error;
+      if (!isMoltError(error) || isStorageFailure(error)) throw error;
       report.add(name, error);
     }
   }

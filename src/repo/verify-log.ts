@@ -9,6 +9,7 @@ import { isMoltError, MoltError } from '../model/error.ts';
 import type { CommitId, GitId, SegmentSeq } from '../model/ids.ts';
 import type { ContainerReader } from '../format/container.ts';
 import { decode, namedPack, type Containers, type Named } from './containers.ts';
+import { isStorageFailure } from './storage-failure.ts';
 import { tagTarget } from './edges.ts';
 import type { ObjectGraph } from './verify-objects.ts';
 import type { VerifyReport } from './verify-report.ts';
@@ -93,7 +94,7 @@ export class LogCheck {
       await this.#takeObjects({ ref: { seq }, seq }, footer, blockReader(containers.openBytes(bytes, named), footer, bytes));
       this.#options.onSegment({ seq, hash: sha256, refs: this.refs });
     } catch (error) {
-      if (!isMoltError(error) || error.code === 'IO') throw error;
+      if (!isMoltError(error) || isStorageFailure(error)) throw error;
       this.#unreadable.push({ seq, sha256, error, isOurs: this.#isOurs(bytes, named) });
       this.holes.push(seq);
     }
@@ -171,7 +172,7 @@ export class LogCheck {
       const footer = await containers.verifyWhole(bytes, named);
       await this.#takeObjects(container, footer, blockReader(containers.openBytes(bytes, named), footer, bytes));
     } catch (error) {
-      if (!isMoltError(error) || error.code === 'IO') throw error;
+      if (!isMoltError(error) || isStorageFailure(error)) throw error;
       report.add(name, error);
       if (error.code !== 'RENAMED') await this.#salvage(container);
     }
@@ -184,7 +185,7 @@ export class LogCheck {
       await this.#takeObjects(container, footer, this.#rangeReader(container.ref, footer));
     } catch (error) {
       // Without header or footer nothing can be read. What was wrong is reported already.
-      if (!isMoltError(error) || error.code === 'IO') throw error;
+      if (!isMoltError(error) || isStorageFailure(error)) throw error;
     }
   }
 

@@ -11,6 +11,7 @@ import { BLOCK_MAX_BYTES, ENCODING, OBJECT } from '../format/layout.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { BlobId, ChunkId, GitId } from '../model/ids.ts';
 import type { Containers } from './containers.ts';
+import { isStorageFailure } from './storage-failure.ts';
 import { listEdges, type Edge } from './edges.ts';
 import { keyText } from './keys.ts';
 import { gitIdOf } from './objects.ts';
@@ -83,7 +84,7 @@ export class ObjectGraph {
         // oxlint-disable-next-line no-await-in-loop -- one block in memory at a time
         if (options.depth.content || !isBulk) plain = await options.readBlock(block);
       } catch (error) {
-        if (!isMoltError(error) || error.code === 'IO') throw error;
+        if (!isMoltError(error) || isStorageFailure(error)) throw error;
         problems.push({ object, error, block });
         continue;
       }
@@ -94,7 +95,7 @@ export class ObjectGraph {
           if (bytes !== undefined) this.#checkContent(entry, bytes, options.onTag);
           this.#hold(entry, footer, ordinal, number);
         } catch (error) {
-          if (!isMoltError(error) || error.code === 'IO') throw error;
+          if (!isMoltError(error) || isStorageFailure(error)) throw error;
           problems.push({ object, error });
         }
       }
@@ -265,7 +266,7 @@ export class ObjectGraph {
         keys.push(...edges.map((edge) => edge.key));
       } catch (error) {
         // Then another container holds it; that one says what it needs.
-        if (!isMoltError(error) || error.code === 'IO') throw error;
+        if (!isMoltError(error) || isStorageFailure(error)) throw error;
       }
     }
     return keys.map((key) => this.table.add(key));

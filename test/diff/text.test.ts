@@ -4,7 +4,7 @@ import test from 'ava';
 import { applyPatch } from 'diff';
 import fc from 'fast-check';
 import { detectKind, KIND_HEAD_BYTES } from '../../src/diff/kind.ts';
-import { printable } from '../../src/diff/printable.ts';
+import { printable } from '../../src/model/printable.ts';
 import { diffText } from '../../src/diff/text.ts';
 
 const side = (text: string | undefined, path = 'state/a.md') => ({

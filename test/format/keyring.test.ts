@@ -110,7 +110,7 @@ test('of several slots of one type the one that fits opens', async (t) => {
 
 test('a slot is added at the end, in the next generation, and opens', async (t) => {
   const before = makeKeyring(FIRST, [await makeSlot(FIRST, RECOVERY), UNKNOWN]);
-  const after = addSlot(before, FIRST, await makeSlot(FIRST, DEVICE), TIME_MS + 1);
+  const after = addSlot(before, FIRST, await makeSlot(FIRST, DEVICE), { timeMs: TIME_MS + 1 });
   t.is(after.generation, before.generation + 1);
   t.is(after.created, new Date(TIME_MS + 1).toISOString());
   t.deepEqual(after.slots.slice(0, 2), before.slots);
@@ -121,7 +121,7 @@ test('a slot is added at the end, in the next generation, and opens', async (t) 
 test('a slot is removed in the next generation, and its secret opens that one no more', async (t) => {
   const before = await fullKeyring(THIRD);
   const [passphrase, recovery, device, unknown] = before.slots;
-  const after = removeSlot(before, THIRD, passphrase?.id ?? '', TIME_MS);
+  const after = removeSlot(before, THIRD, passphrase?.id ?? '', { timeMs: TIME_MS });
   t.is(after.generation, before.generation + 1);
   t.deepEqual(after.slots, [recovery, device, unknown]);
   await t.throwsAsync(openKeyring(after, PASSPHRASE), { code: 'WRONG_PASSPHRASE' });
@@ -134,7 +134,7 @@ test('slots of unknown types keep their place, their members and the order of th
     parseKeyring(encodeKeyring(keyring), REPOSITORY),
     FIRST,
     await makeSlot(FIRST, DEVICE),
-    TIME_MS,
+    { timeMs: TIME_MS },
   );
   t.true(
     encodeKeyring(after)
@@ -147,17 +147,17 @@ test('the last passphrase or recovery slot stays, whatever other slots there are
   const recovery = await makeSlot(FIRST, RECOVERY);
   const device = await makeSlot(FIRST, DEVICE);
   for (const slots of [[recovery], [recovery, device], [device, recovery, UNKNOWN]]) {
-    t.throws(() => removeSlot(makeKeyring(FIRST, slots), FIRST, recovery.id, TIME_MS), {
+    t.throws(() => removeSlot(makeKeyring(FIRST, slots), FIRST, recovery.id, { timeMs: TIME_MS }), {
       instanceOf: MoltError,
       code: 'USAGE',
     });
   }
-  t.deepEqual(removeSlot(makeKeyring(FIRST, [recovery, device]), FIRST, device.id, TIME_MS).slots, [recovery]);
+  t.deepEqual(removeSlot(makeKeyring(FIRST, [recovery, device]), FIRST, device.id, { timeMs: TIME_MS }).slots, [recovery]);
 });
 
 test('removing a slot that is not there says so', async (t) => {
   const keyring = await fullKeyring(FIRST);
-  t.throws(() => removeSlot(keyring, FIRST, '00', TIME_MS), { instanceOf: MoltError, code: 'NOT_FOUND' });
+  t.throws(() => removeSlot(keyring, FIRST, '00', { timeMs: TIME_MS }), { instanceOf: MoltError, code: 'NOT_FOUND' });
 });
 
 test('a keyring without a passphrase or recovery slot is not made', async (t) => {
@@ -172,8 +172,8 @@ test('a keyring that somebody changed gets no new MAC by a change of ours', asyn
   const planted: Keyring = { ...keyring, slots: [...others] };
   const damaged = { instanceOf: MoltError, code: 'DAMAGED' };
   const slot = await makeSlot(FIRST, DEVICE);
-  t.throws(() => addSlot(planted, FIRST, slot, TIME_MS), damaged);
-  t.throws(() => removeSlot(planted, FIRST, others[0]?.id ?? '', TIME_MS), damaged);
+  t.throws(() => addSlot(planted, FIRST, slot, { timeMs: TIME_MS }), damaged);
+  t.throws(() => removeSlot(planted, FIRST, others[0]?.id ?? '', { timeMs: TIME_MS }), damaged);
   await t.throwsAsync(openKeyring(planted, RECOVERY), damaged);
   t.notThrows(() => checkKeyringMac({ ...planted, slots: [first as Slot, ...others] }, FIRST));
 });
@@ -183,14 +183,14 @@ test('a keyring takes 64 slots and refuses one more', async (t) => {
   const slots = [await makeSlot(FIRST, RECOVERY), ...Array.from({ length: 63 }, (_, index) => unknown(index))];
   const full = makeKeyring(FIRST, slots);
   const slot = await makeSlot(FIRST, DEVICE);
-  t.throws(() => addSlot(full, FIRST, slot, TIME_MS), { instanceOf: MoltError, code: 'USAGE' });
+  t.throws(() => addSlot(full, FIRST, slot, { timeMs: TIME_MS }), { instanceOf: MoltError, code: 'USAGE' });
 });
 
 test('a slot of another epoch, or one that is there already, never gets into a keyring', async (t) => {
   const keyring = await fullKeyring(THIRD);
   const old = await makeSlot(FIRST, DEVICE);
-  t.throws(() => addSlot(keyring, THIRD, old, TIME_MS), { instanceOf: MoltError, code: 'DAMAGED' });
-  t.throws(() => addSlot(keyring, THIRD, keyring.slots[0] as SecretSlot, TIME_MS), {
+  t.throws(() => addSlot(keyring, THIRD, old, { timeMs: TIME_MS }), { instanceOf: MoltError, code: 'DAMAGED' });
+  t.throws(() => addSlot(keyring, THIRD, keyring.slots[0] as SecretSlot, { timeMs: TIME_MS }), {
     instanceOf: MoltError,
     code: 'DAMAGED',
   });

@@ -2,9 +2,9 @@
 
 import test from 'ava';
 import { isMoltError } from '../../src/model/error.ts';
-import { formatAge, formatJsonTime, formatTime } from '../../src/policy/time-format.ts';
+import { formatAge, formatJsonTime, formatTime } from '../../src/model/time-format.ts';
 import { parseTime } from '../../src/policy/time.ts';
-import { parseZone } from '../../src/policy/zone.ts';
+import { parseZone } from '../../src/model/zone.ts';
 
 // A Thursday.
 const NOW = Date.parse('2026-03-05T10:20:30.456Z');

@@ -1,0 +1,70 @@
+// `molt diff`: compares two moments, or a moment with the live agent.
+
+import { COMPONENTS } from '../../model/component.ts';
+import { displayPath } from '../../model/name.ts';
+import { listDiff, type FileDiff } from '../../ops/diff.ts';
+import { defineCommand } from '../command.ts';
+import { makeOpsContext } from '../ops-context.ts';
+import type { Output } from '../output.ts';
+import { formatCount, formatSize, formatTable } from '../text.ts';
+
+/** The diff command. */
+export const command = defineCommand({
+  name: 'diff',
+  summary: 'compare two moments, or one with the live agent',
+  description:
+    'Without a revision the newest commit is compared with the live agent, with one that revision, with two these.\nA PATH counts from the state folder or the current one: workspace/MEMORY.md, or state/workspace/MEMORY.md as molt shows it.',
+  words: [{ name: 'revisions', many: true, description: 'an agent, and up to two revisions' }],
+  options: {
+    component: { type: 'string', value: 'NAME', choices: COMPONENTS, description: 'only this component' },
+    stat: { type: 'boolean', description: 'only how much changed in each file' },
+  },
+  rest: 'PATH…',
+  examples: [
+    ['diff', 'show what changed since the last commit'],
+    ['diff my-agent@{yesterday} --stat', 'show how much changed since yesterday'],
+    ['diff HEAD~3 HEAD --component state -- workspace', 'compare two commits in part'],
+  ],
+  async run(context, { agent, options, words, rest }) {
+    const { output } = context;
+    const files = listDiff(makeOpsContext(context), { agent, words: words.revisions, component: options.component, paths: rest });
+    const kept: FileDiff[] = [];
+    for await (const file of files) {
+      if (output.mode.json || options.stat) kept.push(file);
+      else for (const line of describeFile(output, file)) output.line(line);
+      if (output.abandoned) return;
+    }
+    if (output.mode.json) output.result(kept.map(diffDocument), () => '');
+    else if (kept.length > 0) for (const line of describeStats(output, kept)) output.line(line);
+  },
+});
+
+function diffDocument({ lines: _, ...document }: FileDiff): object {
+  return document;
+}
+
+function* describeFile(output: Output, { path, component, change, from, lines }: FileDiff): Iterable<string> {
+  const name = from === undefined ? displayPath(path) : `${displayPath(from)} -> ${displayPath(path)}`;
+  yield output.style('bold', `${change} ${name} (${component})`);
+  for (const line of lines) {
+    if (line.startsWith('@@')) yield output.style('cyan', line);
+    else if (line.startsWith('+') && !line.startsWith('+++ ')) yield output.style('green', line);
+    else if (line.startsWith('-') && !line.startsWith('--- ')) yield output.style('red', line);
+    else yield line;
+  }
+}
+
+function describeStats(output: Output, files: readonly FileDiff[]): string[] {
+  const rows = files.map(({ path, from, component, change, stat }) => {
+    const name = from === undefined ? displayPath(path) : `${displayPath(from)} -> ${displayPath(path)}`;
+    const bytes = `${formatSize(stat.beforeBytes)} -> ${formatSize(stat.afterBytes)}`;
+    const lines =
+      stat.omitted === undefined
+        ? [output.style('green', `+${stat.addedLines}`), output.style('red', `-${stat.removedLines}`)]
+        : [stat.omitted === 'sqlite' ? 'SQLite' : stat.omitted, ''];
+    return [` ${name}`, component, change, ...lines, bytes];
+  });
+  const added = files.reduce((sum, { stat }) => sum + stat.addedLines, 0);
+  const removed = files.reduce((sum, { stat }) => sum + stat.removedLines, 0);
+  return [...formatTable(rows, [3, 4]), ` ${formatCount(files.length, 'file')} changed, +${added} -${removed} lines`];
+}

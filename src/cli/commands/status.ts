@@ -1,0 +1,65 @@
+// `molt status`: what changed since the last commit, and how old the newest backup is.
+
+import { MoltError } from '../../model/error.ts';
+import { shortId } from '../../model/ids.ts';
+import { displayPath } from '../../model/name.ts';
+import { formatAge, formatTime } from '../../model/time-format.ts';
+import { readStatus, type Status } from '../../ops/status.ts';
+import { defineCommand, type Context } from '../command.ts';
+import { formatChanges, formatComponents } from '../commit-text.ts';
+import { parseDuration } from '../duration.ts';
+import { makeOpsContext } from '../ops-context.ts';
+import { formatCount } from '../text.ts';
+
+/** The status command. */
+export const command = defineCommand({
+  name: 'status',
+  summary: 'show what changed since the last commit, and how old it is',
+  description:
+    'With --max-age it is an alarm: exit status 4 if the newest backup is older. A commit that found nothing changed\nmakes the newest backup as good as new.',
+  words: [{ name: 'agent', description: 'the agent' }],
+  options: {
+    'max-age': { type: 'string', value: 'DURATION', description: 'fail if the newest backup is older, as in 15m, 2h or 1d' },
+  },
+  examples: [
+    ['status', 'show what changed'],
+    ['status my-agent --max-age 15m', 'fail if nothing was saved for a quarter of an hour'],
+  ],
+  async run(context, { agent, options }) {
+    const { output } = context;
+    const maxAge = options['max-age'];
+    const maxAgeMs = maxAge === undefined ? undefined : parseDuration('max-age', maxAge);
+    const status = await readStatus(makeOpsContext(context), agent);
+    output.result(status, () => describeStatus(context, status));
+    if (maxAgeMs === undefined || status.ageMs <= maxAgeMs) return;
+    throw new MoltError('TOO_OLD', `the newest backup of agent "${status.agent}" is of ${formatAge(status.ageMs)}, older than ${maxAge}`, {
+      hint: `${context.program} commit ${status.agent}`,
+      details: { ageMs: status.ageMs, maxAgeMs },
+    });
+  },
+});
+
+function* describeStatus({ output, zone, clock, program }: Context, status: Status): Iterable<string> {
+  const { head, headKind, headMessage, headTime, changed, attributesChanged, components, skipped } = status;
+  const headMs = Date.parse(headTime);
+  const checkedMs = Date.parse(status.checkedTime);
+  const age = formatAge(clock.now() - headMs);
+  const checked = checkedMs > headMs ? `, checked ${formatAge(status.ageMs)}` : '';
+  yield `${output.style('bold', status.agent)}: ${status.profile} in ${status.stateDir}, on branch ${status.branch}`;
+  yield `Newest backup: ${age}${checked}  ${output.style('yellow', shortId(head))} [${headKind.toUpperCase()}] ${formatTime(headMs, zone)}  ${headMessage.split('\n', 1)[0]}`;
+  yield '';
+  if (changed.length === 0) {
+    yield attributesChanged === 0 ? 'Nothing changed since then.' : 'No content changed since then.';
+  } else {
+    yield `Changed since then, ${formatCount(changed.length, 'path')}; ${program} commit saves them:`;
+    yield* formatChanges(output, changed);
+  }
+  if (attributesChanged > 0) {
+    const more = changed.length > 0 ? ' more' : '';
+    yield `${attributesChanged}${more} ${attributesChanged === 1 ? 'path differs' : 'paths differ'} only in times or permissions.`;
+  }
+  yield '';
+  yield 'The agent now:';
+  yield* formatComponents(components);
+  for (const { path, reason } of skipped) yield output.style('dim', `  not captured: ${displayPath(path)}: ${reason}`);
+}

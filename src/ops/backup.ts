@@ -1,0 +1,29 @@
+// Saves an agent by its name: what `commit` and `backup create` do.
+
+import { isLoss } from '../agent/scan.ts';
+import type { SkippedPath } from '../model/entry.ts';
+import { commitAgent, type CommitOptions, type CommitResult } from './commit.ts';
+import type { OpsContext } from './context.ts';
+import { openAgent } from './open.ts';
+import { checkTagName } from './tag.ts';
+
+/** What was saved, and of which agent. */
+export interface BackupResult extends CommitResult {
+  readonly agent: string;
+}
+
+/**
+ * Commits an agent.
+ * @throws {MoltError} USAGE when the backup's name can't be a tag, EXISTS when it is one already, and what commitAgent throws
+ */
+export async function backUp(context: OpsContext, label: string | undefined, options: CommitOptions): Promise<BackupResult> {
+  if (options.name !== undefined) checkTagName(options.name);
+  await using open = await openAgent(context, label);
+  const result = await commitAgent(context, open.agent, open.repository, options);
+  return { agent: open.agent.label, ...result };
+}
+
+/** Returns the skipped paths that hold something which the commit lacks, or has only in an older version. */
+export function listLosses(skipped: readonly SkippedPath[]): SkippedPath[] {
+  return skipped.filter((path) => isLoss(path));
+}

@@ -1,0 +1,73 @@
+// Which commits changed a path: only the trees along the path are read, and where they are equal nothing below them.
+
+import type { CommitId, GitId, TreeId } from '../model/ids.ts';
+import { readCommit } from '../repo/git.ts';
+import type { Repository } from '../repo/repository.ts';
+import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
+import type { HistoryCommit } from './history.ts';
+
+/** Tells which commits of a walk changed some paths. */
+export class PathHistory {
+  readonly #repository: Repository;
+  readonly #paths: readonly (readonly string[])[];
+  /** Neighbouring commits share most of their trees. */
+  readonly #folders = new Map<TreeId, ReadonlyMap<string, TreeEntry>>();
+
+  /** @param paths commit paths; the empty one is the whole tree */
+  constructor(repository: Repository, paths: readonly string[]) {
+    this.#repository = repository;
+    this.#paths = paths.map((path) => (path === '' ? [] : path.split('/')));
+  }
+
+  /** Says whether a commit differs in one of the paths from each of its parents; the first commit, whether it has one. */
+  async isChangedBy({ commit }: HistoryCommit): Promise<boolean> {
+    if (commit.parents.length === 0) return this.#differs(undefined, commit.tree);
+    for (const id of commit.parents) {
+      // oxlint-disable-next-line no-await-in-loop -- one parent in nearly all cases
+      if (!(await this.#differs(await this.#treeOf(id), commit.tree))) return false;
+    }
+    return true;
+  }
+
+  async #treeOf(id: CommitId): Promise<TreeId> {
+    return (await readCommit(this.#repository, id)).tree;
+  }
+
+  async #differs(before: TreeId | undefined, after: TreeId): Promise<boolean> {
+    for (const names of this.#paths) {
+      // oxlint-disable-next-line no-await-in-loop -- a few paths
+      if (await this.#differsAt(names, before, after)) return true;
+    }
+    return false;
+  }
+
+  async #differsAt(names: readonly string[], before: TreeId | undefined, after: TreeId): Promise<boolean> {
+    let [a, b]: [TreeId | undefined, TreeId | undefined] = [before, after];
+    for (const [depth, name] of names.entries()) {
+      if (a === b) return false;
+      // oxlint-disable-next-line no-await-in-loop -- down the path
+      const [was, is]: (TreeEntry | undefined)[] = [await this.#child(a, name), await this.#child(b, name)];
+      if (depth === names.length - 1) return was?.id !== is?.id || was?.mode !== is?.mode;
+      [a, b] = [folderOf(was), folderOf(is)];
+    }
+    return a !== b;
+  }
+
+  async #child(folder: TreeId | undefined, name: string): Promise<TreeEntry | undefined> {
+    if (folder === undefined) return undefined;
+    const known = this.#folders.get(folder) ?? (await this.#readFolder(folder));
+    return known.get(name);
+  }
+
+  async #readFolder(id: TreeId): Promise<ReadonlyMap<string, TreeEntry>> {
+    const content = await this.#repository.objects.readGit(id, 'tree');
+    const entries = new Map(parseTree(content, id).map((entry) => [entry.name, entry]));
+    if (this.#folders.size >= 64) this.#folders.clear();
+    this.#folders.set(id, entries);
+    return entries;
+  }
+}
+
+function folderOf(entry: TreeEntry | undefined): GitId | undefined {
+  return entry?.mode === TREE_MODES.tree ? entry.id : undefined;
+}

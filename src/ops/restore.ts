@@ -1,0 +1,126 @@
+// Restores an agent's files of a moment into a new folder: a plan that can be looked at, then the act.
+
+import type { RestoreEntry } from '../model/entry.ts';
+import { MoltError } from '../model/error.ts';
+import type { CommitId } from '../model/ids.ts';
+import { parseTime } from '../policy/time.ts';
+import { readCommitView, readRestoreEntries } from './commit-files.ts';
+import type { OpsContext } from './context.ts';
+import { readHistoryCommit } from './history.ts';
+import { checkNewFolder, makeFolder } from './new-folder.ts';
+import type { OpenAgent } from './open.ts';
+import { placeFiles } from './place-files.ts';
+import { resolveRevision, resolveTimestamp } from './revision.ts';
+
+/** What to restore. */
+export interface RestoreOptions {
+  /** Undefined is the newest commit, or the one of the timestamp. */
+  readonly revision: string | undefined;
+  /** A TIME: the newest commit captured at or before it is restored. */
+  readonly timestamp: string | undefined;
+  /** A folder that does not exist or is empty. */
+  readonly dir: string;
+}
+
+/** One step of a restore and how long it took. */
+export interface RestorePhase {
+  readonly name: string;
+  readonly durationMs: number;
+}
+
+/** What a restore will do. */
+export interface RestorePlan {
+  readonly agent: string;
+  readonly commit: CommitId;
+  /** When it was captured, in milliseconds since the Unix epoch. */
+  readonly timeMs: number;
+  /** The time that was asked for. */
+  readonly requestedMs: number | undefined;
+  /** Absolute. */
+  readonly dir: string;
+  readonly files: number;
+  readonly bytes: number;
+  readonly entries: readonly RestoreEntry[];
+  readonly phases: readonly RestorePhase[];
+}
+
+/** What came of it. */
+export interface RestoreResult {
+  readonly files: { readonly written: number; readonly removed: number; readonly unchanged: number };
+  /** `fetched` counts what came from elsewhere than this machine. */
+  readonly bytes: { readonly fetched: number; readonly written: number };
+  readonly phases: readonly RestorePhase[];
+}
+
+/**
+ * Finds out what a restore will write, and that it can.
+ * @throws {MoltError} USAGE when both a revision and a time are given, EXISTS when the folder is not empty, NOT_FOUND, DAMAGED
+ */
+export async function planRestore(context: OpsContext, open: OpenAgent, options: RestoreOptions): Promise<RestorePlan> {
+  const timer = new PhaseTimer(context);
+  const { repository, agent } = open;
+  if (options.revision !== undefined && options.timestamp !== undefined) {
+    throw new MoltError('USAGE', 'a commit and --timestamp are given; one of them says which moment', { hint: 'leave one out' });
+  }
+  const dir = await checkNewFolder(context.cwd, options.dir);
+  const { timestamp } = options;
+  const commit = timestamp === undefined ? await resolveRevision(context, open, options.revision ?? 'latest') : await resolveTimestamp(context, open, timestamp);
+  const requestedMs = timestamp === undefined ? undefined : await readTimestamp(context, timestamp);
+  const { text } = await readHistoryCommit(repository, commit);
+  timer.end('find');
+  const entries = await readRestoreEntries(repository, await readCommitView(repository, commit));
+  timer.end('plan');
+  const files = entries.filter((entry) => entry.type !== 'directory');
+  return {
+    agent: agent.label,
+    commit,
+    timeMs: text.timeMs,
+    requestedMs,
+    dir,
+    files: files.length,
+    bytes: files.reduce((sum, entry) => sum + entry.sizeBytes, 0),
+    entries,
+    phases: timer.phases,
+  };
+}
+
+/**
+ * Carries a plan out. The folder is there whole, or not at all.
+ * @throws {MoltError} what placeFiles and makeFolder throw
+ */
+export async function applyRestore(context: OpsContext, open: OpenAgent, plan: RestorePlan): Promise<RestoreResult> {
+  const timer = new PhaseTimer(context);
+  const done = await makeFolder(plan.dir, async (temp) => {
+    const written = await placeFiles(context, open.repository, plan.entries, temp);
+    timer.end('write');
+    return written;
+  });
+  timer.end('flush');
+  return {
+    files: { written: done.files + done.links, removed: 0, unchanged: 0 },
+    bytes: { fetched: 0, written: done.bytes },
+    phases: [...plan.phases, ...timer.phases],
+  };
+}
+
+async function readTimestamp(context: OpsContext, text: string): Promise<number> {
+  return (await parseTime(text, { nowMs: context.clock.now(), zone: context.zone ?? 'UTC', edge: 'end' })).ms;
+}
+
+class PhaseTimer {
+  readonly phases: RestorePhase[] = [];
+  readonly #context: OpsContext;
+  #sinceMs: number;
+
+  constructor(context: OpsContext) {
+    this.#context = context;
+    this.#sinceMs = context.clock.now();
+  }
+
+  /** Ends a phase that began with the last one's end. */
+  end(name: string): void {
+    const now = this.#context.clock.now();
+    this.phases.push({ name, durationMs: now - this.#sinceMs });
+    this.#sinceMs = now;
+  }
+}

@@ -1,0 +1,7 @@
+// The part of isomorphic-git that molt uses, in a module of its own so that it can be loaded when it is needed: the package is
+// CommonJS, which a bundle can't load lazily by its names.
+
+import git from 'isomorphic-git';
+
+/** Git's own objects and algorithms. */
+export const { writeCommit: writeCommitObject, writeTag: writeTagObject, findMergeBase } = git;

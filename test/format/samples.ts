@@ -1,0 +1,56 @@
+// Valid values of the format's records, with every member in use.
+
+import type { Checkpoint } from '../../src/format/checkpoint.ts';
+import type { SegmentRecord } from '../../src/format/segment.ts';
+import type { EntryAttributes } from '../../src/model/entry.ts';
+import type { CommitId, GitId, PackId, SegmentSeq } from '../../src/model/ids.ts';
+import { TIME_MS } from './support.ts';
+
+const commit = (digit: string): CommitId => digit.repeat(40) as CommitId;
+
+export const RECORD: SegmentRecord = {
+  type: 'commit',
+  seq: 5 as SegmentSeq,
+  previous: 'a'.repeat(64),
+  writer: 'b'.repeat(32),
+  nonce: 'c'.repeat(32),
+  timeMs: TIME_MS,
+  keyGeneration: 2,
+  holes: [{ seq: 4 as SegmentSeq, sha256: 'd'.repeat(64) }],
+  refs: [
+    { name: 'refs/heads/main', from: commit('1'), to: commit('2') },
+    { name: 'refs/tags/full/20260305T020000Z', from: undefined, to: commit('3') },
+    { name: 'refs/tags/old', from: commit('4'), to: undefined },
+  ],
+  commits: [{ id: commit('2'), timeMs: -5, kind: 'full' }],
+  packs: [{ id: 'e'.repeat(64) as PackId, sizeBytes: 1 << 25 }],
+};
+
+export const CHECKPOINT: Checkpoint = {
+  seq: 9 as SegmentSeq,
+  hash: 'f'.repeat(64),
+  refs: new Map([['refs/heads/main', '5'.repeat(40) as GitId]]),
+  runs: [{ id: '6'.repeat(64), fromSeq: 1, toSeq: 9, objects: 12 }],
+  holes: [3],
+};
+
+const attributes = (path: string, change: Partial<EntryAttributes>): EntryAttributes => ({
+  path,
+  type: 'file',
+  mode: 0o600,
+  mtimeNs: 1_772_676_000_123_456_789n,
+  component: 'state',
+  secret: false,
+  linkGroup: 0,
+  ...change,
+});
+
+export const ATTRIBUTES: readonly EntryAttributes[] = [
+  attributes('state', { type: 'directory', mode: 0o755 }),
+  attributes('state/ spaces ', { component: 'custom' }),
+  attributes('state/openclaw.json', { component: 'configuration', secret: true, mode: 0 }),
+  attributes('state/%2Egit', { type: 'directory', mode: 0o4777, component: 'skills', mtimeNs: -1n }),
+  attributes('state/link', { type: 'symlink', mode: 0o777, component: 'runtime' }),
+  attributes('state/hard', { linkGroup: 1 }),
+  attributes('state/日本 😀', { linkGroup: 1, mtimeNs: 0n }),
+];

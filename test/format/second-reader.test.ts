@@ -1,0 +1,159 @@
+// FORMAT.md is enough to read a repository: what the ops layer commits, a reader written from that page alone gives back.
+
+import { randomBytes } from 'node:crypto';
+import { chmodSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import test from 'ava';
+import { silentReporter } from '../../src/model/ports.ts';
+import { commitAgent } from '../../src/ops/commit.ts';
+import type { OpsContext } from '../../src/ops/context.ts';
+import { Home } from '../../src/ops/home.ts';
+import { initAgent } from '../../src/ops/init.ts';
+import { addKey } from '../../src/ops/key.ts';
+import { openAgent } from '../../src/ops/open.ts';
+import { type ExtractedEntry, SecondReader } from './second-reader.ts';
+
+const LARGE_BYTES = 3_000_000;
+const SQLITE_HEADER_BYTES = 100;
+
+test('a reader written from FORMAT.md alone gives back every file of every commit', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'molt-second-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const stateDir = join(dir, 'state');
+  makeState(stateDir);
+  const context = makeContext(join(dir, 'home'));
+  const expected = [listFolder(stateDir)];
+  const { agent, commit } = await initAgent(context, {
+    label: 'it',
+    stateDir,
+    profile: 'generic',
+    include: [],
+    exclude: [],
+    passphrase: async () => undefined,
+    keepRecoveryKey: async () => {},
+  });
+  const commits = [commit.id];
+  // A new generation of the keyring in the middle, and changes that become deltas, new files and packs of their own.
+  await addKey(context, 'it', { type: 'recovery', keep: async () => {} });
+  for (const kind of ['incremental', 'incremental', 'full'] as const) {
+    changeState(stateDir, commits.length);
+    expected.push(listFolder(stateDir));
+    await using opened = await openAgent(context, 'it');
+    const made = await commitAgent(context, opened.agent, opened.repository, { kind, trigger: 'cli', full: kind === 'full' });
+    t.deepEqual(made.skipped, []);
+    commits.push(made.id);
+  }
+
+  const repositoryDir = context.home.repositoryDir(agent.repository);
+  const reader = new SecondReader(repositoryDir, readFileSync(join(dir, 'home', 'device.key'), 'utf8'));
+  t.is(reader.refs.get('refs/heads/main'), commits.at(-1));
+  t.is([...reader.refs.keys()].filter((name) => /^refs\/tags\/full\/\d{8}T\d{6}Z$/.test(name)).length >= 1, true);
+  for (const [index, id] of commits.entries()) {
+    const entries = reader.extract(id);
+    const state = new Map([...entries].filter(([path]) => path.startsWith('state/')));
+    t.deepEqual([...state.keys()].toSorted(), [...(expected[index]?.keys() ?? [])].toSorted(), `commit ${index}`);
+    for (const [path, entry] of expected[index] ?? []) checkEntry(t, path, state.get(path), entry);
+  }
+  t.true(reader.keys.some((key) => reader.placesOf(key).some(({ base }) => base !== undefined)), 'there are deltas');
+
+  const caches = reader.readCaches();
+  t.true(caches.places.size > 20);
+  for (const [key, { base: _, ...place }] of caches.places) {
+    t.true(
+      reader.placesOf(key).some(({ base: _base, ...known }) => JSON.stringify(known) === JSON.stringify(place)),
+      'an index run says what a footer says',
+    );
+  }
+  t.true(caches.commits.includes(commits[0] ?? ''));
+  t.like(caches.refs, caches.seq === commits.length ? Object.fromEntries(reader.refs) : {});
+});
+
+function makeContext(home: string): OpsContext {
+  return {
+    home: new Home(home),
+    clock: { now: () => Date.now() },
+    random: { bytes: (length) => randomBytes(length) },
+    reporter: silentReporter,
+    cwd: '/',
+    userHome: '/nowhere',
+    unlock: async () => {
+      throw new Error('the device key should have opened it');
+    },
+    argon2: { memoryKiB: 64, passes: 1, lanes: 1 },
+  };
+}
+
+function makeState(dir: string): void {
+  mkdirSync(join(dir, '.git', 'empty'), { recursive: true });
+  mkdirSync(join(dir, 'run'), { mode: 0o750 });
+  writeFileSync(join(dir, '.git', 'HEAD'), 'ref: refs/heads/main\n');
+  writeFileSync(join(dir, 'empty'), '');
+  writeFileSync(join(dir, 'large.bin'), randomBytes(LARGE_BYTES));
+  writeFileSync(join(dir, 'text.jsonl'), lines(0, 20_000));
+  writeFileSync(Buffer.concat([Buffer.from(`${dir}/`), Buffer.from('6261642dff2541', 'hex')]), 'not UTF-8');
+  writeFileSync(join(dir, 'emoji 🦞 %2E back\\slash'), 'escaped in part');
+  writeFileSync(join(dir, 'run', 'tool.sh'), '#!/bin/sh\n');
+  chmodSync(join(dir, 'run', 'tool.sh'), 0o755);
+  symlinkSync('../large.bin', join(dir, 'run', 'link'));
+  linkSync(join(dir, 'text.jsonl'), join(dir, 'same.jsonl'));
+  const database = new DatabaseSync(join(dir, 'memory.sqlite'));
+  database.exec('CREATE TABLE words (word TEXT)');
+  const insert = database.prepare('INSERT INTO words VALUES (?)');
+  for (let row = 0; row < 5000; row += 1) insert.run(`word ${row} ${'x'.repeat(row % 50)}`);
+  database.close();
+}
+
+function changeState(dir: string, round: number): void {
+  const large = readFileSync(join(dir, 'large.bin'));
+  large.write(`round ${round}`, round * 400_000);
+  writeFileSync(join(dir, 'large.bin'), large);
+  writeFileSync(join(dir, 'text.jsonl'), lines(20_000 + round * 100, 100), { flag: 'a' });
+  writeFileSync(join(dir, `new-${round}.txt`), `written in round ${round}\n`.repeat(100));
+  rmSync(join(dir, `new-${round - 1}.txt`), { force: true });
+}
+
+function lines(from: number, count: number): string {
+  return Array.from({ length: count }, (_, index) => `${JSON.stringify({ seq: from + index, text: 'y'.repeat(index % 40) })}\n`).join('');
+}
+
+interface Expected {
+  readonly type: ExtractedEntry['type'];
+  readonly mode: number;
+  readonly mtimeNs: bigint;
+  readonly content: Buffer | undefined;
+}
+
+/** Lists what is below a folder, by path with bytes as latin1, as the second reader does. */
+function listFolder(dir: string, prefix = 'state'): Map<string, Expected> {
+  const found = new Map<string, Expected>();
+  for (const name of readdirSync(Buffer.from(dir, 'latin1'), { encoding: 'buffer' })) {
+    const path = `${dir}/${name.toString('latin1')}`;
+    const real = Buffer.from(path, 'latin1');
+    const stat = lstatSync(real, { bigint: true });
+    const key = `${prefix}/${name.toString('latin1')}`;
+    const common = { mode: Number(stat.mode & 0o7777n), mtimeNs: stat.mtimeNs };
+    if (stat.isDirectory()) {
+      found.set(key, { ...common, type: 'directory', content: undefined });
+      for (const [below, entry] of listFolder(path, key)) found.set(below, entry);
+    } else if (stat.isSymbolicLink()) {
+      found.set(key, { ...common, type: 'symlink', content: readlinkSync(real, { encoding: 'buffer' }) });
+    } else {
+      found.set(key, { ...common, type: 'file', content: readFileSync(real) });
+    }
+  }
+  return found;
+}
+
+function checkEntry(t: { is(a: unknown, b: unknown, message: string): unknown; true(a: boolean, message: string): unknown }, path: string, entry: ExtractedEntry | undefined, expected: Expected): void {
+  t.is(entry?.type, expected.type, path);
+  t.is(entry?.mode, expected.mode, path);
+  t.is(entry?.mtimeNs, expected.mtimeNs, path);
+  t.is(entry?.component, 'custom', path);
+  // A copy by SQLite's backup differs from the original in the counters of its header.
+  const from = path.endsWith('.sqlite') ? SQLITE_HEADER_BYTES : 0;
+  const same = entry?.content === undefined ? expected.content === undefined : expected.content?.subarray(from).equals(entry.content.subarray(from));
+  t.true(same === true && entry?.content?.length === expected.content?.length, `${path} has its content`);
+  if (path.endsWith('e.jsonl') || path.endsWith('text.jsonl')) t.true((entry?.linkGroup ?? 0) > 0, `${path} is a hard link`);
+}
