@@ -67,16 +67,16 @@ interface ReadState {
 
 async function readMerged(path: string, state: ReadState): Promise<unknown> {
   const text = await readFile(path, 'utf8');
-  return mergeIncludes(await parseJson5(text), path, state);
+  return mergeIncludes(await parseConfig(text), path, state);
 }
 
 /** Parses plain JSON at once, and loads the JSON5 parser only for what isn't. */
-async function parseJson5(text: string): Promise<unknown> {
+async function parseConfig(text: string): Promise<unknown> {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    const { default: json5 } = await import('json5');
-    return json5.parse(text);
+    const { parseJson5 } = await import('./json5.ts');
+    return parseJson5(text);
   }
 }
 

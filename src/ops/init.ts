@@ -14,7 +14,6 @@ import type { Storage } from '../storage/storage.ts';
 import { commitAgent, type CommitResult } from './commit.ts';
 import type { OpsContext } from './context.ts';
 import { agentExists, checkLabel, type Agent } from './home.ts';
-import { readPodFile } from './pod-spec.ts';
 
 /** What to begin. */
 export interface InitOptions {
@@ -135,7 +134,7 @@ async function planAgent(context: OpsContext, options: InitOptions): Promise<Age
     profile: profile.name,
     include: options.include,
     exclude: options.exclude,
-    pod: options.podFile === undefined ? undefined : await readPodFile(options.podFile),
+    pod: options.podFile === undefined ? undefined : await (await import('./pod-file.ts')).readPodFile(options.podFile),
     createdMs: context.clock.now(),
   };
 }

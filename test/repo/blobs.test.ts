@@ -12,7 +12,7 @@ import { chunkKey, gitKey } from '../../src/repo/keys.ts';
 import type { Repository } from '../../src/repo/repository.ts';
 import { DirectoryStorage } from '../../src/storage/directory.ts';
 import { randomContent, textContent } from '../chunk/content.ts';
-import { commitFiles, flipMiddle, listBlobs, listNames, makeRepository, openRepository, readFiles, replaceObject, type TestFile, type TestFiles } from './support.ts';
+import { commitFiles, flipMiddle, listBlobs, listNames, MAIN, makeRepository, must, openRepository, readFiles, replaceObject, type TestFile, type TestFiles } from './support.ts';
 
 const KIB = 1024;
 const SIZES = [0, 1, 2, 511, 512, 16 * KIB - 1, 16 * KIB, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 128 * KIB, 256 * KIB, 256 * KIB + 1, 3_000_003];
@@ -32,7 +32,7 @@ function filesOfAllSizes(): TestFiles {
 
 /** Lists the chunks of a file of the newest commit, with the place of each. */
 async function placesOf(repository: Repository, path: string) {
-  const head = repository.refs.get('refs/heads/main');
+  const head = repository.refs.get(MAIN);
   const blob = head === undefined ? undefined : (await listBlobs(repository, head)).get(path);
   if (blob === undefined) throw new Error(`there is no ${path}`);
   const places = [];
@@ -87,8 +87,8 @@ test('a file of more than 1,024 chunks has a chunk list of two levels, and chang
   });
   // Compressible as a whole: each chunk is its predecessor but for four bytes, so that blocks stay small.
   await commitFiles(repository, { db: { bytes: Buffer.concat(parts), chunking: 'fixed' } });
-  const blobs = await listBlobs(repository, repository.refs.get('refs/heads/main')!);
-  const record = await repository.objects.readBlobRecord(blobs.get('db')!);
+  const blobs = await listBlobs(repository, must(repository.refs.get(MAIN)));
+  const record = await repository.objects.readBlobRecord(must(blobs.get('db')));
   t.is(record.depth, 2);
   parts[1050] = randomContent('changed', 64 * KIB);
   const before = await storedBytes(repository);
@@ -112,7 +112,7 @@ test('a file that changes a little with each commit is stored as deltas on whole
   const repository = await makeRepository();
   const versions: Buffer[] = [];
   const ids = [];
-  let bytes = randomContent('versions', 200_000);
+  let bytes: Buffer = randomContent('versions', 200_000);
   for (let tick = 0; tick < 40; tick += 1) {
     bytes = Buffer.from(bytes);
     bytes.writeUInt32LE(tick, (tick * 4099) % 190_000);
@@ -132,13 +132,13 @@ test('a file that changes a little with each commit is stored as deltas on whole
   const again = await openRepository(repository.storage);
   for (const [index, id] of ids.entries()) {
     // oxlint-disable-next-line no-await-in-loop -- one commit after the other
-    t.true((await readFiles(again, id)).get('db')?.equals(versions[index]!), `version ${index}`);
+    t.true((await readFiles(again, id)).get('db')?.equals(must(versions[index])), `version ${index}`);
   }
 });
 
 test('a full backup after deltas holds every object whole in packs', async (t) => {
   const repository = await makeRepository();
-  let bytes = randomContent('promote', 200_000);
+  let bytes: Buffer = randomContent('promote', 200_000);
   for (let tick = 0; tick < 3; tick += 1) {
     bytes = Buffer.from(bytes);
     bytes.writeUInt32LE(tick + 1, tick * 70_000);
@@ -166,11 +166,11 @@ test('a secret is never a delta and never compressed, neither when it changes no
   const [first] = await placesOf(repository, 'key');
   t.is(first?.place.encoding, ENCODING.raw);
   await repository.transact({ packs: true }, async (transaction) => {
-    await transaction.promote(first!.key);
+    await transaction.promote(must(first).key);
     await transaction.publish([], []);
   });
   const [promoted] = await placesOf(await openRepository(repository.storage), 'key');
-  t.true('pack' in promoted!.place.container);
+  t.true('pack' in must(promoted).place.container);
   t.is(promoted?.place.encoding, ENCODING.raw);
 });
 
@@ -224,9 +224,9 @@ test('an object under another object\'s key is never handed out', async (t) => {
   await commitFiles(repository, { a: randomContent('a', 5000), b: randomContent('b', 5000) });
   const [a] = await placesOf(repository, 'a');
   const [b] = await placesOf(repository, 'b');
-  const error = await t.throwsAsync(repository.objects.readPlace(a!.key, b!.place));
+  const error = await t.throwsAsync(repository.objects.readPlace(must(a).key, must(b).place));
   t.true(isDamage(error));
-  const commit = repository.refs.get('refs/heads/main')!;
+  const commit = must(repository.refs.get(MAIN));
   const place = await repository.index.find(gitKey(commit));
   t.is(place?.type, OBJECT.commit);
 });

@@ -7,12 +7,13 @@ import { writeCommit, writeTag } from '../../src/repo/git.ts';
 import { claimStorage, newRepository, Repository, type OpenedKeys } from '../../src/repo/repository.ts';
 import { TREE_MODES, writeTrees, type TreeFile } from '../../src/repo/trees.ts';
 import { createKeyring, encodeKeyring } from '../../src/format/keyring.ts';
+import type { RootKeys } from '../../src/crypto/roots.ts';
 import { createSlot } from '../../src/crypto/slot.ts';
 import { keyringName } from '../../src/repo/keyrings.ts';
 import { deriveRepositoryKeys } from '../../src/repo/secrets.ts';
 import type { VerifyTarget } from '../../src/repo/verify.ts';
 import type { BlobId, CommitId, RepositoryId, StorageId } from '../../src/model/ids.ts';
-import { seededRandom } from './seeded-random.ts';
+import { seededRandom } from '../crypto/random.ts';
 
 /** A repository on its storage. */
 export interface SmallRepository extends VerifyTarget {
@@ -26,14 +27,21 @@ export interface SmallRepository extends VerifyTarget {
 
 /** Makes the repository: a full commit in packs, then incrementals in segments. */
 export async function makeSmallRepository(
-  options: { readonly seed?: number; readonly commits?: number; readonly fileBytes?: number; readonly storage?: Storage } = {},
+  options: {
+    readonly seed?: number;
+    readonly commits?: number;
+    readonly ids?: { readonly repositoryId: RepositoryId; readonly storageId: StorageId };
+    readonly roots?: RootKeys;
+  } = {},
 ): Promise<SmallRepository> {
-  const { seed = 1, commits: count = 4, fileBytes = 6000 } = options;
-  const random = seededRandom(seed);
+  const { seed = 1, commits: count = 4 } = options;
+  const random = seededRandom(String(seed));
   let nowMs = Date.UTC(2026, 2, 5);
   const clock = { now: () => (nowMs += 1000) };
-  const storage = options.storage ?? new MemoryStorage(clock);
-  const { roots, ...ids } = newRepository(random);
+  const storage = new MemoryStorage(clock);
+  const { roots: newRoots, ...newIds } = newRepository(random);
+  const roots = options.roots ?? newRoots;
+  const ids = options.ids ?? newIds;
   await claimStorage(storage, ids);
   const secret = { type: 'recovery', key: random.bytes(32) } as const;
   const slot = await createSlot(roots, ids.repositoryId, secret, { label: 'recovery', timeMs: nowMs, random });
@@ -43,7 +51,7 @@ export async function makeSmallRepository(
   const open = (): Promise<Repository> => Repository.open(storage, opened, { clock, random });
   const repository = await open();
   const commits: CommitId[] = [];
-  const database = random.bytes(fileBytes);
+  const database = random.bytes(6000);
   const large = random.bytes(200_000);
   let previous: { database?: BlobId; large?: BlobId } = {};
   for (let tick = 0; tick < count; tick += 1) {

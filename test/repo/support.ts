@@ -190,3 +190,9 @@ function parentsOf(repository: Repository, ref: string): CommitId[] {
   const head: GitId | undefined = repository.refs.get(ref);
   return head === undefined ? [] : [head];
 }
+
+/** Returns a value that must be there. */
+export function must<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('a value is missing');
+  return value;
+}
