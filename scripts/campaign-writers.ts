@@ -31,7 +31,7 @@ try {
 async function runCampaign(): Promise<boolean> {
   const stateDir = makeLiveState(base);
   const context = makeContext(join(base, 'home'));
-  const writers = await startWriters(stateDir);
+  const writers = await startWriters(stateDir, 0);
   const commits: CommitResult[] = [];
   try {
     await beginAgent(context, stateDir);

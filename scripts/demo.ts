@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
-import { formatDuration, formatSize, formatTable } from '../src/cli/text.ts';
+import { formatCount, formatDuration, formatSize, formatTable } from '../src/cli/text.ts';
 import { Activity, MEMORY, TICKS } from './demo/activity.ts';
 import { compareStates, type Comparison, listPaths } from './demo/compare.ts';
 import { freezeState, isTransient } from './demo/freeze.ts';
@@ -48,7 +48,15 @@ async function runDemo(): Promise<void> {
   prepareState();
   terminal.heading('1. Begin: a repository with keys, and the first full backup');
   const recoveryKey = join(base, 'recovery-key.txt');
-  await terminal.molt('init, first full backup', 'init', AGENT, '--state', stateDir, '--recovery-key-file', recoveryKey);
+  await terminal.molt(
+    'init, first full backup',
+    'init',
+    AGENT,
+    '--state',
+    stateDir,
+    '--recovery-key-file',
+    recoveryKey,
+  );
   const times = await workAndCommit();
   const middleTime = times[MIDDLE - 1] ?? '';
   await lookBack(middleTime);
@@ -63,7 +71,7 @@ function prepareState(): void {
   execFileSync('tar', ['-xzf', FIXTURE, '-C', base]);
   const config = join(stateDir, 'openclaw.json');
   writeFileSync(config, readFileSync(config, 'utf8').replaceAll(RECORDED_AT, stateDir));
-  terminal.heading('molt: an agent\'s work, saved as it happens, and any moment of it back');
+  terminal.heading("molt: an agent's work, saved as it happens, and any moment of it back");
   terminal.say(
     `The agent: a copy of a real OpenClaw state (${listPaths(stateDir, isTransient).length} files and folders, ${formatSize(sizeOf(stateDir))}, four SQLite databases)`,
     `in ${stateDir}`,
@@ -74,7 +82,9 @@ function prepareState(): void {
 /** Lets the agent work with a commit after each turn; returns for each turn a time after its commit and before the next turn. */
 async function workAndCommit(): Promise<string[]> {
   terminal.heading(`2. The agent works: ${TICKS} turns, with a commit after each`);
-  terminal.say('Its databases stay open, as those of a running agent. Each turn is also frozen without molt, for the proof.');
+  terminal.say(
+    'Its databases stay open, as those of a running agent. Each turn is also frozen without molt, for the proof.',
+  );
   const activity = new Activity(stateDir);
   const times: string[] = [];
   for (let turn = 1; turn <= TICKS; turn += 1) {
@@ -120,7 +130,9 @@ async function prove(times: readonly string[]): Promise<void> {
   }
   const { differences } = compareStates(frozenDir(TICKS), restoredState(MIDDLE), isTransient);
   if (differences.length === 0) throw new DemoFailure('the comparison can tell no two turns apart');
-  terminal.say(`Turn ${MIDDLE} against turn ${TICKS}: the same comparison finds ${differences.length} differences, as it should.`);
+  terminal.say(
+    `Turn ${MIDDLE} against turn ${TICKS}: the same comparison finds ${differences.length} differences, as it should.`,
+  );
   await freezeState(stateDir, join(base, 'frozen-now'));
   compareWithFrozen(TICKS, join(base, 'frozen-now'), () => false);
   terminal.say('The agent itself: molt has changed nothing in its folder.');
@@ -130,7 +142,9 @@ function compareWithFrozen(turn: number, dir: string, isLeftOut = isTransient): 
   const result = compareStates(frozenDir(turn), dir, isLeftOut);
   for (const difference of result.differences.slice(0, SHOWN_DIFFERENCES)) terminal.say(`DIFFERS: ${difference}`);
   if (result.differences.length === 0) return result;
-  throw new DemoFailure(`${dir} differs from the frozen turn ${turn} in ${result.differences.length} places`);
+  throw new DemoFailure(
+    `${dir} differs from the frozen turn ${turn} in ${formatCount(result.differences.length, 'place')}`,
+  );
 }
 
 function frozenDir(turn: number): string {

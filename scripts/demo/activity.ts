@@ -85,7 +85,8 @@ export class Activity {
     const chatRows = this.#chat(turn);
     const auditRows = this.#audit(tick);
     const checkpointed = CHECKPOINTED.includes(tick);
-    if (checkpointed) for (const database of [this.#agent, this.#shared]) database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    if (checkpointed)
+      for (const database of [this.#agent, this.#shared]) database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     this.#writeFiles(tick, turn);
     return [
       `"${turn.user}" - "${turn.assistant}"`,
@@ -126,11 +127,21 @@ export class Activity {
     ] as const) {
       const id = randomUUID();
       const seq = nextSeq('transcript_events');
-      const event = JSON.stringify({ type: 'message', id, timestamp: new Date(now).toISOString(), message: { role, content: text } });
+      const event = JSON.stringify({
+        type: 'message',
+        id,
+        timestamp: new Date(now).toISOString(),
+        message: { role, content: text },
+      });
       events.run(String(session), seq, event, now, Buffer.byteLength(event));
       identities.run(String(session), id, seq, now);
     }
-    const trace = JSON.stringify({ traceSchema: 'openclaw-trajectory', type: 'session.ended', runId, data: { status: 'success' } });
+    const trace = JSON.stringify({
+      traceSchema: 'openclaw-trajectory',
+      type: 'session.ended',
+      runId,
+      data: { status: 'success' },
+    });
     traces.run(String(session), nextSeq('trajectory_runtime_events'), runId, trace, now);
     this.#agent.exec('COMMIT');
     return 5;

@@ -141,7 +141,9 @@ function dumpDatabase(path: string): Map<string, TableDump> {
   try {
     const tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
     const names = tables.map(({ name }) => String(name));
-    const dumps = new Map(names.map((name) => [`table ${name}`, dumpTable(database, `"${name.replaceAll('"', '""')}"`)]));
+    const dumps = new Map(
+      names.map((name) => [`table ${name}`, dumpTable(database, `"${name.replaceAll('"', '""')}"`)]),
+    );
     dumps.set('the schema', dumpTable(database, '(SELECT type, name, tbl_name, sql FROM sqlite_schema)'));
     for (const setting of ['user_version', 'application_id', 'page_size', 'encoding', 'auto_vacuum']) {
       dumps.set(setting, dumpTable(database, `pragma_${setting}`));

@@ -9,7 +9,9 @@ import { isDatabase, listPaths } from './compare.ts';
 
 /** What a backup of OpenClaw leaves out: caches, locks and links of the running program. The demo's own list, not molt's. */
 export function isTransient(path: string): boolean {
-  return /^(tmp|cache|plugin-skills)(\/|$)|\.sqlite\.(generation-lock|generation-writer|reindex-lock)\.sqlite$/.test(path);
+  return /^(tmp|cache|plugin-skills)(\/|$)|\.sqlite\.(generation-lock|generation-writer|reindex-lock)\.sqlite$/.test(
+    path,
+  );
 }
 
 /** Freezes a state folder into a new one. Nobody may write meanwhile; databases may be open. */

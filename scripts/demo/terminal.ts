@@ -66,7 +66,9 @@ export class Terminal {
     for (const line of `${stdout}${stderr}`.split('\n')) if (line.trim() !== '') console.log(`   | ${line}`);
     if (status !== 0) throw new DemoFailure(`molt ${args[0]} ended with status ${status}`);
     this.steps.push({ name: step, durationMs, storedBytes });
-    console.log(`   ${formatDuration(durationMs)}, ${storedBytes > 0 ? formatSize(storedBytes) : 'nothing'} more on disk`);
+    console.log(
+      `   ${formatDuration(durationMs)}, ${storedBytes > 0 ? formatSize(storedBytes) : 'nothing'} more on disk`,
+    );
   }
 
   /**

@@ -8,6 +8,7 @@ import type { BlobId } from '../model/ids.ts';
 import type { Clock } from '../model/ports.ts';
 import type { ScannedEntry } from './scan.ts';
 import { captureDatabase } from './sqlite.ts';
+import type { DatabaseMethod } from './sqlite-copy.ts';
 import { ReadFailure, readStable } from './stable-read.ts';
 import type { FileKind } from './stat-cache.ts';
 import type { FileStamp } from './stamp.ts';
@@ -21,6 +22,8 @@ export interface CaptureContext {
   readonly deadlineMs: number;
   /** How long SQLite may block for another process's lock, in milliseconds; 1,000 unless given. */
   readonly busyTimeoutMs?: number;
+  /** A log with more than this in it is not read in place, in bytes; 256 MiB unless given. */
+  readonly maxLogBytes?: number;
   /** How often a changing file is read before it is given up; 4 unless given. */
   readonly tries?: number;
   /** Run SQLite's quick_check on copies of databases, for fulls. */
@@ -34,6 +37,8 @@ export type CaptureOutcome =
       readonly id: BlobId;
       readonly sizeBytes: number;
       readonly kind: FileKind;
+      /** How a database was read. */
+      readonly method?: DatabaseMethod;
       /** The stat cache may remember it under `stamp`, `wal` and `journal`. */
       readonly cacheable: boolean;
       /** When the content was as captured, in milliseconds since the Unix epoch: files and databases differ within a commit. */
@@ -56,8 +61,9 @@ export type OpenBlob = (chunking: Chunking, sizesBytes: readonly number[]) => Bl
 const DEFAULT_TRIES = 4;
 
 /**
- * Captures the content of a file or the target of a symlink. Calls for one database must not overlap (POSIX locks belong to the
- * process); calls for different files may.
+ * Captures the content of a file or the target of a symlink. Calls for different files may overlap. A call for a database must not
+ * overlap with another for it or with a scan, which looks at its header: POSIX locks belong to the process, and are dropped when
+ * any descriptor of the file is closed.
  * @throws what `open` and its writer throw; trouble with the file itself is an outcome
  */
 export async function captureFile(

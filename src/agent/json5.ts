@@ -1,5 +1,5 @@
-// The JSON5 parser, in a module of its own so that it is loaded only for a configuration that is not plain JSON: a bundle gives
-// import() of a CommonJS package nothing but its default export.
+// The JSON5 parser, in a module of its own so that it is loaded only for a configuration that is not plain JSON: from a bundle, a
+// CommonJS package that is loaded lazily gives nothing but its default export.
 
 import json5 from 'json5';
 

@@ -3,11 +3,16 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import type { NativePath } from './native-path.ts';
 
-const SQLITE_HEADER_BYTES = 100;
+/** The size of a database's header. */
+export const SQLITE_HEADER_BYTES = 100;
 
 const MAGIC = Buffer.from('SQLite format 3\0', 'latin1');
+const PAGE_SIZE_OFFSET = 16;
 const READ_VERSION_OFFSET = 19;
 const READ_VERSION_WAL = 2;
+const CHANGE_COUNTER_OFFSET = 24;
+const PAGE_COUNT_OFFSET = 28;
+const VERSION_VALID_FOR_OFFSET = 92;
 const USER_VERSION_OFFSET = 60;
 
 /** The suffixes of the files that SQLite keeps beside a database. */
@@ -36,7 +41,26 @@ export function readUserVersion(path: NativePath): number | undefined {
 
 /** Says whether a database is in WAL mode, so that opening it would make `-wal` and `-shm` where they are not. */
 export function isWalMode(path: NativePath): boolean {
-  return readHeader(path)[READ_VERSION_OFFSET] === READ_VERSION_WAL;
+  return isWalHeader(readHeader(path));
+}
+
+/** Says whether bytes begin as a database in WAL mode does. */
+export function isWalHeader(bytes: Buffer): boolean {
+  return isSqliteHeader(bytes) && bytes[READ_VERSION_OFFSET] === READ_VERSION_WAL;
+}
+
+/** Returns the page size in a database's header, in bytes. */
+export function parsePageSize(header: Buffer): number {
+  const field = header.readUInt16BE(PAGE_SIZE_OFFSET);
+  // 65,536 does not fit into the field.
+  return field === 1 ? 65_536 : field;
+}
+
+/** Returns how many pages a database has, by its header; undefined if an SQLite older than 3.7.0, which can't say so, wrote it. */
+export function parsePageCount(header: Buffer): number | undefined {
+  const isValid = header.readUInt32BE(CHANGE_COUNTER_OFFSET) === header.readUInt32BE(VERSION_VALID_FOR_OFFSET);
+  const count = header.readUInt32BE(PAGE_COUNT_OFFSET);
+  return isValid && count > 0 ? count : undefined;
 }
 
 function readHeader(path: NativePath): Buffer {

@@ -203,7 +203,8 @@ function readInto(fd: number, buffer: Buffer, offset: number, end: number): numb
   return length <= 0 ? 0 : guard(() => readSync(fd, buffer, 0, length, offset));
 }
 
-function guard<T>(read: () => T): T {
+/** Runs what reads a file, and turns its failure into a ReadFailure. */
+export function guard<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {

@@ -11,12 +11,25 @@ import type { Output } from './output.ts';
 import { formatCount, formatSize, formatTable } from './text.ts';
 
 /** Returns the JSON of one commit in a list. */
-export function summaryDocument({ id, kind, time, sizeBytes, message, tags, parents, trigger, files }: CommitSummary): object {
+export function summaryDocument({
+  id,
+  kind,
+  time,
+  sizeBytes,
+  message,
+  tags,
+  parents,
+  trigger,
+  files,
+}: CommitSummary): object {
   return { id, kind, time, sizeBytes, message, tags, parents, trigger, files };
 }
 
 /** Returns the first line of a message with the commit's tags that a person gave it. */
-export function formatSubject(output: Output, { message, tags, kind }: Pick<CommitSummary, 'message' | 'tags' | 'kind'>): string {
+export function formatSubject(
+  output: Output,
+  { message, tags, kind }: Pick<CommitSummary, 'message' | 'tags' | 'kind'>,
+): string {
   const [subject = ''] = message.split('\n', 1);
   const named = tags.filter((tag) => !tag.startsWith(`${kind}/`));
   return [subject, ...named.map((tag) => output.style('yellow', `(${tag})`))].filter((part) => part !== '').join(' ');
@@ -40,7 +53,12 @@ export function formatTotal(components: readonly ComponentSize[]): string {
 /** Returns changed paths grouped by component, in the components' order. */
 export function formatChanges(
   output: Output,
-  changed: readonly { readonly path: string; readonly component: Component; readonly change: string; readonly from?: string }[],
+  changed: readonly {
+    readonly path: string;
+    readonly component: Component;
+    readonly change: string;
+    readonly from?: string;
+  }[],
 ): string[] {
   const colours = { added: 'green', removed: 'red', modified: 'yellow', renamed: 'cyan' } as const;
   const rows = COMPONENTS.flatMap((component) =>
@@ -65,7 +83,8 @@ export function reportSkipped(output: Output, skipped: readonly SkippedPath[]): 
   }
   const losses = listLosses(skipped);
   if (losses.length === 0) return;
-  const what = losses.length === 1 ? '1 path is not in it as it is now' : `${losses.length} paths are not in it as they are now`;
+  const what =
+    losses.length === 1 ? '1 path is not in it as it is now' : `${losses.length} paths are not in it as they are now`;
   throw new MoltError('PARTIAL', `saved, but ${what}`, {
     hint: 'make what is named above readable, and commit again',
     details: { skipped: losses },

@@ -2,7 +2,14 @@
 
 import { MoltError } from '../model/error.ts';
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
 const WHOLE = /^(?:\d+(?:\.\d+)?(?:ms|[smhdw]))+$/;
 const PART = /(\d+(?:\.\d+)?)(ms|[smhdw])/g;
 
@@ -13,7 +20,12 @@ const PART = /(\d+(?:\.\d+)?)(ms|[smhdw])/g;
 export function parseDuration(option: string, text: string): number {
   const plain = text.trim().toLowerCase();
   if (!WHOLE.test(plain)) {
-    throw new MoltError('USAGE', `--${option} takes a duration, not '${text}'`, { hint: `--${option} 15m; the units are s, m, h, d and w` });
+    throw new MoltError('USAGE', `--${option} takes a duration, not '${text}'`, {
+      hint: `--${option} 15m; the units are s, m, h, d and w`,
+    });
   }
-  return [...plain.matchAll(PART)].reduce((sum, [, count, unit]) => sum + Number(count) * (UNIT_MS[unit ?? ''] ?? 0), 0);
+  return [...plain.matchAll(PART)].reduce(
+    (sum, [, count, unit]) => sum + Number(count) * (UNIT_MS[unit ?? ''] ?? 0),
+    0,
+  );
 }

@@ -11,11 +11,20 @@ const MAX_BYTES = 64 << 20;
  * @throws {MoltError} USAGE when it is too large for a document
  */
 export async function fileDocument({ type, commit, path, blob, sizeBytes, read }: ShownFile): Promise<object> {
-  if (sizeBytes > MAX_BYTES) throw new MoltError('USAGE', `${path} is too large for --json`, { hint: 'leave --json away to get its bytes' });
+  if (sizeBytes > MAX_BYTES)
+    throw new MoltError('USAGE', `${path} is too large for --json`, { hint: 'leave --json away to get its bytes' });
   const parts: Buffer[] = [];
   for await (const part of read()) parts.push(part);
   const bytes = Buffer.concat(parts);
   const text = bytes.toString('utf8');
   const isText = Buffer.from(text, 'utf8').equals(bytes);
-  return { type, commit, path, blob, sizeBytes, encoding: isText ? 'utf8' : 'base64', content: isText ? text : bytes.toString('base64') };
+  return {
+    type,
+    commit,
+    path,
+    blob,
+    sizeBytes,
+    encoding: isText ? 'utf8' : 'base64',
+    content: isText ? text : bytes.toString('base64'),
+  };
 }

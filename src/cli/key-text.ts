@@ -9,8 +9,17 @@ export function shortSlotId({ id }: Pick<KeySlot, 'id'>): string {
 }
 
 /** Returns slots as a table, with more cells at the end of each row if they are given. */
-export function slotTable(slots: readonly KeySlot[], more: (slot: KeySlot, index: number) => readonly string[] = () => []): string[] {
+export function slotTable(
+  slots: readonly KeySlot[],
+  more: (slot: KeySlot, index: number) => readonly string[] = () => [],
+): string[] {
   return formatTable(
-    slots.map((slot, index) => [shortSlotId(slot), slot.type, slot.label, slot.created?.replace(/\.\d{3}Z$/, 'Z') ?? '', ...more(slot, index)]),
+    slots.map((slot, index) => [
+      shortSlotId(slot),
+      slot.type,
+      slot.label,
+      slot.created?.replace(/\.\d{3}Z$/, 'Z') ?? '',
+      ...more(slot, index),
+    ]),
   );
 }

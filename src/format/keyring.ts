@@ -112,7 +112,7 @@ export function removeSlot(keyring: Keyring, keys: RootKeys, slotId: string, cha
 export async function openKeyring(keyring: Keyring, secret: SlotSecret): Promise<RootKeys> {
   const slots = keyring.slots.filter(isSecretSlot).filter((slot) => slot.type === secret.type);
   for (const slot of slots) {
-    // In turn, since each takes the memory that Argon2 asks for.
+    // oxlint-disable-next-line no-await-in-loop -- in turn, since each takes the memory that Argon2 asks for
     const root = await openSlot(slot, keyring.repository, secret);
     if (root !== undefined) return openKeyringWithRoot(keyring, root);
   }

@@ -16,7 +16,11 @@ export interface BackupResult extends CommitResult {
  * Commits an agent.
  * @throws {MoltError} USAGE when the backup's name can't be a tag, EXISTS when it is one already, and what commitAgent throws
  */
-export async function backUp(context: OpsContext, label: string | undefined, options: CommitOptions): Promise<BackupResult> {
+export async function backUp(
+  context: OpsContext,
+  label: string | undefined,
+  options: CommitOptions,
+): Promise<BackupResult> {
   if (options.name !== undefined) checkTagName(options.name);
   await using open = await openAgent(context, label);
   const result = await commitAgent(context, open.agent, open.repository, options);

@@ -11,6 +11,7 @@ import { COMPONENTS, type ComponentSize } from '../model/component.ts';
 import type { EntryAttributes, SkippedPath } from '../model/entry.ts';
 import type { BlobId, GitId } from '../model/ids.ts';
 import type { Repository } from '../repo/repository.ts';
+import { unlessDamaged } from '../repo/storage-failure.ts';
 import type { Transaction } from '../repo/transaction.ts';
 import { TREE_MODES, type TreeFile } from '../repo/trees.ts';
 import type { OpsContext } from './context.ts';
@@ -156,9 +157,14 @@ class Capture {
       return;
     }
     const head = await this.#head.view();
-    if (head !== undefined) {
-      for await (const { path, blob } of listAgentFiles(this.#repository, head)) this.#previous.set(path, { blob, cached: undefined });
+    if (head === undefined) {
+      if (this.#head.id !== undefined) this.#context.reporter.warn(`the last commit can't be read (run molt verify); every file is stored that is not there`);
+      return;
     }
+    const list = async (): Promise<void> => {
+      for await (const { path, blob } of listAgentFiles(this.#repository, head)) this.#previous.set(path, { blob, cached: undefined });
+    };
+    await unlessDamaged(list());
   }
 
   skip(skipped: SkippedPath): void {

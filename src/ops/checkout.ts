@@ -39,7 +39,11 @@ export interface CheckoutResult {
  * @throws {MoltError} EXISTS when the folder is not empty, NOT_FOUND for a revision or path that is none, DAMAGED or HOSTILE for
  * content that is not what it should be; then the folder is as it was
  */
-export async function checkout(context: OpsContext, open: OpenAgent, options: CheckoutOptions): Promise<CheckoutResult> {
+export async function checkout(
+  context: OpsContext,
+  open: OpenAgent,
+  options: CheckoutOptions,
+): Promise<CheckoutResult> {
   const startedMs = context.clock.now();
   const { agent, repository } = open;
   const dir = await checkNewFolder(context.cwd, options.dir);
@@ -47,8 +51,10 @@ export async function checkout(context: OpsContext, open: OpenAgent, options: Ch
   const view = await readCommitView(repository, commit);
   const all = await readRestoreEntries(repository, view);
   const paths: string[] = [];
-  // oxlint-disable-next-line no-await-in-loop -- a few paths
-  for (const text of options.paths) paths.push(findEmptyFolder(all, text) ?? (await findPath(context, open, view, text)).path);
+  for (const text of options.paths) {
+    // oxlint-disable-next-line no-await-in-loop -- a few paths
+    paths.push(findFolder(all, text) ?? (await findPath(context, open, view, text)).path);
+  }
   const entries = paths.length === 0 ? all : selectEntries(all, paths);
   const written = await makeFolder(dir, (temp) => placeFiles(context, repository, entries, temp));
   return {
@@ -63,8 +69,9 @@ export async function checkout(context: OpsContext, open: OpenAgent, options: Ch
 }
 
 /** Finds a folder by its path in the commit or below the state folder: Git's trees know only those that hold something. */
-function findEmptyFolder(entries: readonly RestoreEntry[], text: string): string | undefined {
+function findFolder(entries: readonly RestoreEntry[], text: string): string | undefined {
   const names = text.split('/').filter((name) => name !== '');
   const path = names.map((name) => escapeName(name)).join('/');
-  return entries.find((entry) => entry.type === 'directory' && (entry.path === path || entry.path === `state/${path}`))?.path;
+  return entries.find((entry) => entry.type === 'directory' && (entry.path === path || entry.path === `state/${path}`))
+    ?.path;
 }

@@ -6,6 +6,7 @@ import { MoltError } from '../model/error.ts';
 import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
 import { readCommit, type Commit } from '../repo/git.ts';
 import type { Repository } from '../repo/repository.ts';
+import { unlessDamaged } from '../repo/storage-failure.ts';
 import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
 
 /** Caps on the two descriptive files of a commit, against bombs. */
@@ -43,17 +44,17 @@ export async function readCommitView(repository: Repository, id: CommitId): Prom
 export class HeadCommit {
   readonly id: CommitId | undefined;
   readonly #repository: Repository;
-  #view: Promise<CommitView> | undefined;
+  #view: Promise<CommitView | undefined> | undefined;
 
   constructor(repository: Repository, id: CommitId | undefined) {
     this.#repository = repository;
     this.id = id;
   }
 
-  /** Returns the commit with its root tree, or undefined if there is none. */
+  /** Returns the commit with its root tree, or undefined if there is none that can be read: a lost commit must not keep the next from being made. */
   async view(): Promise<CommitView | undefined> {
     if (this.id === undefined) return undefined;
-    this.#view ??= readCommitView(this.#repository, this.id);
+    this.#view ??= unlessDamaged(readCommitView(this.#repository, this.id));
     return this.#view;
   }
 }

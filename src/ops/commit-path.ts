@@ -46,7 +46,9 @@ export async function listPathForms(text: string, context: PathContext): Promise
   const fromCwd = here !== undefined && isInsideCwd ? forms(here) : [];
   const found = first === 'cwd' ? [...fromCwd, ...fromTop] : [...fromTop, ...fromCwd];
   if (found.length > 0) return [...new Set(found)];
-  throw new MoltError('USAGE', `"${text}" lies outside of the agent's folders`, { hint: 'paths count from the state folder, as in workspace/MEMORY.md' });
+  throw new MoltError('USAGE', `"${text}" lies outside of the agent's folders`, {
+    hint: 'paths count from the state folder, as in workspace/MEMORY.md',
+  });
 }
 
 /** What stands at a path of a commit. */
@@ -60,7 +62,12 @@ export interface FoundPath {
  * Finds what a path of a commit names.
  * @throws {MoltError} NOT_FOUND
  */
-export async function findPath(context: OpsContext, { agent, repository }: Where, view: CommitView, text: string): Promise<FoundPath> {
+export async function findPath(
+  context: OpsContext,
+  { agent, repository }: Where,
+  view: CommitView,
+  text: string,
+): Promise<FoundPath> {
   if (text === '') return { path: '', entry: { id: view.commit.tree, mode: TREE_MODES.tree } };
   const finder = new TreeFinder(repository, view);
   const roots = await placesOf({ agent, repository }, view);
@@ -70,7 +77,9 @@ export async function findPath(context: OpsContext, { agent, repository }: Where
     if (entry !== undefined) return { path, entry };
   }
   const short = shortId(view.commit.id);
-  throw new MoltError('NOT_FOUND', `there is no "${text}" in commit ${short}`, { hint: `molt show ${short}:state lists what is there` });
+  throw new MoltError('NOT_FOUND', `there is no "${text}" in commit ${short}`, {
+    hint: `molt show ${short}:state lists what is there`,
+  });
 }
 
 /**
@@ -87,7 +96,7 @@ export async function resolvePaths(context: OpsContext, where: Where, texts: rea
     // oxlint-disable-next-line no-await-in-loop -- a few paths
     const forms = await listPathForms(text, { roots, cwd: context.cwd, first: 'cwd' });
     // oxlint-disable-next-line no-await-in-loop -- the same
-    const found = await Promise.all(forms.map((path) => (path === '' ? undefined : finder.findEntry(path))));
+    const found = await Promise.all(forms.map(async (path) => (path === '' ? undefined : finder.findEntry(path))));
     const there = forms.find((path, index) => path === '' || found[index] !== undefined);
     paths.push(...(there === undefined ? forms : [there]));
   }

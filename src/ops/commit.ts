@@ -9,6 +9,7 @@ import type { CommitId, GitId } from '../model/ids.ts';
 import { writeCommit, writeTag } from '../repo/git.ts';
 import { gitIdOf } from '../repo/objects.ts';
 import type { Repository } from '../repo/repository.ts';
+import { unlessDamaged } from '../repo/storage-failure.ts';
 import type { Transaction } from '../repo/transaction.ts';
 import { TREE_MODES, writeTrees, type TreeFile } from '../repo/trees.ts';
 import { captureAgent, type CapturedAgent } from './capture-agent.ts';
@@ -216,7 +217,7 @@ async function writePlanned(writing: Pick<Writing, 'repository' | 'transaction'>
   const earlier = new TreeFinder(repository, view);
   for (const { path, content } of plan.trees) {
     // oxlint-disable-next-line no-await-in-loop -- one object after the other
-    await transaction.writeGit('tree', content, () => earlier.find(path));
+    await transaction.writeGit('tree', content, () => unlessDamaged(earlier.find(path)));
   }
 }
 

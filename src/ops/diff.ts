@@ -51,10 +51,16 @@ const MAX_FILE_BYTES = 8 << 20;
 export async function* listDiff(context: OpsContext, options: DiffOptions): AsyncIterable<FileDiff> {
   await using opened = await openForWords(context, options.agent, options.words);
   const { open, words } = opened;
-  if (words.length > 2) throw new MoltError('USAGE', `diff takes two revisions, not ${words.length}`, { hint: 'paths go behind --: molt diff -- PATH' });
+  if (words.length > 2)
+    throw new MoltError('USAGE', `diff takes two revisions, not ${words.length}`, {
+      hint: 'paths go behind --: molt diff -- PATH',
+    });
   const [from, to] = words;
   const { repository } = open;
-  const before = await commitSide(repository, from === undefined ? getHead(open) : await resolveRevision(context, open, from));
+  const before = await commitSide(
+    repository,
+    from === undefined ? getHead(open) : await resolveRevision(context, open, from),
+  );
   const paths = await resolvePaths(context, open, options.paths);
   const after =
     to === undefined
@@ -66,6 +72,7 @@ export async function* listDiff(context: OpsContext, options: DiffOptions): Asyn
   for (const change of changes) {
     const component = componentOf(change.path);
     if (options.component !== undefined && component !== options.component) continue;
+    // oxlint-disable-next-line no-await-in-loop -- one file after the other, so that memory stays flat
     yield await compareFile({ before, after }, change, component);
   }
 }
@@ -79,7 +86,11 @@ export async function readComponents(before: Side, after: Side): Promise<(path: 
   return (path) => (newer.get(path) ?? older?.get(path))?.component ?? 'configuration';
 }
 
-async function compareFile(sides: { before: Side; after: Side }, change: FileChange, component: Component): Promise<FileDiff> {
+async function compareFile(
+  sides: { before: Side; after: Side },
+  change: FileChange,
+  component: Component,
+): Promise<FileDiff> {
   const { path, from } = change;
   const entry = { path, component, change: change.change, ...(from !== undefined && { from }) };
   const before = await readSide(sides.before, change.before, from ?? path);
@@ -93,10 +104,20 @@ async function compareFile(sides: { before: Side; after: Side }, change: FileCha
   if (before.isSqlite || after.isSqlite) {
     const headers = diffText({ ...before, bytes: undefined }, { ...after, bytes: undefined }).lines.slice(0, 2);
     const line = `SQLite databases differ: ${beforeBytes} -> ${afterBytes} bytes`;
-    return { ...entry, stat: { addedLines: 0, removedLines: 0, beforeBytes, afterBytes, omitted: 'sqlite' }, lines: [...modes, ...headers, line] };
+    return {
+      ...entry,
+      stat: { addedLines: 0, removedLines: 0, beforeBytes, afterBytes, omitted: 'sqlite' },
+      lines: [...modes, ...headers, line],
+    };
   }
   const { added, removed, omitted, lines } = diffText(before, after);
-  const stat = { addedLines: added, removedLines: removed, beforeBytes, afterBytes, ...(omitted !== undefined && { omitted }) };
+  const stat = {
+    addedLines: added,
+    removedLines: removed,
+    beforeBytes,
+    afterBytes,
+    ...(omitted !== undefined && { omitted }),
+  };
   return { ...entry, stat, lines: [...moved, ...modes, ...lines] };
 }
 

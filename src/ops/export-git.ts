@@ -55,10 +55,18 @@ export async function exportGit(
     await writeFile(join(temp, 'packed-refs'), `# pack-refs with: peeled fully-peeled sorted \n${lines.join('')}`);
     await writeFile(join(temp, 'HEAD'), `ref: refs/heads/${agent.branch}\n`);
     await writeFile(join(temp, 'config'), '[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n');
-    if (exporting.shallow.size > 0) await writeFile(join(temp, 'shallow'), [...exporting.shallow].map((id) => `${id}\n`).join(''));
+    if (exporting.shallow.size > 0)
+      await writeFile(join(temp, 'shallow'), [...exporting.shallow].map((id) => `${id}\n`).join(''));
     const { sizeBytes, objects } = exporting.written;
     const names = refs.map(([name]) => name);
-    return { file: dir, sizeBytes, commits: exporting.commits, objects, refs: names, durationMs: context.clock.now() - startedMs };
+    return {
+      file: dir,
+      sizeBytes,
+      commits: exporting.commits,
+      objects,
+      refs: names,
+      durationMs: context.clock.now() - startedMs,
+    };
   });
 }
 
@@ -118,7 +126,9 @@ class Exporting {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       await this.#add('commit', id, content);
       this.commits += 1;
-      const [tree, ...parents] = listEdges({ key: gitKey(id), type: OBJECT.commit }, content).map(({ key }) => key.toString('hex', 0, 20) as GitId);
+      const [tree, ...parents] = listEdges({ key: gitKey(id), type: OBJECT.commit }, content).map(
+        ({ key }) => key.toString('hex', 0, 20) as GitId,
+      );
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       if (tree !== undefined) await this.#visitTree(tree);
       if (parents.some((parent) => this.#expired.has(parent))) this.shallow.add(id);

@@ -60,7 +60,9 @@ export class GitPackWriter {
     if (object.sizeBytes <= SMALL_BYTES) {
       const parts: Buffer[] = [];
       for await (const part of content) parts.push(part);
-      await this.#write(deflateSync(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts), DEFLATE));
+      await this.#write(
+        deflateSync(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts), DEFLATE),
+      );
     } else {
       await this.#deflate(content);
     }
@@ -76,7 +78,9 @@ export class GitPackWriter {
     await this.#file.write(checksum, 0, checksum.length, this.#offset);
     await this.#file.sync();
     const sorted = this.#placed.toSorted((a, b) => a.id.compare(b.id));
-    const name = `pack-${createHash('sha1').update(Buffer.concat(sorted.map(({ id }) => id))).digest('hex')}`;
+    const name = `pack-${createHash('sha1')
+      .update(Buffer.concat(sorted.map(({ id }) => id)))
+      .digest('hex')}`;
     const index = encodeIndex(sorted, checksum);
     const indexFile = await open(join(this.#dir, `${name}.idx`), 'wx', 0o400);
     try {
@@ -179,7 +183,10 @@ function encodeIndex(sorted: readonly Placed[], packChecksum: Buffer): Buffer {
   const body = Buffer.concat([
     Buffer.from([0xff, 0x74, 0x4f, 0x63, 0, 0, 0, 2]),
     fanOut,
-    Buffer.concat(sorted.map(({ id }) => id), sorted.length * ID_BYTES),
+    Buffer.concat(
+      sorted.map(({ id }) => id),
+      sorted.length * ID_BYTES,
+    ),
     crcs,
     offsets,
     largeOffsets,

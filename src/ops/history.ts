@@ -47,7 +47,10 @@ export async function readHistoryCommit(repository: Repository, id: CommitId): P
 }
 
 /** Returns what lists show of a commit. */
-export function summarize({ commit, text }: HistoryCommit, tags: ReadonlyMap<CommitId, readonly string[]>): CommitSummary {
+export function summarize(
+  { commit, text }: HistoryCommit,
+  tags: ReadonlyMap<CommitId, readonly string[]>,
+): CommitSummary {
   return {
     id: commit.id,
     kind: text.kind,
@@ -63,7 +66,11 @@ export function summarize({ commit, text }: HistoryCommit, tags: ReadonlyMap<Com
 }
 
 /** Walks a commit's ancestors and itself, newest first, by all parents. */
-export async function* walkHistory(repository: Repository, tip: CommitId, range: HistoryRange = {}): AsyncIterable<HistoryCommit> {
+export async function* walkHistory(
+  repository: Repository,
+  tip: CommitId,
+  range: HistoryRange = {},
+): AsyncIterable<HistoryCommit> {
   const { sinceMs = -Infinity, untilMs = Infinity } = range;
   const seen = new Set<CommitId>([tip]);
   const waiting = [await readHistoryCommit(repository, tip)];
@@ -145,7 +152,9 @@ export async function* listByKind(
 
 /** Returns the tags of each commit that has some, by name. */
 export async function readTagsByCommit(repository: Repository): Promise<Map<CommitId, string[]>> {
-  const names = [...repository.refs].filter(([name]) => name.startsWith('refs/tags/')).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const names = [...repository.refs]
+    .filter(([name]) => name.startsWith('refs/tags/'))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
   const tags = new Map<CommitId, string[]>();
   const commits = await Promise.all(names.map(([, id]) => peelTag(repository, id)));
   for (const [index, [name]] of names.entries()) {

@@ -3,7 +3,7 @@
 
 import { parseRecoveryKey } from '../crypto/recovery-key.ts';
 import { deriveFingerprint, type RootKeys } from '../crypto/roots.ts';
-import { isSecretSlot, openSlot, type SlotSecret } from '../crypto/slot.ts';
+import { isSecretSlot, openSlot, type Slot, type SlotSecret } from '../crypto/slot.ts';
 import { openKeyringWithRoot } from '../format/keyring.ts';
 import type { RepositoryId } from '../model/ids.ts';
 import type { OpsContext } from './context.ts';
@@ -44,7 +44,11 @@ export interface KeyCheck {
  * Checks the keys of an agent's repository.
  * @throws {MoltError} DAMAGED when the keyring is not authentic, USAGE when the recovery key is mistyped
  */
-export async function checkKeys(context: OpsContext, label: string | undefined, given: GivenSecrets): Promise<KeyCheck> {
+export async function checkKeys(
+  context: OpsContext,
+  label: string | undefined,
+  given: GivenSecrets,
+): Promise<KeyCheck> {
   const secrets = await gatherSecrets(context, given);
   return withStorage(context, label, async (agent, storage) => {
     const keyring = await readKeyring(context, storage, agent);
@@ -54,7 +58,7 @@ export async function checkKeys(context: OpsContext, label: string | undefined, 
     for (const slot of keyring.slots) {
       const secret = isSecretSlot(slot) ? secrets.get(slot.type) : undefined;
       // oxlint-disable-next-line no-await-in-loop -- in turn, since each takes the memory that Argon2 asks for
-      const root = isSecretSlot(slot) && secret !== undefined ? await openSlot(slot, keyring.repository, secret) : undefined;
+      const root = secret === undefined ? undefined : await tryOpenSlot(slot, keyring.repository, secret);
       if (root !== undefined) {
         roots = openKeyringWithRoot(keyring, root);
         if (secret !== undefined) useful.add(secret.type);
@@ -77,11 +81,16 @@ export async function checkKeys(context: OpsContext, label: string | undefined, 
   });
 }
 
+async function tryOpenSlot(slot: Slot, repository: RepositoryId, secret: SlotSecret): Promise<Buffer | undefined> {
+  return isSecretSlot(slot) ? openSlot(slot, repository, secret) : undefined;
+}
+
 async function gatherSecrets(context: OpsContext, given: GivenSecrets): Promise<Map<SlotSecret['type'], SlotSecret>> {
   const secrets = new Map<SlotSecret['type'], SlotSecret>();
   const device = await context.home.findDeviceKey();
   if (device !== undefined) secrets.set('device', { type: 'device', key: device });
-  if (given.recoveryKey !== undefined) secrets.set('recovery', { type: 'recovery', key: parseRecoveryKey(given.recoveryKey) });
+  if (given.recoveryKey !== undefined)
+    secrets.set('recovery', { type: 'recovery', key: parseRecoveryKey(given.recoveryKey) });
   if (given.passphrase !== undefined) secrets.set('passphrase', { type: 'passphrase', passphrase: given.passphrase });
   return secrets;
 }

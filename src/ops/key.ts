@@ -82,12 +82,16 @@ export async function addKey(context: OpsContext, label: string | undefined, new
  */
 export function findKeySlot(slots: readonly KeySlot[], which: string): KeySlot {
   const exact = slots.filter((slot) => slot.label === which || slot.id === which);
-  const found = exact.length > 0 ? exact : slots.filter((slot) => /^[0-9a-f]{4,}$/.test(which) && slot.id.startsWith(which));
+  const found =
+    exact.length > 0 ? exact : slots.filter((slot) => /^[0-9a-f]{4,}$/.test(which) && slot.id.startsWith(which));
   const [slot, ...others] = found;
-  if (slot === undefined) throw new MoltError('NOT_FOUND', `there is no slot "${which}"`, { hint: 'molt key list shows them' });
+  if (slot === undefined)
+    throw new MoltError('NOT_FOUND', `there is no slot "${which}"`, { hint: 'molt key list shows them' });
   if (others.length === 0) return slot;
   const ids = found.map(({ id }) => id.slice(0, 8)).join(', ');
-  throw new MoltError('AMBIGUOUS', `"${which}" may be any of the slots ${ids}`, { hint: 'give the beginning of its id' });
+  throw new MoltError('AMBIGUOUS', `"${which}" may be any of the slots ${ids}`, {
+    hint: 'give the beginning of its id',
+  });
 }
 
 /**
@@ -99,7 +103,8 @@ export async function removeKey(context: OpsContext, label: string | undefined, 
   return withStorage(context, label, async (agent, storage) => {
     const { keyring, roots } = await openKeys(context, storage, agent);
     const slot = keyring.slots.find((candidate) => candidate.id === id);
-    if (slot === undefined) throw new MoltError('NOT_FOUND', `there is no slot "${id}"`, { hint: 'molt key list shows them' });
+    if (slot === undefined)
+      throw new MoltError('NOT_FOUND', `there is no slot "${id}"`, { hint: 'molt key list shows them' });
     const change = { context, agent, storage, roots };
     return changeKeyring(change, slot, (current, next) => removeSlot(current, roots, id, next));
   });
@@ -109,7 +114,12 @@ export async function removeKey(context: OpsContext, label: string | undefined, 
 export function describeSlot(slot: Slot): KeySlot {
   if (isSecretSlot(slot)) return { id: slot.id, type: slot.type, label: slot.label, created: slot.created };
   const { id, type, label, created } = slot;
-  return { id, type, label: typeof label === 'string' ? label : '', created: typeof created === 'string' ? created : undefined };
+  return {
+    id,
+    type,
+    label: typeof label === 'string' ? label : '',
+    created: typeof created === 'string' ? created : undefined,
+  };
 }
 
 /** Runs with the storage of the agent that is meant. */
@@ -142,7 +152,9 @@ async function checkIsNew(keyring: Keyring, secret: SlotSecret): Promise<void> {
   for (const slot of keyring.slots.filter(isSecretSlot)) {
     // oxlint-disable-next-line no-await-in-loop -- in turn, since each takes the memory that Argon2 asks for
     if ((await openSlot(slot, keyring.repository, secret)) === undefined) continue;
-    throw new MoltError('EXISTS', `${what} opens slot ${slot.id.slice(0, 8)} already`, { hint: 'molt key list shows the slots' });
+    throw new MoltError('EXISTS', `${what} opens slot ${slot.id.slice(0, 8)} already`, {
+      hint: 'molt key list shows the slots',
+    });
   }
 }
 
@@ -154,7 +166,11 @@ interface Change {
 }
 
 /** Writes the next generation; when another process was faster, `make` is asked again on top of what it wrote. */
-async function changeKeyring(change: Change, slot: Slot, make: (keyring: Keyring, next: KeyringChange) => Keyring): Promise<KeyChange> {
+async function changeKeyring(
+  change: Change,
+  slot: Slot,
+  make: (keyring: Keyring, next: KeyringChange) => Keyring,
+): Promise<KeyChange> {
   const { context, agent, storage, roots } = change;
   for (let attempt = 1; attempt <= MOST_TRIES; attempt += 1) {
     // Listed first: what another process adds after this takes the number that is tried below.
@@ -162,7 +178,10 @@ async function changeKeyring(change: Change, slot: Slot, make: (keyring: Keyring
     const generation = ((await listKeyrings(storage)).at(-1) ?? 0) + 1;
     // oxlint-disable-next-line no-await-in-loop -- the same
     const current = await rereadKeyring(context, storage, agent, roots);
-    if (generation > MAX_GENERATION) throw new MoltError('DAMAGED', `${keyringName(MAX_GENERATION)} leaves no room for a newer keyring`, { hint: 'molt verify' });
+    if (generation > MAX_GENERATION)
+      throw new MoltError('DAMAGED', `${keyringName(MAX_GENERATION)} leaves no room for a newer keyring`, {
+        hint: 'molt verify',
+      });
     const next = make(current, { generation, timeMs: context.clock.now() });
     // oxlint-disable-next-line no-await-in-loop -- the same
     if (!(await storage.createOnce(keyringName(generation), [encodeKeyring(next)]))) continue;
@@ -191,7 +210,9 @@ async function dropOutdated({ context, agent, storage, roots }: Change, written:
       await storage.delete(keyringName(generation));
     } catch (error) {
       if (!(error instanceof MoltError)) throw error;
-      context.reporter.warn(`${keyringName(generation)} opens with a removed key and can't be deleted: ${error.message}`);
+      context.reporter.warn(
+        `${keyringName(generation)} opens with a removed key and can't be deleted: ${error.message}`,
+      );
     }
   }
 }

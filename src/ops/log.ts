@@ -26,7 +26,10 @@ export interface LogOptions {
 export async function* listLog(context: OpsContext, options: LogOptions): AsyncIterable<CommitSummary> {
   await using opened = await openForWords(context, options.agent, options.words);
   const { open, words } = opened;
-  if (words.length > 1) throw new MoltError('USAGE', `log takes one revision, not ${words.length}`, { hint: 'paths go behind --: molt log -- PATH' });
+  if (words.length > 1)
+    throw new MoltError('USAGE', `log takes one revision, not ${words.length}`, {
+      hint: 'paths go behind --: molt log -- PATH',
+    });
   const { repository } = open;
   const range = await parseRange(context, options);
   const tip = words[0] === undefined ? getHead(open) : await resolveRevision(context, open, words[0]);

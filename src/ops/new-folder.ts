@@ -18,7 +18,9 @@ export async function checkNewFolder(cwd: string, dir: string): Promise<string> 
     if (isSystemError(error, 'ENOENT')) return path;
     if (!isSystemError(error, 'ENOTDIR')) throw new MoltError('IO', `cannot look into "${path}"`, { cause: error });
   }
-  throw new MoltError('EXISTS', `"${path}" is there already, and is not an empty folder`, { hint: 'name a folder that does not exist yet' });
+  throw new MoltError('EXISTS', `"${path}" is there already, and is not an empty folder`, {
+    hint: 'name a folder that does not exist yet',
+  });
 }
 
 /**

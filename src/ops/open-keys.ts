@@ -46,7 +46,12 @@ export async function readKeyring(context: OpsContext, storage: Storage, agent: 
  * Reads the newest keyring again, when its roots are known.
  * @throws {MoltError} WRONG_KEY when it has other roots by now
  */
-export async function rereadKeyring(context: OpsContext, storage: Storage, agent: Agent, roots: RootKeys): Promise<Keyring> {
+export async function rereadKeyring(
+  context: OpsContext,
+  storage: Storage,
+  agent: Agent,
+  roots: RootKeys,
+): Promise<Keyring> {
   return takeNewestKeyring(context, storage, agent.repository, async (keyring) => {
     checkKeyringMac(keyring, roots);
     return keyring;
@@ -54,7 +59,11 @@ export async function rereadKeyring(context: OpsContext, storage: Storage, agent
 }
 
 /** Reads one generation; undefined if it is not there. @throws {MoltError} DAMAGED and its kin */
-export async function readGeneration(storage: Storage, repository: RepositoryId, generation: number): Promise<Keyring | undefined> {
+export async function readGeneration(
+  storage: Storage,
+  repository: RepositoryId,
+  generation: number,
+): Promise<Keyring | undefined> {
   const name = keyringName(generation);
   const bytes = await storage.read(name);
   if (bytes === undefined) return undefined;
@@ -66,7 +75,10 @@ export async function readGeneration(storage: Storage, repository: RepositoryId,
 async function checkRepository(storage: Storage, agent: Agent): Promise<void> {
   const { repositoryId } = await readFormat(storage);
   if (repositoryId === agent.repository) return;
-  throw new MoltError('WRONG_REPOSITORY', `${storage.label} holds repository ${repositoryId}, not the one of agent "${agent.label}"`);
+  throw new MoltError(
+    'WRONG_REPOSITORY',
+    `${storage.label} holds repository ${repositoryId}, not the one of agent "${agent.label}"`,
+  );
 }
 
 /**

@@ -16,7 +16,11 @@ export interface OpenWords extends AsyncDisposable {
  * counts too. What -a names goes before all of them.
  * @throws {MoltError} AMBIGUOUS when the first word is an agent and also a tag or commit of that agent
  */
-export async function openForWords(context: OpsContext, label: string | undefined, words: readonly string[]): Promise<OpenWords> {
+export async function openForWords(
+  context: OpsContext,
+  label: string | undefined,
+  words: readonly string[],
+): Promise<OpenWords> {
   const [first, ...rest] = words;
   if (label === undefined && first !== undefined) {
     const named = await context.home.findAgent(first);
@@ -44,5 +48,6 @@ async function findAgentInRevision(context: OpsContext, word: string | undefined
 async function refuseSecondMeaning({ agent, repository }: Where, word: string): Promise<void> {
   const base = parseRevision(word).base;
   const others = base.kind === 'name' ? await findTagsAndIds({ agent, repository }, base) : [];
-  if (others.length > 0) throw ambiguous(word, [{ what: `agent "${word}"`, commit: undefined }, ...others], `-a ${word} names the agent`);
+  if (others.length > 0)
+    throw ambiguous(word, [{ what: `agent "${word}"`, commit: undefined }, ...others], `-a ${word} names the agent`);
 }

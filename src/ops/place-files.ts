@@ -36,7 +36,10 @@ export async function placeFiles(
 export function selectEntries(entries: readonly RestoreEntry[], paths: readonly string[]): RestoreEntry[] {
   if (paths.includes('')) return [...entries];
   const isWanted = ({ path, type }: RestoreEntry): boolean =>
-    paths.some((wanted) => path === wanted || path.startsWith(`${wanted}/`) || (type === 'directory' && wanted.startsWith(`${path}/`)));
+    paths.some(
+      (wanted) =>
+        path === wanted || path.startsWith(`${wanted}/`) || (type === 'directory' && wanted.startsWith(`${path}/`)),
+    );
   return entries.filter(isWanted);
 }
 
@@ -44,7 +47,11 @@ export function selectEntries(entries: readonly RestoreEntry[], paths: readonly 
  * Streams a blob, and at its end holds all of it against its Git id.
  * @throws {MoltError} DAMAGED; then what was yielded must be thrown away
  */
-export async function* readChecked(repository: Repository, id: BlobId, signal: AbortSignal | undefined): AsyncIterable<Buffer> {
+export async function* readChecked(
+  repository: Repository,
+  id: BlobId,
+  signal: AbortSignal | undefined,
+): AsyncIterable<Buffer> {
   const { sizeBytes } = await repository.objects.readBlobRecord(id);
   const sha1 = createHash('sha1').update(`blob ${sizeBytes}\0`);
   for await (const bytes of repository.objects.readBlob(id)) {
@@ -52,7 +59,8 @@ export async function* readChecked(repository: Repository, id: BlobId, signal: A
     sha1.update(bytes);
     yield bytes;
   }
-  if (sha1.digest('hex') !== id) throw new MoltError('DAMAGED', `the content of blob ${id} is not what its id says`, { hint: 'run molt verify' });
+  if (sha1.digest('hex') !== id)
+    throw new MoltError('DAMAGED', `the content of blob ${id} is not what its id says`, { hint: 'run molt verify' });
 }
 
 /** Returns where the roots of some entries go: `state` to `dir/state`, `roots/1` to `dir/roots/1`. */
@@ -60,7 +68,10 @@ function targetsOf(entries: readonly RestoreEntry[], dir: string): Map<string, s
   const targets = new Map<string, string>();
   for (const { path } of entries) {
     const key = /^(state|roots\/[0-9]+)(\/|$)/.exec(path)?.[1];
-    if (key === undefined) throw new MoltError('HOSTILE', `"${displayPath(path)}" lies in no folder that an agent has`, { details: { path } });
+    if (key === undefined)
+      throw new MoltError('HOSTILE', `"${displayPath(path)}" lies in no folder that an agent has`, {
+        details: { path },
+      });
     targets.set(key, join(dir, key));
   }
   return targets;

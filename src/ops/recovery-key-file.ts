@@ -13,7 +13,10 @@ export async function writeRecoveryKeyFile(path: string, text: string): Promise<
     await writeDurably(path, Buffer.from(`${text}\n`, 'utf8'), { replace: false });
   } catch (error) {
     if (isSystemError(error, 'EEXIST')) {
-      throw new MoltError('EXISTS', `"${path}" is there already`, { hint: 'name a new file: a recovery key is never written over another', cause: error });
+      throw new MoltError('EXISTS', `"${path}" is there already`, {
+        hint: 'name a new file: a recovery key is never written over another',
+        cause: error,
+      });
     }
     if (isSystemError(error)) throw new MoltError('IO', `can't write "${path}" (${error.code})`, { cause: error });
     throw error;

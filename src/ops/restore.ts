@@ -60,11 +60,16 @@ export async function planRestore(context: OpsContext, open: OpenAgent, options:
   const timer = new PhaseTimer(context);
   const { repository, agent } = open;
   if (options.revision !== undefined && options.timestamp !== undefined) {
-    throw new MoltError('USAGE', 'a commit and --timestamp are given; one of them says which moment', { hint: 'leave one out' });
+    throw new MoltError('USAGE', 'a commit and --timestamp are given; one of them says which moment', {
+      hint: 'leave one out',
+    });
   }
   const dir = await checkNewFolder(context.cwd, options.dir);
   const { timestamp } = options;
-  const commit = timestamp === undefined ? await resolveRevision(context, open, options.revision ?? 'latest') : await resolveTimestamp(context, open, timestamp);
+  const commit =
+    timestamp === undefined
+      ? await resolveRevision(context, open, options.revision ?? 'latest')
+      : await resolveTimestamp(context, open, timestamp);
   const requestedMs = timestamp === undefined ? undefined : await readTimestamp(context, timestamp);
   const { text } = await readHistoryCommit(repository, commit);
   timer.end('find');

@@ -4,7 +4,7 @@ import { OBJECT } from '../format/layout.ts';
 import { MoltError } from '../model/error.ts';
 import { shortId, type CommitId } from '../model/ids.ts';
 import { formatTime } from '../model/time-format.ts';
-import { parseRevision, type Revision, type RevisionBase } from '../policy/revision.ts';
+import { parseRevision, type Revision, type RevisionBase, type RevisionStep } from '../policy/revision.ts';
 import { parseTime } from '../policy/time.ts';
 import { peelToCommit, readCommit } from '../repo/git.ts';
 import { gitKey } from '../repo/keys.ts';
@@ -38,11 +38,20 @@ export async function resolveRevision(context: OpsContext, where: Where, text: s
 /** Returns the commit that a parsed revision stands for; throws as resolveRevision does. */
 export async function resolveParsed(context: OpsContext, where: Where, revision: Revision): Promise<CommitId> {
   let commit = await resolveBase(context, where, revision);
-  for (const { kind, n } of revision.steps) {
+  for (const step of revision.steps) {
     // oxlint-disable-next-line no-await-in-loop -- step by step
-    commit = kind === 'ancestor' ? await goBack(where, commit, n, revision) : await takeParent(where, commit, n, revision);
+    commit = await takeStep(where, commit, step, revision);
   }
   return commit;
+}
+
+async function takeStep(
+  where: Where,
+  from: CommitId,
+  { kind, n }: RevisionStep,
+  revision: Revision,
+): Promise<CommitId> {
+  return kind === 'ancestor' ? goBack(where, from, n, revision) : takeParent(where, from, n, revision);
 }
 
 /**
@@ -52,7 +61,9 @@ export async function resolveParsed(context: OpsContext, where: Where, revision:
 export function getHead({ agent, repository }: Where): CommitId {
   const head = repository.refs.get(branchRef(agent));
   if (head !== undefined) return head;
-  throw new MoltError('NOT_FOUND', `branch ${agent.branch} of agent "${agent.label}" has no commits yet`, { hint: `molt commit ${agent.label}` });
+  throw new MoltError('NOT_FOUND', `branch ${agent.branch} of agent "${agent.label}" has no commits yet`, {
+    hint: `molt commit ${agent.label}`,
+  });
 }
 
 async function resolveBase(context: OpsContext, where: Where, { base, text }: Revision): Promise<CommitId> {
@@ -67,7 +78,8 @@ async function resolveBase(context: OpsContext, where: Where, { base, text }: Re
       const commits = new Set(matches.map(({ commit }) => commit));
       const [only] = commits;
       if (only !== undefined && commits.size === 1) return only;
-      if (only !== undefined) throw ambiguous(base.name, matches, 'write tags/NAME, heads/NAME, or more digits of the id');
+      if (only !== undefined)
+        throw ambiguous(base.name, matches, 'write tags/NAME, heads/NAME, or more digits of the id');
       throw await unknownName(context, where, base.name, text);
     }
   }
@@ -95,7 +107,10 @@ export async function findTagsAndIds({ repository }: Where, base: RevisionBase &
   const tag = repository.refs.get(`refs/tags/${name}`);
   if (tag !== undefined) matches.push({ what: `tag "${name}"`, commit: await peelToCommit(repository, tag) });
   if (idPrefix === undefined) return matches;
-  const ids = idPrefix.length === 40 ? await findWholeId(repository, idPrefix as CommitId) : await repository.index.findCommitsByPrefix(idPrefix);
+  const ids =
+    idPrefix.length === 40
+      ? await findWholeId(repository, idPrefix as CommitId)
+      : await repository.index.findCommitsByPrefix(idPrefix);
   return [...matches, ...ids.map((commit) => ({ what: 'commit', commit }))];
 }
 
@@ -106,29 +121,50 @@ async function findWholeId(repository: Where['repository'], id: CommitId): Promi
 
 /** Returns the error for a word that stands for several things. */
 export function ambiguous(word: string, matches: readonly Match[], hint: string): MoltError {
-  const list = matches.slice(0, LISTED_NAMES).map(({ what, commit }) => (commit === undefined ? what : `${what} ${shortId(commit)}`));
+  const list = matches
+    .slice(0, LISTED_NAMES)
+    .map(({ what, commit }) => (commit === undefined ? what : `${what} ${shortId(commit)}`));
   const more = matches.length > LISTED_NAMES ? ` and ${matches.length - LISTED_NAMES} more` : '';
-  return new MoltError('AMBIGUOUS', `"${word}" has several meanings: ${list.join(', ')}${more}`, { hint, details: { matches } });
+  return new MoltError('AMBIGUOUS', `"${word}" has several meanings: ${list.join(', ')}${more}`, {
+    hint,
+    details: { matches },
+  });
 }
 
-async function unknownName(context: OpsContext, { agent, repository }: Where, name: string, text: string): Promise<MoltError> {
+async function unknownName(
+  context: OpsContext,
+  { agent, repository }: Where,
+  name: string,
+  text: string,
+): Promise<MoltError> {
   const other = await context.home.findAgent(name);
   if (other !== undefined) {
-    return new MoltError('NOT_FOUND', `agent "${name}" has a repository of its own, in which agent "${agent.label}" is not`, {
-      hint: `molt log ${name}`,
-    });
+    return new MoltError(
+      'NOT_FOUND',
+      `agent "${name}" has a repository of its own, in which agent "${agent.label}" is not`,
+      {
+        hint: `molt log ${name}`,
+      },
+    );
   }
-  const refs = (prefix: string): string[] => [...repository.refs.keys()].filter((ref) => ref.startsWith(prefix)).map((ref) => ref.slice(prefix.length));
+  const refs = (prefix: string): string[] =>
+    [...repository.refs.keys()].filter((ref) => ref.startsWith(prefix)).map((ref) => ref.slice(prefix.length));
   const tags = refs('refs/tags/').toSorted();
   const isAutomatic = (tag: string): boolean => /^(full|manual)\//.test(tag);
   // The names that people gave, then those of the newest backups.
   const ordered = [...tags.filter((tag) => !isAutomatic(tag)), ...tags.filter(isAutomatic).toReversed()];
   const branches = refs('refs/heads/').toSorted();
-  const there = [listNames('tags', ordered), branches.length > 1 ? listNames('branches', branches) : ''].filter((part) => part !== '').join('; ');
-  return new MoltError('NOT_FOUND', `"${text}" is no commit, tag, branch or agent here${there === '' ? '' : `; there are ${there}`}`, {
-    hint: `molt log ${agent.label} shows the commits`,
-    details: { revision: text },
-  });
+  const there = [listNames('tags', ordered), branches.length > 1 ? listNames('branches', branches) : '']
+    .filter((part) => part !== '')
+    .join('; ');
+  return new MoltError(
+    'NOT_FOUND',
+    `"${text}" is no commit, tag, branch or agent here${there === '' ? '' : `; there are ${there}`}`,
+    {
+      hint: `molt log ${agent.label} shows the commits`,
+      details: { revision: text },
+    },
+  );
 }
 
 function listNames(what: string, names: readonly string[]): string {
@@ -141,7 +177,12 @@ async function resolveTime(context: OpsContext, where: Where, base: RevisionBase
   const { agent, repository } = where;
   const named = base.name === undefined ? undefined : await context.home.findAgent(base.name);
   const label = named?.label ?? agent.label;
-  const ref = base.name === undefined ? branchRef(agent) : named?.repository === agent.repository ? branchRef(named) : `refs/heads/${base.name}`;
+  const ref =
+    base.name === undefined
+      ? branchRef(agent)
+      : named?.repository === agent.repository
+        ? branchRef(named)
+        : `refs/heads/${base.name}`;
   const tip = repository.refs.get(ref);
   if (tip === undefined) throw await unknownName(context, where, base.name ?? agent.branch, base.name ?? agent.branch);
   return findAt(context, where, { label, tip, time: base.time });
@@ -155,14 +196,20 @@ export async function resolveTimestamp(context: OpsContext, where: Where, time: 
   return findAt(context, where, { label: where.agent.label, tip: getHead(where), time });
 }
 
-async function findAt(context: OpsContext, { repository }: Where, wanted: { label: string; tip: CommitId; time: string }): Promise<CommitId> {
+async function findAt(
+  context: OpsContext,
+  { repository }: Where,
+  wanted: { label: string; tip: CommitId; time: string },
+): Promise<CommitId> {
   const { label, tip, time } = wanted;
   const { ms } = await parseTime(time, { nowMs: context.clock.now(), zone: context.zone ?? 'UTC', edge: 'end' });
   const found = await findCommitBefore(repository, label, tip, ms);
   if (found !== undefined) return found.commit.id;
   const [first] = await repository.index.listCommits();
   const since = first === undefined ? '' : `; its first backup is of ${formatTime(first.timeMs)}`;
-  throw new MoltError('NOT_FOUND', `nothing of agent "${label}" had been saved by ${formatTime(ms)}${since}`, { hint: `molt backup list ${label}` });
+  throw new MoltError('NOT_FOUND', `nothing of agent "${label}" had been saved by ${formatTime(ms)}${since}`, {
+    hint: `molt backup list ${label}`,
+  });
 }
 
 /** Returns the instants of --since and --until. */
@@ -171,7 +218,9 @@ export async function parseRange(
   options: { readonly since?: string | undefined; readonly until?: string | undefined },
 ): Promise<{ sinceMs: number | undefined; untilMs: number | undefined }> {
   const read = async (text: string | undefined, edge: 'start' | 'end'): Promise<number | undefined> =>
-    text === undefined ? undefined : (await parseTime(text, { nowMs: context.clock.now(), zone: context.zone ?? 'UTC', edge })).ms;
+    text === undefined
+      ? undefined
+      : (await parseTime(text, { nowMs: context.clock.now(), zone: context.zone ?? 'UTC', edge })).ms;
   return { sinceMs: await read(options.since, 'start'), untilMs: await read(options.until, 'end') };
 }
 
@@ -181,9 +230,13 @@ async function goBack({ repository }: Where, from: CommitId, steps: number, revi
     // oxlint-disable-next-line no-await-in-loop -- each commit names the one before it
     const [parent] = (await readCommit(repository, commit)).parents;
     if (parent === undefined) {
-      throw new MoltError('NOT_FOUND', `"${revision.text}" goes back past the first commit, ${shortId(commit)}, which is ${step} steps away`, {
-        hint: 'molt log shows the commits',
-      });
+      throw new MoltError(
+        'NOT_FOUND',
+        `"${revision.text}" goes back past the first commit, ${shortId(commit)}, which is ${step} steps away`,
+        {
+          hint: 'molt log shows the commits',
+        },
+      );
     }
     commit = parent;
   }
@@ -195,6 +248,11 @@ async function takeParent({ repository }: Where, from: CommitId, n: number, revi
   const { parents } = await readCommit(repository, from);
   const parent = parents[n - 1];
   if (parent !== undefined) return parent;
-  const has = parents.length === 0 ? 'is the first commit' : `has ${parents.length === 1 ? 'one parent' : `${parents.length} parents`}`;
-  throw new MoltError('NOT_FOUND', `"${revision.text}" stands for nothing: ${shortId(from)} ${has}`, { hint: 'molt log shows the commits' });
+  const has =
+    parents.length === 0
+      ? 'is the first commit'
+      : `has ${parents.length === 1 ? 'one parent' : `${parents.length} parents`}`;
+  throw new MoltError('NOT_FOUND', `"${revision.text}" stands for nothing: ${shortId(from)} ${has}`, {
+    hint: 'molt log shows the commits',
+  });
 }

@@ -68,10 +68,17 @@ export interface Shown extends AsyncDisposable {
  * Opens what words stand for: an agent, `REV` or `REV:PATH`, or an agent and one of these.
  * @throws {MoltError} USAGE, NOT_FOUND or AMBIGUOUS
  */
-export async function openShown(context: OpsContext, label: string | undefined, words: readonly string[]): Promise<Shown> {
+export async function openShown(
+  context: OpsContext,
+  label: string | undefined,
+  words: readonly string[],
+): Promise<Shown> {
   const opened = await openForWords(context, label, words);
   try {
-    if (opened.words.length > 1) throw new MoltError('USAGE', `one revision is shown at a time, not ${opened.words.length}`, { hint: 'molt show REV:PATH shows a file' });
+    if (opened.words.length > 1)
+      throw new MoltError('USAGE', `one revision is shown at a time, not ${opened.words.length}`, {
+        hint: 'molt show REV:PATH shows a file',
+      });
     const shown = await show(context, opened.open, opened.words[0]);
     return { shown, [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose]() };
   } catch (error) {
@@ -88,7 +95,8 @@ async function show(context: OpsContext, open: OpenAgent, word: string | undefin
   const commit = await resolveParsed(context, open, withPath.revision);
   const view = await readCommitView(open.repository, commit);
   const { path, entry } = await findPath(context, open, view, withPath.path);
-  if (entry.mode === TREE_MODES.tree) return { type: 'folder', commit, path, entries: await listFolder(open, view, path, entry.id) };
+  if (entry.mode === TREE_MODES.tree)
+    return { type: 'folder', commit, path, entries: await listFolder(open, view, path, entry.id) };
   const { objects } = open.repository;
   const { sizeBytes } = await objects.readBlobRecord(entry.id);
   const type = entry.mode === TREE_MODES.symlink ? 'symlink' : 'file';
@@ -102,11 +110,26 @@ async function showCommit({ repository }: OpenAgent, id: CommitId): Promise<Show
   const before = parent === undefined ? undefined : await commitSide(repository, parent);
   const changes = await listChanges(before, after);
   const componentOf = await readComponents(before ?? after, after);
-  const changed = changes.map(({ path, change, from }) => ({ path, component: componentOf(path), change, ...(from !== undefined && { from }) }));
-  return { type: 'commit', ...summarize(entry, await readTagsByCommit(repository)), agent: entry.commit.author.name, changed };
+  const changed = changes.map(({ path, change, from }) => ({
+    path,
+    component: componentOf(path),
+    change,
+    ...(from !== undefined && { from }),
+  }));
+  return {
+    type: 'commit',
+    ...summarize(entry, await readTagsByCommit(repository)),
+    agent: entry.commit.author.name,
+    changed,
+  };
 }
 
-async function listFolder({ repository }: OpenAgent, view: CommitView, path: string, id: BlobId): Promise<ShownEntry[]> {
+async function listFolder(
+  { repository }: OpenAgent,
+  view: CommitView,
+  path: string,
+  id: BlobId,
+): Promise<ShownEntry[]> {
   const attributes = await readAttributes(repository, view);
   const { objects } = repository;
   const entries: ShownEntry[] = [];

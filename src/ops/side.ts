@@ -7,7 +7,14 @@ import type { BlobId, CommitId, GitId, TreeId } from '../model/ids.ts';
 import type { Repository } from '../repo/repository.ts';
 import { parseTree, type TreeEntry } from '../repo/trees.ts';
 import { captureAgent, type BlobStore, type CapturedAgent } from './capture-agent.ts';
-import { ATTRIBUTES_FILE, HeadCommit, POD_FILE, readAttributes, readCommitView, type CommitView } from './commit-files.ts';
+import {
+  ATTRIBUTES_FILE,
+  HeadCommit,
+  POD_FILE,
+  readAttributes,
+  readCommitView,
+  type CommitView,
+} from './commit-files.ts';
 import { planTree } from './commit.ts';
 import type { OpsContext } from './context.ts';
 import type { OpenAgent } from './open.ts';
@@ -35,18 +42,30 @@ const KEEP_BYTES = 96 << 20;
 /** Returns a commit as a side. */
 export async function commitSide(repository: Repository, id: CommitId): Promise<Side & { readonly view: CommitView }> {
   const view = await readCommitView(repository, id);
-  return { ...storedSide(repository), view, root: view.commit.tree, attributes: () => readAttributes(repository, view) };
+  return {
+    ...storedSide(repository),
+    view,
+    root: view.commit.tree,
+    attributes: () => readAttributes(repository, view),
+  };
 }
 
 /** Captures the live agent as a side; content that the branch's head has is not kept. */
-export async function liveSide(context: OpsContext, open: OpenAgent, options: { readonly keepContent: boolean }): Promise<LiveSide> {
+export async function liveSide(
+  context: OpsContext,
+  open: OpenAgent,
+  options: { readonly keepContent: boolean },
+): Promise<LiveSide> {
   const { agent, repository } = open;
   const store = new HashStore(options.keepContent ? KEEP_BYTES : 0);
   const head = new HeadCommit(repository, getHead(open));
   const captured = await captureAgent(context, agent, repository, store, { head, full: false });
   const plan = await planTree(agent, captured);
   const trees = new Map<TreeId, Buffer>(plan.trees.map(({ id, content }) => [id, content]));
-  const blobs = new Map<BlobId, Buffer>([...store.kept, [plan.compared.get(POD_FILE) as BlobId, plan.descriptions.pod]]);
+  const blobs = new Map<BlobId, Buffer>([
+    ...store.kept,
+    [plan.compared.get(POD_FILE) as BlobId, plan.descriptions.pod],
+  ]);
   const sizes = new Map([...captured.files.values()].map(({ blob, sizeBytes }) => [blob, sizeBytes]));
   const stored = storedSide(repository);
   return {
@@ -99,7 +118,8 @@ class HashStore implements BlobStore {
       },
       finish: async () => {
         const id = sha1s.get(written)?.digest('hex') as GitId | undefined;
-        if (id === undefined) throw new Error(`a file of ${written} bytes was announced with ${sizesBytes.join(' or ')}`);
+        if (id === undefined)
+          throw new Error(`a file of ${written} bytes was announced with ${sizesBytes.join(' or ')}`);
         if (parts !== undefined && id !== previous && !this.kept.has(id)) {
           this.kept.set(id, Buffer.concat(parts));
           this.#left -= written;

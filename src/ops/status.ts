@@ -44,7 +44,12 @@ export interface Status {
   /** Of the live agent. */
   readonly components: readonly ComponentSize[];
   readonly skipped: readonly SkippedPath[];
-  readonly remotes: readonly { readonly name: string; readonly ahead: number; readonly behind: number; readonly newestTime: string | undefined }[];
+  readonly remotes: readonly {
+    readonly name: string;
+    readonly ahead: number;
+    readonly behind: number;
+    readonly newestTime: string | undefined;
+  }[];
 }
 
 /** Compares the live agent with its branch's head; stores nothing. */
@@ -86,14 +91,25 @@ async function compareWithHead(
   const sameAttributes = live.attributesId === before.view.top.get(ATTRIBUTES_FILE)?.id;
   if (changes.length === 0 && sameAttributes) return { changed: [], attributesChanged: 0 };
   const componentOf = await readComponents(before, live);
-  const changed = changes.map(({ path, change, from }) => ({ path, component: componentOf(path), change, ...(from !== undefined && { from }) }));
+  const changed = changes.map(({ path, change, from }) => ({
+    path,
+    component: componentOf(path),
+    change,
+    ...(from !== undefined && { from }),
+  }));
   const paths = changes.flatMap(({ path, from }) => (from === undefined ? [path] : [path, from]));
-  const attributesChanged = sameAttributes ? 0 : countAttributes(await before.attributes(), await live.attributes(), paths);
+  const attributesChanged = sameAttributes
+    ? 0
+    : countAttributes(await before.attributes(), await live.attributes(), paths);
   return { changed, attributesChanged };
 }
 
 /** Counts the entries that differ although their content does not; folders around a change, whose times follow, don't count. */
-function countAttributes(before: ReadonlyMap<string, EntryAttributes>, after: ReadonlyMap<string, EntryAttributes>, changed: readonly string[]): number {
+function countAttributes(
+  before: ReadonlyMap<string, EntryAttributes>,
+  after: ReadonlyMap<string, EntryAttributes>,
+  changed: readonly string[],
+): number {
   const explained = new Set<string>();
   for (const path of changed) {
     for (let at = path.length; at > 0; at = path.lastIndexOf('/', at - 1)) explained.add(path.slice(0, at));

@@ -27,7 +27,9 @@ export interface TagSummary {
  */
 export function checkTagName(name: string): void {
   if (isRevisionName(name) && !/^(refs|heads|tags)\//.test(name)) return;
-  throw new MoltError('USAGE', `"${name}" can't be a tag's name`, { hint: 'use letters, digits, dots, dashes and slashes, as in before-upgrade' });
+  throw new MoltError('USAGE', `"${name}" can't be a tag's name`, {
+    hint: 'use letters, digits, dots, dashes and slashes, as in before-upgrade',
+  });
 }
 
 /** Lists the tags of an agent's repository, by the time of their commits, newest first. */
@@ -39,7 +41,13 @@ export async function listTags(context: OpsContext, label: string | undefined): 
     if (!ref.startsWith('refs/tags/')) continue;
     // oxlint-disable-next-line no-await-in-loop -- neighbouring commits share blocks
     const { commit, text } = await readHistoryCommit(repository, await peelToCommit(repository, id));
-    tags.push({ name: ref.slice('refs/tags/'.length), commit: commit.id, time: formatJsonTime(text.timeMs), kind: text.kind, message: text.message });
+    tags.push({
+      name: ref.slice('refs/tags/'.length),
+      commit: commit.id,
+      time: formatJsonTime(text.timeMs),
+      kind: text.kind,
+      message: text.message,
+    });
   }
   return tags.toSorted((a, b) => (a.time === b.time ? (a.name < b.name ? -1 : 1) : a.time < b.time ? 1 : -1));
 }
@@ -61,7 +69,12 @@ export async function createTag(
   const { text } = await readHistoryCommit(repository, commit);
   const signature = { name: agent.label, email: 'agent@molt', timestampS: Math.floor(context.clock.now() / 1000) };
   await repository.transact({ packs: false }, async (transaction) => {
-    const id = await writeTag(transaction, repository, { name, commit, signature, message: `${tag.message ?? name}\n` });
+    const id = await writeTag(transaction, repository, {
+      name,
+      commit,
+      signature,
+      message: `${tag.message ?? name}\n`,
+    });
     await moveTag(() => transaction.publish([{ name: `refs/tags/${name}`, from: undefined, to: id }], []), name);
   });
   return { name, commit, time: formatJsonTime(text.timeMs), kind: text.kind, message: text.message };
@@ -71,7 +84,11 @@ export async function createTag(
  * Removes a tag; what it names stays.
  * @throws {MoltError} NOT_FOUND
  */
-export async function removeTag(context: OpsContext, label: string | undefined, name: string): Promise<{ name: string; commit: CommitId }> {
+export async function removeTag(
+  context: OpsContext,
+  label: string | undefined,
+  name: string,
+): Promise<{ name: string; commit: CommitId }> {
   await using open = await openAgent(context, label);
   const { repository } = open;
   const id = repository.refs.get(`refs/tags/${name}`);
@@ -87,6 +104,9 @@ async function moveTag(publish: () => Promise<unknown>, name: string): Promise<v
     await publish();
   } catch (error) {
     if (!(error instanceof MoltError) || error.code !== 'CONFLICT') throw error;
-    throw new MoltError('EXISTS', `there is a tag "${name}" already`, { hint: `choose another name, or remove it: molt tag -d ${name}`, cause: error });
+    throw new MoltError('EXISTS', `there is a tag "${name}" already`, {
+      hint: `choose another name, or remove it: molt tag -d ${name}`,
+      cause: error,
+    });
   }
 }

@@ -37,7 +37,11 @@ const EMPTY_BLOB = 'e69de29bb2d1d6434b8b29ae775ad8c2e48c5391' as GitId;
  * Lists the files that differ, in the order of their paths; a file that only moved is one change.
  * @param paths only these files and what is below these folders, by commit path; empty means all
  */
-export async function listChanges(before: TreeSource | undefined, after: TreeSource | undefined, paths: readonly string[] = []): Promise<FileChange[]> {
+export async function listChanges(
+  before: TreeSource | undefined,
+  after: TreeSource | undefined,
+  paths: readonly string[] = [],
+): Promise<FileChange[]> {
   const changes: FileChange[] = [];
   const walk = async (path: string, old: TreeId | undefined, now: TreeId | undefined): Promise<void> => {
     if (old === now) return;
@@ -61,10 +65,16 @@ export async function listChanges(before: TreeSource | undefined, after: TreeSou
 /** Says whether a path is one of some, inside one of them, or on the way to one of them. */
 function isWanted(path: string, paths: readonly string[]): boolean {
   if (path === AGENT_FILE || path === ATTRIBUTES_FILE) return false;
-  return paths.length === 0 || paths.some((one) => one === '' || path === one || path.startsWith(`${one}/`) || one.startsWith(`${path}/`));
+  return (
+    paths.length === 0 ||
+    paths.some((one) => one === '' || path === one || path.startsWith(`${one}/`) || one.startsWith(`${path}/`))
+  );
 }
 
-async function readSide(source: TreeSource | undefined, id: TreeId | undefined): Promise<ReadonlyMap<string, TreeEntry>> {
+async function readSide(
+  source: TreeSource | undefined,
+  id: TreeId | undefined,
+): Promise<ReadonlyMap<string, TreeEntry>> {
   if (source === undefined || id === undefined) return new Map();
   return new Map((await source.readTree(id)).map((entry) => [entry.name, entry]));
 }

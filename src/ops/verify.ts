@@ -28,13 +28,22 @@ export interface VerifyOptions {
 /** What was found: CLI.md's JSON for `verify`. */
 export interface VerifyResult {
   readonly checked: CheckedCounts;
-  readonly problems: readonly { readonly object: string; readonly code: ErrorCode; readonly problem: string; readonly repaired: boolean }[];
+  readonly problems: readonly {
+    readonly object: string;
+    readonly code: ErrorCode;
+    readonly problem: string;
+    readonly repaired: boolean;
+  }[];
   /** Worth knowing, but no problem. */
   readonly notes: readonly VerifyNote[];
   readonly commits: {
     readonly total: number;
     /** Commits that can't be brought back whole. */
-    readonly hurt: readonly { readonly id: CommitId; readonly time: string | undefined; readonly tags: readonly string[] }[];
+    readonly hurt: readonly {
+      readonly id: CommitId;
+      readonly time: string | undefined;
+      readonly tags: readonly string[];
+    }[];
   };
   readonly durationMs: number;
 }
@@ -43,7 +52,11 @@ export interface VerifyResult {
  * Checks an agent's repository.
  * @throws {MoltError} what keeps it from being checked at all: no keys, an unreadable format.json, a newer format
  */
-export async function verifyAgent(context: OpsContext, label: string | undefined, options: VerifyOptions): Promise<VerifyResult> {
+export async function verifyAgent(
+  context: OpsContext,
+  label: string | undefined,
+  options: VerifyOptions,
+): Promise<VerifyResult> {
   const startedMs = context.clock.now();
   const agent = await resolveAgent(context, label);
   const storage = await openStorage(context, agent.repository);
@@ -58,7 +71,8 @@ export async function verifyAgent(context: OpsContext, label: string | undefined
         signal: context.signal,
       },
     );
-    if (options.repair && needsRepair(found)) await repair(context, agent, storage, { roots, generation: keyring.generation }, found);
+    if (options.repair && needsRepair(found))
+      await repair(context, agent, storage, { roots, generation: keyring.generation }, found);
     return resultOf(found, context.clock.now() - startedMs);
   } finally {
     await storage.close();
@@ -125,7 +139,11 @@ function resultOf({ report, commitCount, hurt }: StorageCheck, durationMs: numbe
     notes: report.notes,
     commits: {
       total: commitCount,
-      hurt: hurt.map(({ id, timeMs, tags }) => ({ id, time: timeMs === undefined ? undefined : new Date(timeMs).toISOString(), tags })),
+      hurt: hurt.map(({ id, timeMs, tags }) => ({
+        id,
+        time: timeMs === undefined ? undefined : new Date(timeMs).toISOString(),
+        tags,
+      })),
     },
     durationMs,
   };
@@ -138,10 +156,15 @@ export function verifyFailure(result: VerifyResult, label: string | undefined): 
   if (first === undefined) return undefined;
   const { total, hurt } = result.commits;
   const what = left.length === 1 ? `1 problem: ${first.problem}` : `${left.length} problems, first: ${first.problem}`;
-  const harm = hurt.length === 0 ? `all ${total} commits can be brought back` : `${hurt.length} of ${total} commits can't be brought back whole`;
+  const harm =
+    hurt.length === 0
+      ? 'every commit can be brought back'
+      : `${hurt.length} of ${total} commits can't be brought back whole`;
   const isAllDerived = left.every(({ object }) => isDerived(object));
   const name = label === undefined ? '' : ` ${label}`;
   return new MoltError('DAMAGED', `${what}; ${harm}`, {
-    hint: isAllDerived ? `molt verify${name} --repair rebuilds it from the log` : `what the agent still has is stored anew by molt verify${name} --repair and then molt backup create${name} --full`,
+    hint: isAllDerived
+      ? `molt verify${name} --repair rebuilds it from the log`
+      : `what the agent still has is stored anew by molt verify${name} --repair and then molt backup create${name} --full`,
   });
 }

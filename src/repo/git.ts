@@ -82,7 +82,8 @@ export async function readCommit(repository: Repository, id: CommitId): Promise<
   const [tree] = headers.get('tree') ?? [];
   const person = parsePerson(headers.get('author')?.[0]);
   const parents = headers.get('parent') ?? [];
-  if (tree === undefined || !isGitId(tree) || !parents.every(isGitId) || person === undefined) throw torn(`commit ${id}`);
+  if (tree === undefined || !isGitId(tree) || !parents.every(isGitId) || person === undefined)
+    throw torn(`commit ${id}`);
   const { name, email, timestampS } = person;
   return { id, tree, parents, author: { name, email }, timestampS, message };
 }
@@ -106,7 +107,12 @@ export async function findMergeBases(repository: Repository, a: CommitId, b: Com
   return (await findMergeBase({ fs, gitdir: GIT_DIR, oids: [a, b] })) as CommitId[];
 }
 
-function gitPerson({ name, email, timestampS }: Signature): { name: string; email: string; timestamp: number; timezoneOffset: number } {
+function gitPerson({ name, email, timestampS }: Signature): {
+  name: string;
+  email: string;
+  timestamp: number;
+  timezoneOffset: number;
+} {
   return { name, email, timestamp: timestampS, timezoneOffset: 0 };
 }
 

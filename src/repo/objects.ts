@@ -167,13 +167,21 @@ export class Objects {
       yield entry;
       return;
     }
-    for (const child of parseNode(await this.#readKeyed(entry.id, 'chunk list'), entry.id)) yield* this.#walk(child, depth - 1);
+    for (const child of await this.#children(entry)) yield* this.#walk(child, depth - 1);
+  }
+
+  /** Reads a node. Its children must add up to what is said of it: a list that names itself over and over ends nowhere. */
+  async #children(entry: NodeEntry): Promise<NodeEntry[]> {
+    const children = parseNode(await this.#readKeyed(entry.id, 'chunk list'), entry.id);
+    const sizeBytes = children.reduce((sum, child) => sum + child.sizeBytes, 0);
+    if (sizeBytes === entry.sizeBytes && children.every((child) => child.sizeBytes > 0)) return children;
+    throw new MoltError('DAMAGED', `chunk list ${entry.id} adds up to ${sizeBytes} bytes instead of ${entry.sizeBytes}`);
   }
 
   async *#walkKeys(entry: NodeEntry, depth: number): AsyncIterable<{ key: Buffer; isNode: boolean }> {
     yield { key: chunkKey(entry.id), isNode: depth > 0 };
     if (depth === 0) return;
-    for (const child of parseNode(await this.#readKeyed(entry.id, 'chunk list'), entry.id)) yield* this.#walkKeys(child, depth - 1);
+    for (const child of await this.#children(entry)) yield* this.#walkKeys(child, depth - 1);
   }
 
   async #readKeyed(id: ChunkId, what: string): Promise<Buffer> {

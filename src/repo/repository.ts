@@ -96,9 +96,11 @@ export class Repository {
     repository.#badBlocks = rebuild?.badBlocks;
     await repository.#load(rebuild === undefined);
     const [first] = repository.log.problems;
-    if (first !== undefined && repository.log.tip.seq === 0) {
+    if (first !== undefined && repository.log.tip.seq === 0 && rebuild === undefined) {
       // Rather a wrong format.json than a log without a single good segment: to write behind it would hide all that is there.
-      throw new MoltError('DAMAGED', `no segment of the log of ${storage.label} can be read: ${first.problem}`, { hint: 'run molt verify' });
+      throw new MoltError('DAMAGED', `no segment of the log of ${storage.label} can be read: ${first.problem}`, {
+        hint: 'compare its format.json with that of a copy or a remote',
+      });
     }
     return repository;
   }

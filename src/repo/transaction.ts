@@ -9,6 +9,7 @@ import { FixedChunker } from '../chunk/fixed-chunker.ts';
 import { BlockEncoder } from '../chunk/encoder-pool.ts';
 import { ContainerWriter, type FinishedContainer } from '../format/container.ts';
 import type { Footer, ObjectEntry } from '../format/footer.ts';
+import type { Place } from '../format/index-run.ts';
 import { BLOCK_MAX_BYTES, ENCODING, KIND, OBJECT, type ObjectType } from '../format/layout.ts';
 import {
   encodeSegmentRecord,
@@ -132,22 +133,26 @@ export class Transaction implements ObjectSink {
     if (this.#new.has(id)) return undefined;
     const known = this.#repository.index.find(object.key);
     if (known === undefined) return this.#add(id, object, group, previous);
-    return this.#putUnlessKnown(id, object, group, previous);
+    return this.#putUnlessFound(id, object, group, previous, known);
   }
 
-  async #putUnlessKnown(
+  async #putUnlessFound(
     id: string,
     object: { readonly key: Buffer; readonly type: ObjectType; readonly bytes: Buffer },
     group: BlockGroup,
     previous: Buffer | undefined,
+    found: Place | Promise<Place | undefined>,
   ): Promise<void> {
-    if (!(await this.#isKnown(object.key))) await this.#add(id, object, group, previous);
+    if (!this.#isEnough(await found)) await this.#add(id, object, group, previous);
   }
 
   /** Says whether an object need not be written: it is new here already, or stored, for a full backup in a pack. */
   async #isKnown(key: Buffer): Promise<boolean> {
     if (this.#new.has(mapKey(key))) return true;
-    const place = await this.#repository.index.find(key);
+    return this.#isEnough(await this.#repository.index.find(key));
+  }
+
+  #isEnough(place: Place | undefined): boolean {
     return place !== undefined && (!this.#whole || 'pack' in place.container);
   }
 

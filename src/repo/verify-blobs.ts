@@ -62,7 +62,8 @@ export class BlobCheck {
   }
 
   async #visitBlob(id: BlobId): Promise<void> {
-    if (!this.#isNew(gitKey(id)) || (this.#options.readShare < 1 && this.#options.random() >= this.#options.readShare)) return;
+    if (!this.#isNew(gitKey(id)) || (this.#options.readShare < 1 && this.#options.random() >= this.#options.readShare))
+      return;
     this.#options.signal?.throwIfAborted();
     try {
       const record = parseBlobRecord(await this.#graph.read(gitKey(id)), id);

@@ -59,7 +59,10 @@ export class CacheCheck {
         // oxlint-disable-next-line no-await-in-loop -- the same
         const checkpoint = await openCheckpoint(containers, name, named.seq, bytes);
         if (checkpoint.seq !== named.seq || checkpoint.hash !== named.hash) {
-          throw new MoltError('RENAMED', `${name} is the checkpoint of ${segmentName(checkpoint.seq)} ${checkpoint.hash} under another name`);
+          throw new MoltError(
+            'RENAMED',
+            `${name} is the checkpoint of ${segmentName(checkpoint.seq)} ${checkpoint.hash} under another name`,
+          );
         }
         this.#checkpoints.set(named.seq, [...(this.#checkpoints.get(named.seq) ?? []), { name, checkpoint }]);
       } catch (error) {
@@ -70,7 +73,10 @@ export class CacheCheck {
   }
 
   /** Compares the checkpoints of a segment with the log as of it. */
-  compare(log: LogCheck, segment: { readonly seq: SegmentSeq; readonly hash: string; readonly refs: ReadonlyMap<string, GitId> }): void {
+  compare(
+    log: LogCheck,
+    segment: { readonly seq: SegmentSeq; readonly hash: string; readonly refs: ReadonlyMap<string, GitId> },
+  ): void {
     for (const found of this.#checkpoints.get(segment.seq) ?? []) {
       const { name, checkpoint } = found;
       const disagrees = (what: string): void =>
@@ -99,12 +105,16 @@ export class CacheCheck {
     const newest = this.#newest;
     if (newest === undefined) return;
     for (const name of used.keys()) {
-      if (!this.#options.objects.has(name)) report.add(newest.name, new MoltError('DAMAGED', `${newest.name} names ${name}, which is missing`));
+      if (!this.#options.objects.has(name))
+        report.add(newest.name, new MoltError('DAMAGED', `${newest.name} names ${name}, which is missing`));
     }
     const left = this.#countUnindexed(newest.checkpoint.seq);
     const isWhole = [...used.keys()].every((name) => this.#options.objects.has(name) && !report.has(name));
     if (isWhole && left > 0) {
-      report.add(newest.name, new MoltError('DAMAGED', `the index runs of ${newest.name} lack ${left} objects that the log has`));
+      report.add(
+        newest.name,
+        new MoltError('DAMAGED', `the index runs of ${newest.name} lack ${left} objects that the log has`),
+      );
     }
     this.#isComplete = isWhole && left === 0 && !report.has(newest.name);
   }
@@ -139,7 +149,8 @@ export class CacheCheck {
     }
     if (objects !== note.objects) throw wrong(`has ${objects} entries instead of ${note.objects}`);
     const table = await run.table();
-    if (table.fromSeq !== note.fromSeq || table.toSeq !== note.toSeq) throw wrong('covers other segments than its checkpoint says');
+    if (table.fromSeq !== note.fromSeq || table.toSeq !== note.toSeq)
+      throw wrong('covers other segments than its checkpoint says');
     await this.#compareCommits(log, run, wrong);
   }
 
@@ -150,7 +161,8 @@ export class CacheCheck {
       const commit = log.commits.get(id);
       // A commit of a segment that can't be read is no fault of the index.
       if (commit === undefined && log.holes.includes(seq)) continue;
-      if (commit?.timeMs !== timeMs || commit.kind !== kind || commit.seq !== seq) throw wrong(`lists commit ${id} otherwise than the log does`);
+      if (commit?.timeMs !== timeMs || commit.kind !== kind || commit.seq !== seq)
+        throw wrong(`lists commit ${id} otherwise than the log does`);
     }
     const ids = new Set(listed.map(({ id }) => id));
     for (const { id, seq } of log.commits.values()) {
@@ -162,7 +174,8 @@ export class CacheCheck {
     const { graph } = this.#options;
     let count = 0;
     for (let number = 0; number < graph.table.count; number += 1) {
-      if (graph.table.isHeld(number) && (graph.table.marks(number) & MARK.indexed) === 0 && graph.seqOf(number) <= seq) count += 1;
+      if (graph.table.isHeld(number) && (graph.table.marks(number) & MARK.indexed) === 0 && graph.seqOf(number) <= seq)
+        count += 1;
     }
     return count;
   }

@@ -3,8 +3,17 @@
 
 import { hash } from 'node:crypto';
 import type { Footer } from '../format/footer.ts';
-import { KIND } from '../format/layout.ts';
-import { NO_PREVIOUS, packName, parseSegmentName, parseSegmentRecord, segmentName, type CommitNote, type PackNote, type SegmentRecord } from '../format/segment.ts';
+import { END_MAGIC, KIND, MAGIC } from '../format/layout.ts';
+import {
+  NO_PREVIOUS,
+  packName,
+  parseSegmentName,
+  parseSegmentRecord,
+  segmentName,
+  type CommitNote,
+  type PackNote,
+  type SegmentRecord,
+} from '../format/segment.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { CommitId, GitId, SegmentSeq } from '../model/ids.ts';
 import type { ContainerReader } from '../format/container.ts';
@@ -29,7 +38,11 @@ export interface LogCheckOptions {
   /** Deltas of file content are decoded, with the blocks of their bases. */
   readonly readsDeltas: boolean;
   /** Is told what the log says as of each segment. */
-  readonly onSegment: (segment: { readonly seq: SegmentSeq; readonly hash: string; readonly refs: ReadonlyMap<string, GitId> }) => void;
+  readonly onSegment: (segment: {
+    readonly seq: SegmentSeq;
+    readonly hash: string;
+    readonly refs: ReadonlyMap<string, GitId>;
+  }) => void;
   readonly onRead: (bytes: number) => void;
 }
 
@@ -38,8 +51,8 @@ interface Unreadable {
   readonly seq: SegmentSeq;
   readonly sha256: string;
   readonly error: MoltError;
-  /** Its header was sealed here: it was a segment once. */
-  readonly isOurs: boolean;
+  /** It was a container of molt's before it was damaged, so probably a segment of this log. */
+  readonly wasOurs: boolean;
 }
 
 /** Replays the log as opening a repository does, but looks at everything. */
@@ -56,7 +69,7 @@ export class LogCheck {
   keyGeneration = 0;
   readonly #options: LogCheckOptions;
   #tip = { seq: 0, hash: NO_PREVIOUS };
-  #lastListed = 0;
+  #tipIsDamaged = false;
   #unreadable: Unreadable[] = [];
 
   constructor(options: LogCheckOptions) {
@@ -86,16 +99,22 @@ export class LogCheck {
     const sha256 = hash('sha256', bytes, 'hex');
     const named: Named = { name, kind: KIND.segment, seq };
     try {
-      const footer = await containers.verifyWhole(bytes, named);
+      const { footer, damage } = await this.#openSegment(bytes, named);
       const record = parseSegmentRecord(footer.record, name);
       if (record.seq !== seq) throw new MoltError('RENAMED', `${name} is number ${record.seq} under another name`);
       this.#follow(record, sha256);
+      if (damage !== undefined) report.add(name, damage);
+      this.#tipIsDamaged = damage !== undefined;
       await this.#takePacks(record);
-      await this.#takeObjects({ ref: { seq }, seq }, footer, blockReader(containers.openBytes(bytes, named), footer, bytes));
+      await this.#takeObjects(
+        { ref: { seq }, seq },
+        footer,
+        blockReader(containers.openBytes(bytes, named), footer, bytes),
+      );
       this.#options.onSegment({ seq, hash: sha256, refs: this.refs });
     } catch (error) {
       if (!isMoltError(error) || isStorageFailure(error)) throw error;
-      this.#unreadable.push({ seq, sha256, error, isOurs: this.#isOurs(bytes, named) });
+      this.#unreadable.push({ seq, sha256, error, wasOurs: wasContainer(bytes, error) });
       this.holes.push(seq);
     }
   }
@@ -104,14 +123,20 @@ export class LogCheck {
   #follow(record: SegmentRecord, sha256: string): void {
     const { report } = this.#options;
     const declared = new Map(record.holes.map((hole) => [hole.seq, hole.sha256]));
-    let isBroken = false;
-    for (const { seq, sha256: found, error, isOurs } of this.#unreadable) {
+    // The next segment chains to the bytes that stood here before they were damaged, and those are not known any more.
+    let isBroken = this.#tipIsDamaged;
+    for (const { seq, sha256: found, error, wasOurs } of this.#unreadable) {
       const name = segmentName(seq);
       if (declared.get(seq) !== found) {
         isBroken = true;
         report.add(name, error);
-      } else if (isOurs) {
-        report.add(name, new MoltError('DAMAGED', `${error.message}; the log went on without it, and what it recorded is lost`, { cause: error }));
+      } else if (wasOurs) {
+        report.add(
+          name,
+          new MoltError('DAMAGED', `${error.message}; the log went on without it, and what it recorded is lost`, {
+            cause: error,
+          }),
+        );
       } else {
         report.note(name, `is no segment of this log, which went on past it (${error.message})`);
       }
@@ -120,17 +145,29 @@ export class LogCheck {
     for (let seq = (this.#tip.seq + 1) as SegmentSeq; seq < record.seq; seq = (seq + 1) as SegmentSeq) {
       if (unread.has(seq) || declared.has(seq)) continue;
       isBroken = true;
-      report.add(segmentName(seq), new MoltError('DAMAGED', `${segmentName(seq)} is missing, but segments after it are there`));
+      report.add(
+        segmentName(seq),
+        new MoltError('DAMAGED', `${segmentName(seq)} is missing, but segments after it are there`),
+      );
     }
     this.#unreadable = [];
     if (!isBroken && record.previous !== this.#tip.hash) {
-      report.add(segmentName(record.seq), new MoltError('DAMAGED', `${segmentName(record.seq)} does not follow what stands before it`));
+      report.add(
+        segmentName(record.seq),
+        new MoltError('DAMAGED', `${segmentName(record.seq)} does not follow what stands before it`),
+      );
     }
     this.#tip = { seq: record.seq, hash: sha256 };
     this.keyGeneration = Math.max(this.keyGeneration, record.keyGeneration);
     for (const { name, to } of record.refs) {
       if (to === undefined) this.refs.delete(name);
       else this.refs.set(name, to);
+    }
+    const [commit, ...others] = record.commits;
+    // A backup and its tag come in one segment: that still tells what was tagged when the tag itself is lost.
+    for (const { name, to } of commit === undefined || others.length > 0 ? [] : record.refs) {
+      if (name.startsWith('refs/tags/') && to !== undefined && to !== commit?.id)
+        this.tagTargets.set(to, commit?.id ?? to);
     }
     for (const commit of record.commits) this.commits.set(commit.id, { ...commit, seq: record.seq });
   }
@@ -223,14 +260,29 @@ export class LogCheck {
     }
   }
 
-  #isOurs(bytes: Buffer, named: Named): boolean {
+  /** A segment whose footer is good counts although another block of it is damaged: that is how opening a repository takes it. */
+  async #openSegment(bytes: Buffer, named: Named): Promise<{ footer: Footer; damage: MoltError | undefined }> {
+    const { containers } = this.#options;
     try {
-      this.#options.containers.openBytes(bytes, named);
-      return true;
-    } catch {
-      return false;
+      return { footer: await containers.verifyWhole(bytes, named), damage: undefined };
+    } catch (error) {
+      if (!isMoltError(error) || isStorageFailure(error)) throw error;
+      try {
+        const { footer } = await containers
+          .openBytes(bytes, named)
+          .readFooter(async (start, end) => bytes.subarray(start, end), bytes.length);
+        return { footer, damage: error };
+      } catch {
+        throw error;
+      }
     }
   }
+}
+
+function wasContainer(bytes: Buffer, error: MoltError): boolean {
+  const looksLikeOne =
+    bytes.subarray(0, MAGIC.length).equals(MAGIC) || bytes.subarray(-END_MAGIC.length).equals(END_MAGIC);
+  return looksLikeOne && isMoltError(error, 'DAMAGED', 'TRUNCATED');
 }
 
 type PackRef = { readonly pack: PackNote['id'] };

@@ -183,7 +183,8 @@ export class ObjectGraph {
   }
 
   #checkContent(entry: ObjectEntry, bytes: Buffer, onTag: (id: GitId, content: Buffer) => void): void {
-    if (bytes.length !== entry.objectBytes) throw new MoltError('DAMAGED', `${keyText(entry.key)} has another length than its entry says`);
+    if (bytes.length !== entry.objectBytes)
+      throw new MoltError('DAMAGED', `${keyText(entry.key)} has another length than its entry says`);
     this.#checkId(entry, bytes);
     if (entry.type === OBJECT.tag) onTag(keyText(entry.key) as GitId, bytes);
     for (const edge of listEdges(entry, bytes)) this.#want(edge, entry);

@@ -55,6 +55,8 @@ export class VerifyReport {
 
   /** Marks the problems with an object as repaired. */
   setRepaired(object: string): void {
-    this.#problems = this.#problems.map((problem) => (problem.object === object ? { ...problem, repaired: true } : problem));
+    this.#problems = this.#problems.map((problem) =>
+      problem.object === object ? { ...problem, repaired: true } : problem,
+    );
   }
 }

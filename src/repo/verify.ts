@@ -1,7 +1,7 @@
 // Checks a whole storage: every object of it, the graph that they form, and what damage means for the commits. Reads only.
 
 import { encodeFormatFile, FORMAT_FILE } from '../format/format-file.ts';
-import { HEADER_BYTES, MAGIC, OBJECT } from '../format/layout.ts';
+import { HEADER_BYTES, MAGIC, OBJECT, type ObjectType } from '../format/layout.ts';
 import { parseCheckpointName } from '../format/checkpoint.ts';
 import { checkKeyringMac, parseKeyring } from '../format/keyring.ts';
 import { parseSegmentName } from '../format/segment.ts';
@@ -85,7 +85,9 @@ export async function checkStorage(target: VerifyTarget, options: VerifyOptions)
   await log.run();
   checkKeyGenerations(log, report, objects);
   noteOrphans(log, report, objects);
-  for (const id of [...log.refs.values(), ...log.commits.keys()]) wantTip(graph, log, id);
+  for (const id of log.refs.values())
+    wantObject(graph, id, log.tagTargets.has(id) && !log.commits.has(id) ? OBJECT.tag : OBJECT.commit);
+  for (const id of log.commits.keys()) wantObject(graph, id, OBJECT.commit);
   const [firstMissing] = graph.missing();
   if (firstMissing !== undefined) {
     reportMissing(graph, report);
@@ -97,7 +99,11 @@ export async function checkStorage(target: VerifyTarget, options: VerifyOptions)
   return { report, commitCount: log.commits.size, hurt, cachesAreSound: caches.isSound, badBlocks: log.badBlocks };
 }
 
-function progressOf(report: VerifyReport, objects: ReadonlyMap<string, number>, options: VerifyOptions): (bytes: number) => void {
+function progressOf(
+  report: VerifyReport,
+  objects: ReadonlyMap<string, number>,
+  options: VerifyOptions,
+): (bytes: number) => void {
   let totalBytes = 0;
   for (const sizeBytes of objects.values()) totalBytes += sizeBytes;
   return (bytes) => {
@@ -121,7 +127,12 @@ function pickPacks(objects: ReadonlyMap<string, number>, options: VerifyOptions)
 }
 
 /** Checks format.json, the keyrings, and that every other object has a name of molt's. */
-async function checkNames(target: VerifyTarget, report: VerifyReport, objects: ReadonlyMap<string, number>, onRead: (bytes: number) => void): Promise<void> {
+async function checkNames(
+  target: VerifyTarget,
+  report: VerifyReport,
+  objects: ReadonlyMap<string, number>,
+  onRead: (bytes: number) => void,
+): Promise<void> {
   if (!objects.has(FORMAT_FILE)) report.add(FORMAT_FILE, new MoltError('DAMAGED', `${FORMAT_FILE} is missing`));
   for (const name of objects.keys()) {
     if (isContainerName(name)) continue;
@@ -164,28 +175,30 @@ function isContainerName(name: string): boolean {
 function checkKeyGenerations(log: LogCheck, report: VerifyReport, objects: ReadonlyMap<string, number>): void {
   const newest = [...objects.keys()].findLast((name) => /^keys\/\d{6}$/.test(name)) ?? keyringName(0);
   const known = keyringName(Math.max(log.keyGeneration, 1));
-  if (newest < known) report.add(known, new MoltError('DAMAGED', `${known} is missing, but the log was written with it`));
+  if (newest < known)
+    report.add(known, new MoltError('DAMAGED', `${known} is missing, but the log was written with it`));
 }
 
 function noteOrphans(log: LogCheck, report: VerifyReport, objects: ReadonlyMap<string, number>): void {
   for (const name of objects.keys()) {
     if (!name.startsWith('packs/') || !isContainerName(name) || log.usedPacks.has(name)) continue;
-    report.note(name, 'is named by no segment: what an interrupted backup left behind, or a pack whose segment is lost');
+    report.note(
+      name,
+      'is named by no segment: what an interrupted backup left behind, or a pack whose segment is lost',
+    );
   }
 }
 
-/** Notes that a ref or a commit of the log must be there. */
-function wantTip(graph: ObjectGraph, log: LogCheck, id: GitId): void {
-  const number = graph.table.add(gitKey(id));
-  const isTag = (graph.table.marks(number) & heldMark(OBJECT.tag)) !== 0;
-  graph.table.mark(number, wantMark(isTag && !log.commits.has(id) ? OBJECT.tag : OBJECT.commit));
+function wantObject(graph: ObjectGraph, id: GitId, type: ObjectType): void {
+  graph.table.mark(graph.table.add(gitKey(id)), wantMark(type));
 }
 
 function reportMissing(graph: ObjectGraph, report: VerifyReport): void {
   const missing = [...graph.missing()];
   const some = missing.slice(0, 3).map((number) => graph.table.keyText(number));
   const rest = missing.length > some.length ? ` and ${missing.length - some.length} more` : '';
-  const noun = missing.length === 1 ? 'an object that others need is' : `${missing.length} objects that others need are`;
+  const noun =
+    missing.length === 1 ? 'an object that others need is' : `${missing.length} objects that others need are`;
   report.add('objects', new MoltError('DAMAGED', `${noun} missing or can't be read: ${some.join(', ')}${rest}`));
 }
 

@@ -6,7 +6,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { ExecutionContext } from 'ava';
 
-const MAIN = path.join(import.meta.dirname, '../../src/main.ts');
+const ROOT = path.join(import.meta.dirname, '../..');
+const MAIN = path.join(ROOT, 'src/main.ts');
+// Tests start molt hundreds of times; compiling it anew each time would be most of their time.
+const COMPILE_CACHE = path.join(ROOT, 'node_modules/.cache/molt-test');
 
 /** What a run of molt left behind. */
 export interface RunResult {
@@ -19,7 +22,7 @@ export interface RunResult {
 /** A private home, gone when the test ends. */
 export interface CliEnvironment {
   readonly home: string;
-  /** Runs molt with these words; `env` is added to an environment of HOME alone. */
+  /** Runs molt with these words; `env` is added to an environment of HOME and TZ (UTC) alone. */
   run(argv: readonly string[], options?: RunOptions): Promise<RunResult>;
 }
 
@@ -27,6 +30,8 @@ export interface CliEnvironment {
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
+  /** The current folder; the home unless given. */
+  readonly cwd?: string;
 }
 
 /** Makes an environment for one test. */
@@ -38,7 +43,8 @@ export async function makeCliEnvironment(t: ExecutionContext): Promise<CliEnviro
 
 function runMolt(home: string, argv: readonly string[], options: RunOptions): Promise<RunResult> {
   const { promise, resolve, reject } = Promise.withResolvers<RunResult>();
-  const child = spawn(process.execPath, [MAIN, ...argv], { cwd: home, env: { HOME: home, ...options.env } });
+  const env = { HOME: home, TZ: 'UTC', NODE_COMPILE_CACHE: COMPILE_CACHE, ...options.env };
+  const child = spawn(process.execPath, [MAIN, ...argv], { cwd: options.cwd ?? home, env });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

@@ -13,7 +13,10 @@ import { fakeHost, recordingStream } from './fakes.ts';
 
 interface Machine {
   readonly dir: string;
-  run(words: readonly string[], env?: Record<string, string>): Promise<{ status: number; stdout: string; stderr: string }>;
+  run(
+    words: readonly string[],
+    env?: Record<string, string>,
+  ): Promise<{ status: number; stdout: string; stderr: string }>;
 }
 
 async function makeMachine(t: ExecutionContext): Promise<Machine> {
@@ -30,7 +33,7 @@ async function makeMachine(t: ExecutionContext): Promise<Machine> {
       reporter: silentReporter,
       cwd: dir,
       userHome: dir,
-      unlock: async () => t.fail() as never,
+      unlock: async () => t.fail(),
       argon2: { memoryKiB: 64, passes: 1, lanes: 1 },
     },
     {
@@ -48,7 +51,14 @@ async function makeMachine(t: ExecutionContext): Promise<Machine> {
     async run(words, env = {}) {
       const stdout = recordingStream();
       const stderr = recordingStream();
-      const host = fakeHost(words, { stdout, stderr, clock, random, cwd: dir, env: { HOME: dir, MOLT_HOME: home, ...env } });
+      const host = fakeHost(words, {
+        stdout,
+        stderr,
+        clock,
+        random,
+        cwd: dir,
+        env: { HOME: dir, MOLT_HOME: home, ...env },
+      });
       const status = await runProgram(host);
       return { status, stdout: stdout.text(), stderr: stderr.text() };
     },
@@ -59,7 +69,10 @@ test('the keys are listed, as text and as an array of objects', async (t) => {
   const { run } = await makeMachine(t);
   const { status, stdout } = await run(['key', 'list']);
   t.is(status, 0);
-  t.regex(stdout, /^[0-9a-f]{8}  passphrase  passphrase +\d{4}-.*\n[0-9a-f]{8}  recovery +recovery key from init  .*\n[0-9a-f]{8}  device /);
+  t.regex(
+    stdout,
+    /^[0-9a-f]{8}  passphrase  passphrase +\d{4}-.*\n[0-9a-f]{8}  recovery +recovery key from init  .*\n[0-9a-f]{8}  device /,
+  );
   const slots = JSON.parse((await run(['key', 'list', 'it', '--json'])).stdout) as Record<string, string>[];
   t.deepEqual(
     slots.map((slot) => [Object.keys(slot).join(), slot['type']]),
@@ -78,7 +91,12 @@ test('a recovery key is printed once, or written to a new file and not printed',
   t.regex(text, /^MOLT-.{69}\n$/);
   t.is(statSync(join(dir, 'safe.txt')).mode & 0o777, 0o600);
   t.false(filed.stdout.includes(text.slice(5, 20)));
-  t.like(JSON.parse(filed.stdout), { type: 'recovery', label: 'safe', generation: 3, recoveryKeyFile: join(dir, 'safe.txt') });
+  t.like(JSON.parse(filed.stdout), {
+    type: 'recovery',
+    label: 'safe',
+    generation: 3,
+    recoveryKeyFile: join(dir, 'safe.txt'),
+  });
   t.is((await run(['key', 'add', 'recovery', '--recovery-key-file', 'safe.txt'])).status, 1);
   t.is(readFileSync(join(dir, 'safe.txt'), 'utf8'), text);
 });
@@ -93,7 +111,11 @@ test('a passphrase is added from a file, and one that opens it already is refuse
 
 test('what makes no sense for a type of key is refused', async (t) => {
   const { run } = await makeMachine(t);
-  for (const words of [['recipient'], ['device', '--recovery-key-file', 'x'], ['recovery', '--new-passphrase-file', 'x']]) {
+  for (const words of [
+    ['recipient'],
+    ['device', '--recovery-key-file', 'x'],
+    ['recovery', '--new-passphrase-file', 'x'],
+  ]) {
     t.is((await run(['key', 'add', ...words])).status, 2, words.join(' '));
   }
 });
@@ -111,7 +133,10 @@ test('the check ends with 12 when a given secret opens nothing, and names who ge
   const { run, dir } = await makeMachine(t);
   const good = await run(['key', 'check'], { MOLT_PASSPHRASE: 'first' });
   t.is(good.status, 0);
-  t.regex(good.stdout, /keyring 1 is authentic\nfingerprint [0-9a-f ]{39}\nif this machine dies, .*passphrase .*recovery/);
+  t.regex(
+    good.stdout,
+    /keyring 1 is authentic\nfingerprint [0-9a-f ]{39}\nif this machine dies, .*passphrase .*recovery/,
+  );
   t.is((await run(['key', 'check'], { MOLT_PASSPHRASE: 'wrong' })).status, 12);
   const [fingerprint = ''] = /[0-9a-f]{4}( [0-9a-f]{4}){7}/.exec(good.stdout) ?? [];
   t.is((await run(['key', 'check', '--fingerprint', fingerprint])).status, 0);

@@ -68,7 +68,9 @@ test('a faithful copy has no differences, and all of it was looked at', (t) => {
 
 test('the rows that still lay in the write-ahead log are in the frozen copy', (t) => {
   const database = new DatabaseSync(join(makeCopy(), AGENT_DATABASE), { readOnly: true });
-  const found = database.prepare("SELECT count(*) AS rows FROM transcript_events WHERE event_json LIKE '%oolong%'").get();
+  const found = database
+    .prepare("SELECT count(*) AS rows FROM transcript_events WHERE event_json LIKE '%oolong%'")
+    .get();
   database.close();
   t.is(found?.['rows'], 2);
 });
@@ -92,17 +94,43 @@ test(damaged, 'one flipped byte', (dir) => flipByte(join(dir, MEMORY)), /MEMORY\
 test(damaged, 'a byte too many', (dir) => appendFileSync(join(dir, MEMORY), '\n'), /MEMORY\.md: its SHA-256/);
 test(damaged, 'a file missing', (dir) => rmSync(join(dir, MEMORY)), /MEMORY\.md: missing/);
 test(damaged, 'a file too many', (dir) => writeFileSync(join(dir, 'more.md'), ''), /more\.md: should not be there/);
-test(damaged, 'an empty folder missing', (dir) => rmSync(join(dir, 'media/outbound'), { recursive: true }), /outbound: missing/);
+test(
+  damaged,
+  'an empty folder missing',
+  (dir) => rmSync(join(dir, 'media/outbound'), { recursive: true }),
+  /outbound: missing/,
+);
 test(damaged, 'a lock file brought along', (dir) => mkdirSync(join(dir, 'tmp')), /tmp: should not be there/);
-test(damaged, 'other permissions', (dir) => chmodSync(join(dir, '.env'), 0o644), /\.env: its permissions are 644 instead of 600/);
+test(
+  damaged,
+  'other permissions',
+  (dir) => chmodSync(join(dir, '.env'), 0o644),
+  /\.env: its permissions are 644 instead of 600/,
+);
 test(damaged, 'a link that leads elsewhere', (dir) => relink(join(dir, 'workspace/link')), /link: leads elsewhere/);
-test(damaged, 'a database that is none', (dir) => writeFileSync(join(dir, AGENT_DATABASE), ''), /is no longer a database/);
-test(damaged, 'a row missing', (dir) => changeRows(dir, DELETE_ONE), /table transcript_event_identities differs: 50 rows were there, 49/);
-test(damaged, 'one value of a row changed', (dir) => changeRows(dir, CHANGE_ONE), /table schema_meta differs: 1 row was there, 1 restored/);
+test(
+  damaged,
+  'a database that is none',
+  (dir) => writeFileSync(join(dir, AGENT_DATABASE), ''),
+  /is no longer a database/,
+);
+test(
+  damaged,
+  'a row missing',
+  (dir) => changeRows(dir, DELETE_ONE),
+  /table transcript_event_identities differs: 50 rows were there, 49/,
+);
+test(
+  damaged,
+  'one value of a row changed',
+  (dir) => changeRows(dir, CHANGE_ONE),
+  /table schema_meta differs: 1 row was there, 1 restored/,
+);
 test(damaged, 'a number that became text', (dir) => changeRows(dir, RETYPE_ONE), /table sqlite_sequence differs/);
 test(damaged, 'a setting changed', (dir) => changeRows(dir, 'PRAGMA user_version = 1'), /sqlite: user_version differs/);
 
-const DELETE_ONE = 'DELETE FROM transcript_event_identities WHERE rowid = (SELECT max(rowid) FROM transcript_event_identities)';
+const DELETE_ONE =
+  'DELETE FROM transcript_event_identities WHERE rowid = (SELECT max(rowid) FROM transcript_event_identities)';
 const CHANGE_ONE = "UPDATE schema_meta SET app_version = app_version || '!'";
 const RETYPE_ONE = 'UPDATE sqlite_sequence SET seq = CAST(seq AS TEXT)';
 

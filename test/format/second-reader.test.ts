@@ -1,7 +1,19 @@
 // FORMAT.md is enough to read a repository: what the ops layer commits, a reader written from that page alone gives back.
 
 import { randomBytes } from 'node:crypto';
-import { chmodSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -41,7 +53,11 @@ test('a reader written from FORMAT.md alone gives back every file of every commi
     changeState(stateDir, commits.length);
     expected.push(listFolder(stateDir));
     await using opened = await openAgent(context, 'it');
-    const made = await commitAgent(context, opened.agent, opened.repository, { kind, trigger: 'cli', full: kind === 'full' });
+    const made = await commitAgent(context, opened.agent, opened.repository, {
+      kind,
+      trigger: 'cli',
+      full: kind === 'full',
+    });
     t.deepEqual(made.skipped, []);
     commits.push(made.id);
   }
@@ -56,7 +72,10 @@ test('a reader written from FORMAT.md alone gives back every file of every commi
     t.deepEqual([...state.keys()].toSorted(), [...(expected[index]?.keys() ?? [])].toSorted(), `commit ${index}`);
     for (const [path, entry] of expected[index] ?? []) checkEntry(t, path, state.get(path), entry);
   }
-  t.true(reader.keys.some((key) => reader.placesOf(key).some(({ base }) => base !== undefined)), 'there are deltas');
+  t.true(
+    reader.keys.some((key) => reader.placesOf(key).some(({ base }) => base !== undefined)),
+    'there are deltas',
+  );
 
   const caches = reader.readCaches();
   t.true(caches.places.size > 20);
@@ -115,7 +134,10 @@ function changeState(dir: string, round: number): void {
 }
 
 function lines(from: number, count: number): string {
-  return Array.from({ length: count }, (_, index) => `${JSON.stringify({ seq: from + index, text: 'y'.repeat(index % 40) })}\n`).join('');
+  return Array.from(
+    { length: count },
+    (_, index) => `${JSON.stringify({ seq: from + index, text: 'y'.repeat(index % 40) })}\n`,
+  ).join('');
 }
 
 interface Expected {
@@ -146,14 +168,23 @@ function listFolder(dir: string, prefix = 'state'): Map<string, Expected> {
   return found;
 }
 
-function checkEntry(t: { is(a: unknown, b: unknown, message: string): unknown; true(a: boolean, message: string): unknown }, path: string, entry: ExtractedEntry | undefined, expected: Expected): void {
+function checkEntry(
+  t: { is(a: unknown, b: unknown, message: string): unknown; true(a: boolean, message: string): unknown },
+  path: string,
+  entry: ExtractedEntry | undefined,
+  expected: Expected,
+): void {
   t.is(entry?.type, expected.type, path);
   t.is(entry?.mode, expected.mode, path);
   t.is(entry?.mtimeNs, expected.mtimeNs, path);
   t.is(entry?.component, 'custom', path);
   // A copy by SQLite's backup differs from the original in the counters of its header.
   const from = path.endsWith('.sqlite') ? SQLITE_HEADER_BYTES : 0;
-  const same = entry?.content === undefined ? expected.content === undefined : expected.content?.subarray(from).equals(entry.content.subarray(from));
+  const same =
+    entry?.content === undefined
+      ? expected.content === undefined
+      : expected.content?.subarray(from).equals(entry.content.subarray(from));
   t.true(same === true && entry?.content?.length === expected.content?.length, `${path} has its content`);
-  if (path.endsWith('e.jsonl') || path.endsWith('text.jsonl')) t.true((entry?.linkGroup ?? 0) > 0, `${path} is a hard link`);
+  if (path.endsWith('e.jsonl') || path.endsWith('text.jsonl'))
+    t.true((entry?.linkGroup ?? 0) > 0, `${path} is a hard link`);
 }

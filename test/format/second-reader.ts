@@ -107,9 +107,17 @@ export class SecondReader {
     const [, tree = ''] = /^tree ([0-9a-f]{40})\n/.exec(this.readGit(commit, 'commit').toString('utf8')) ?? [];
     const files = new Map<string, { mode: string; id: string }>();
     this.#walk(tree, '', files);
-    const lines = this.readBlob(files.get('attributes')?.id ?? '').toString('utf8').split('\n');
+    const lines = this.readBlob(files.get('attributes')?.id ?? '')
+      .toString('utf8')
+      .split('\n');
     check(lines[0] === 'molt attributes 1' && lines.at(-1) === '', 'attributes are not version 1');
-    const components: Record<string, string> = { c: 'configuration', s: 'state', k: 'skills', r: 'runtime', u: 'custom' };
+    const components: Record<string, string> = {
+      c: 'configuration',
+      s: 'state',
+      k: 'skills',
+      r: 'runtime',
+      u: 'custom',
+    };
     const types: Record<string, ExtractedEntry['type']> = { f: 'file', d: 'directory', l: 'symlink' };
     const entries = new Map<string, ExtractedEntry>();
     for (const line of lines.slice(1, -1)) {
@@ -135,7 +143,8 @@ export class SecondReader {
     const record = this.#readObject(id.padEnd(64, '0'), TYPES.blob);
     check(record.length === 61 && record.toString('hex', 41) === id, 'a blob record is not for its blob');
     const size = Number(record.readBigUInt64LE(1));
-    const content = size === 0 ? Buffer.alloc(0) : this.#readList(record.toString('hex', 9, 41), record.readUInt8(0), size);
+    const content =
+      size === 0 ? Buffer.alloc(0) : this.#readList(record.toString('hex', 9, 41), record.readUInt8(0), size);
     check(gitId('blob', content) === id, 'a blob is not what its Git id says');
     return content;
   }
@@ -197,17 +206,26 @@ export class SecondReader {
       const info = Buffer.concat([Buffer.from('molt/1 slotdevice'), this.#repository, hex(slot.id)]);
       const derived = hkdf(deviceKey, hex(slot.salt), info, 64);
       if (!timingSafeEqual(derived.subarray(32), hex(slot.commitment))) continue;
-      const aad = Buffer.concat([Buffer.from('molt/1 slot'), this.#repository, hex(slot.id), Buffer.from('device'), u32be(slot.epoch)]);
+      const aad = Buffer.concat([
+        Buffer.from('molt/1 slot'),
+        this.#repository,
+        hex(slot.id),
+        Buffer.from('device'),
+        u32be(slot.epoch),
+      ]);
       const root = openGcm(derived.subarray(0, 32), Buffer.alloc(12), aad, hex(slot.wrapped));
       const body = text.replace(/,"mac":"[0-9a-f]{64}"}$/, '}');
-      const mac = createHmac('sha256', hkdf(root, Buffer.alloc(0), 'molt/1 keyring mac')).update(body).digest('hex');
+      const mac = createHmac('sha256', hkdf(root, Buffer.alloc(0), 'molt/1 keyring mac'))
+        .update(body)
+        .digest('hex');
       check(mac === keyring.mac, 'the keyring is not authentic');
       const roots = new Map([[keyring.epoch, root]]);
       if (keyring.predecessors !== undefined) {
         const context = Buffer.concat([Buffer.from('molt/1 predecessors'), this.#repository, u32be(keyring.epoch)]);
         const key = hkdf(root, hex(keyring.predecessors.salt), context, 64).subarray(0, 32);
         const earlier = openGcm(key, Buffer.alloc(12), context, hex(keyring.predecessors.sealed));
-        for (let epoch = 1; epoch < keyring.epoch; epoch += 1) roots.set(epoch, earlier.subarray((epoch - 1) * 32, epoch * 32));
+        for (let epoch = 1; epoch < keyring.epoch; epoch += 1)
+          roots.set(epoch, earlier.subarray((epoch - 1) * 32, epoch * 32));
       }
       return roots;
     }
@@ -219,7 +237,10 @@ export class SecondReader {
     for (let seq = 1; existsSync(join(this.#dir, segmentName(seq))); seq += 1) {
       const name = segmentName(seq);
       const { record, places } = this.#open(name, KINDS.segment, seq);
-      check(record['type'] === 'commit' && record['seq'] === seq && record['previous'] === previous, `${name} breaks the chain`);
+      check(
+        record['type'] === 'commit' && record['seq'] === seq && record['previous'] === previous,
+        `${name} breaks the chain`,
+      );
       previous = sha256(this.#read(name));
       this.segmentHashes.set(seq, previous);
       this.#take(places);
@@ -245,9 +266,15 @@ export class SecondReader {
     if (known !== undefined) return known;
     const bytes = this.#read(name);
     const header = bytes.subarray(0, 128);
-    check(header.toString('hex', 0, 8) === '894d4f4c540d0a1a' && header[8] === 1 && header[9] === kind, `${name} is no such container`);
+    check(
+      header.toString('hex', 0, 8) === '894d4f4c540d0a1a' && header[8] === 1 && header[9] === kind,
+      `${name} is no such container`,
+    );
     check(header.subarray(16, 32).equals(this.#repository), `${name} is of another repository`);
-    check(header.subarray(32, 48).equals(kind === KINDS.pack ? Buffer.alloc(16) : this.#storage), `${name} is of another storage`);
+    check(
+      header.subarray(32, 48).equals(kind === KINDS.pack ? Buffer.alloc(16) : this.#storage),
+      `${name} is of another storage`,
+    );
     check(Number(header.readBigUInt64LE(48)) === seq, `${name} has another number`);
     const root = this.#roots.get(header.readUInt32LE(12));
     check(root !== undefined, `${name} is of an unknown epoch`);
@@ -276,7 +303,10 @@ export class SecondReader {
     const end = blocks.reduce((at, block) => (check(block.offset === at, `${name} has a gap`), at + block.sealed), 128);
     check(end === footerAt && blocks.length === footerBlock, `${name} has a gap before its footer`);
     const padding = openBlock(footerBlock + 1, BLOCKS.padding, footerAt + footerLength, body - footerAt - footerLength);
-    check(padding.every((byte) => byte === 0), `${name} hides something`);
+    check(
+      padding.every((byte) => byte === 0),
+      `${name} hides something`,
+    );
     const open = (number: number): Buffer => {
       const block = blocks[number];
       check(block !== undefined, `${name} has no block ${number}`);
@@ -296,7 +326,8 @@ export class SecondReader {
     const place = places.find(({ base }) => base === undefined) ?? places[0];
     check(place !== undefined && place.type === type, `object ${key} is missing`);
     const bytes = this.#readPlace(place);
-    if (type === TYPES.chunk || type === TYPES.node) check(this.#keyedId(type, bytes) === key, `chunk ${key} is not what its id says`);
+    if (type === TYPES.chunk || type === TYPES.node)
+      check(this.#keyedId(type, bytes) === key, `chunk ${key} is not what its id says`);
     return bytes;
   }
 
@@ -327,12 +358,15 @@ export class SecondReader {
 
   #keyedId(type: number, bytes: Buffer): string {
     const idKey = hkdf(this.#roots.get(1) ?? Buffer.alloc(0), Buffer.alloc(0), 'molt/1 chunk id');
-    return createHmac('sha256', idKey).update(Buffer.from([type])).update(hex(sha256(bytes))).digest('hex');
+    return createHmac('sha256', idKey)
+      .update(Buffer.from([type]))
+      .update(hex(sha256(bytes)))
+      .digest('hex');
   }
 
   #walk(tree: string, prefix: string, files: Map<string, { mode: string; id: string }>): void {
     const content = this.readGit(tree, 'tree');
-    for (let at = 0; at < content.length; ) {
+    for (let at = 0; at < content.length;) {
       const end = content.indexOf(0, at);
       const [mode = '', ...name] = content.toString('utf8', at, end).split(' ');
       const id = content.toString('hex', end + 1, end + 21);
@@ -395,9 +429,13 @@ function parseFooter(plain: Buffer, container: string): Omit<Container, 'open'> 
     size: bytes.readUInt32LE(from + 44),
     type: bytes.readUInt8(from + 48),
   }));
-  const bases = new Map(table(36, (from) => [bytes.readUInt32LE(from), bytes.toString('hex', from + 4, from + 36)] as const));
+  const bases = new Map(
+    table(36, (from) => [bytes.readUInt32LE(from), bytes.toString('hex', from + 4, from + 36)] as const),
+  );
   check(at === bytes.length, 'a footer goes on after its end');
-  const places = new Map(objects.map(({ key, ...object }, index) => [key, { container, ...object, base: bases.get(index) }]));
+  const places = new Map(
+    objects.map(({ key, ...object }, index) => [key, { container, ...object, base: bases.get(index) }]),
+  );
   return { record, blocks, places };
 }
 
@@ -410,5 +448,7 @@ function gitId(type: string, content: Buffer): string {
 }
 
 function unescapeName(name: string): string {
-  return Buffer.from(name, 'utf8').toString('latin1').replace(/%([0-9A-F]{2})/g, (_, byte: string) => String.fromCharCode(Number.parseInt(byte, 16)));
+  return Buffer.from(name, 'utf8')
+    .toString('latin1')
+    .replace(/%([0-9A-F]{2})/g, (_, byte: string) => String.fromCharCode(Number.parseInt(byte, 16)));
 }

@@ -36,7 +36,13 @@ interface FormatVectors {
     readonly timeMs: number;
     readonly blocks: readonly { readonly type: 1; readonly encoding: 0 | 2; readonly plain: string }[];
     readonly record: unknown;
-    readonly objects: readonly { readonly key: string; readonly type: number; readonly block: number; readonly bytes: string; readonly base?: string }[];
+    readonly objects: readonly {
+      readonly key: string;
+      readonly type: number;
+      readonly block: number;
+      readonly bytes: string;
+      readonly base?: string;
+    }[];
     readonly header: string;
     readonly footerOffset: number;
     readonly footerBytes: number;
@@ -47,22 +53,45 @@ interface FormatVectors {
   };
   readonly indexRun: {
     readonly bytes: string;
-    readonly entries: readonly (Readonly<Record<string, number>> & { readonly key: string; readonly seq?: number; readonly pack?: string })[];
+    readonly entries: readonly (Readonly<Record<string, number>> & {
+      readonly key: string;
+      readonly seq?: number;
+      readonly pack?: string;
+    })[];
     readonly commits: readonly unknown[];
   };
   readonly padme: readonly (readonly [lengthBytes: number, padded: number])[];
   readonly names: readonly { readonly name: string; readonly escaped: string }[];
   readonly attributes: {
-    readonly entries: readonly (Omit<EntryAttributes, 'mtimeNs' | 'component'> & { readonly mtimeNs: string; readonly component: Component })[];
+    readonly entries: readonly (Omit<EntryAttributes, 'mtimeNs' | 'component'> & {
+      readonly mtimeNs: string;
+      readonly component: Component;
+    })[];
     readonly text: string;
   };
-  readonly blobRecords: readonly { readonly id: BlobId; readonly sizeBytes: number; readonly depth: number; readonly root: ChunkId | null; readonly bytes: string }[];
-  readonly node: { readonly entries: readonly { readonly id: ChunkId; readonly sizeBytes: number }[]; readonly bytes: string };
-  readonly cuts: { readonly cutKey: string; readonly gear: readonly number[]; readonly lastGear: number; readonly lengths: readonly number[] };
+  readonly blobRecords: readonly {
+    readonly id: BlobId;
+    readonly sizeBytes: number;
+    readonly depth: number;
+    readonly root: ChunkId | null;
+    readonly bytes: string;
+  }[];
+  readonly node: {
+    readonly entries: readonly { readonly id: ChunkId; readonly sizeBytes: number }[];
+    readonly bytes: string;
+  };
+  readonly cuts: {
+    readonly cutKey: string;
+    readonly gear: readonly number[];
+    readonly lastGear: number;
+    readonly lengths: readonly number[];
+  };
   readonly commitMessage: CommitText & { readonly text: string };
 }
 
-const vectors = JSON.parse(readFileSync(new URL('../../fixtures/vectors/format.json', import.meta.url), 'utf8')) as FormatVectors;
+const vectors = JSON.parse(
+  readFileSync(new URL('../../fixtures/vectors/format.json', import.meta.url), 'utf8'),
+) as FormatVectors;
 const { container } = vectors;
 const roots = vectorRoots([container.root]);
 const epochKey = deriveEpochKey(roots);
@@ -84,7 +113,9 @@ test('the container of the vectors opens, and gives back its record, its objects
     const block = footer.blocks[expected.block];
     if (object === undefined || block === undefined) return t.fail(`object ${index} is not there`);
     const sealed = bytes.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes);
-    const stored = reader.openBlock(expected.block, BLOCK.data, sealed).subarray(object.offsetBytes, object.offsetBytes + object.lengthBytes);
+    const stored = reader
+      .openBlock(expected.block, BLOCK.data, sealed)
+      .subarray(object.offsetBytes, object.offsetBytes + object.lengthBytes);
     const base = container.objects.find(({ key }) => key === expected.base);
     t.is(object.base?.toString('hex'), expected.base);
     t.is(object.key.toString('hex'), expected.key);
@@ -130,7 +161,11 @@ test('the index run of the vectors is read', async (t) => {
   const open = (number: number): Buffer => {
     const block = footer.blocks[number];
     if (block === undefined) throw new Error(`no block ${number}`);
-    return reader.openBlock(number, block.type, bytes.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes));
+    return reader.openBlock(
+      number,
+      block.type,
+      bytes.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes),
+    );
   };
   const block = open(table.entryBlocks[0]?.block ?? -1);
   t.is(entryCount(block), vectors.indexRun.entries.length);
@@ -144,16 +179,19 @@ test('the index run of the vectors is read', async (t) => {
         blockOffset: place.blockOffsetBytes,
         blockSealed: place.blockSealedBytes,
         blockPlain: place.blockPlainBytes,
-        encoding: place.encoding as number,
+        encoding: place.encoding,
         offset: place.offsetBytes,
         length: place.lengthBytes,
         objectBytes: place.objectBytes,
-        type: place.type as number,
+        type: place.type,
       },
       expected as never,
     );
   }
-  t.deepEqual<unknown, unknown>(parseCommits(open(table.commitBlocks[0]?.block ?? -1), 'the vector'), vectors.indexRun.commits);
+  t.deepEqual<unknown, unknown>(
+    parseCommits(open(table.commitBlocks[0]?.block ?? -1), 'the vector'),
+    vectors.indexRun.commits,
+  );
 });
 
 test('lengths are padded as in the vectors', (t) => {
@@ -190,7 +228,9 @@ test('the gear table and the cuts are those of the vectors', (t) => {
   const gear = createGear(hex(vectors.cuts.cutKey));
   t.deepEqual([...gear.subarray(0, 4)], vectors.cuts.gear);
   t.is(gear[255], vectors.cuts.lastGear);
-  const stream = createCipheriv('aes-256-ctr', createSecretKey(Buffer.alloc(32, 0x11)), Buffer.alloc(16)).update(Buffer.alloc(1 << 20));
+  const stream = createCipheriv('aes-256-ctr', createSecretKey(Buffer.alloc(32, 0x11)), Buffer.alloc(16)).update(
+    Buffer.alloc(1 << 20),
+  );
   const chunker = new ContentChunker(gear);
   chunker.push(stream);
   const lengths: number[] = [];

@@ -65,7 +65,8 @@ function withoutDevice({ context, dir }: Place, passphrase: string): OpsContext 
   return { ...context, unlock: async () => ({ type: 'passphrase', passphrase }) };
 }
 
-const byType = (slots: readonly KeySlot[], type: string): KeySlot => slots.find((slot) => slot.type === type) as KeySlot;
+const byType = (slots: readonly KeySlot[], type: string): KeySlot =>
+  slots.find((slot) => slot.type === type) as KeySlot;
 
 test('an added passphrase opens the repository, and the older keyring stays beside the new one', async (t) => {
   const place = await makePlace(t);
@@ -86,7 +87,10 @@ test('a removed passphrase opens nothing on this disk any more', async (t) => {
     ['recovery key from init', 'this machine', 'spare'],
   );
   t.deepEqual(readdirSync(place.keysDir), ['000003']);
-  await t.throwsAsync(openAgent(withoutDevice(place, 'first'), 'it'), { instanceOf: MoltError, code: 'WRONG_PASSPHRASE' });
+  await t.throwsAsync(openAgent(withoutDevice(place, 'first'), 'it'), {
+    instanceOf: MoltError,
+    code: 'WRONG_PASSPHRASE',
+  });
   await using opened = await openAgent(withoutDevice(place, 'second'), 'it');
   t.is(opened.keyring.generation, 3);
 });
@@ -95,7 +99,10 @@ test('the last key that outlives the machine is not removed', async (t) => {
   const place = await makePlace(t);
   const slots = await listKeySlots(place.context, 'it');
   await removeKey(place.context, 'it', byType(slots, 'passphrase').id);
-  await t.throwsAsync(removeKey(place.context, 'it', byType(slots, 'recovery').id), { instanceOf: MoltError, code: 'USAGE' });
+  await t.throwsAsync(removeKey(place.context, 'it', byType(slots, 'recovery').id), {
+    instanceOf: MoltError,
+    code: 'USAGE',
+  });
   t.deepEqual(readdirSync(place.keysDir), ['000002']);
 });
 
@@ -108,7 +115,11 @@ test('a recovery key is kept before its slot is made, and a failure to keep it c
   t.is(await t.throwsAsync(addKey(place.context, 'it', { type: 'recovery', keep })), full);
   t.deepEqual(readdirSync(place.keysDir), ['000001']);
   const file = join(place.dir, 'recovery.txt');
-  await addKey(place.context, 'it', { type: 'recovery', label: 'safe', keep: (text) => writeRecoveryKeyFile(file, text) });
+  await addKey(place.context, 'it', {
+    type: 'recovery',
+    label: 'safe',
+    keep: (text) => writeRecoveryKeyFile(file, text),
+  });
   t.is(statSync(file).mode & 0o777, 0o600);
   const check = await checkKeys(place.context, 'it', { recoveryKey: readFileSync(file, 'utf8') });
   t.deepEqual(
@@ -130,7 +141,7 @@ test('what opens the repository already is not added again', async (t) => {
 test('a machine that lost its key gets a new one with a passphrase', async (t) => {
   const place = await makePlace(t);
   await addKey(withoutDevice(place, 'first'), 'it', { type: 'device', label: 'new disk' });
-  const unasked = { ...place.context, unlock: async () => t.fail() as never };
+  const unasked = { ...place.context, unlock: async () => t.fail() };
   await using opened = await openAgent(unasked, 'it');
   t.is(opened.keyring.generation, 2);
 });
@@ -181,7 +192,12 @@ test('a number that became free again by a deletion is not taken for the newest'
   };
   const change = await addPassphrase({ ...place.context, clock: { now } }, 'slow', 'slow');
   t.is(change.generation, 4);
-  t.deepEqual(change.slots.map(({ label }) => label).toSorted(), ['recovery key from init', 'second', 'slow', 'this machine']);
+  t.deepEqual(change.slots.map(({ label }) => label).toSorted(), [
+    'recovery key from init',
+    'second',
+    'slow',
+    'this machine',
+  ]);
   t.deepEqual(readdirSync(place.keysDir), ['000003', '000004']);
 });
 
@@ -192,7 +208,10 @@ test('a writer that opened an older keyring goes on after a change, and others r
   await addPassphrase(place.context, 'second');
   await removeKey(place.context, 'it', byType(slots, 'passphrase').id);
   writeFileSync(join(writer.agent.stateDir, 'more.md'), 'more\n');
-  const commit = await commitAgent(place.context, writer.agent, writer.repository, { kind: 'incremental', trigger: 'cli' });
+  const commit = await commitAgent(place.context, writer.agent, writer.repository, {
+    kind: 'incremental',
+    trigger: 'cli',
+  });
   await using reader = await openAgent(place.context, 'it');
   t.is(reader.keyring.generation, 3);
   t.is(reader.repository.refs.get('refs/heads/main'), commit.id);
@@ -228,7 +247,10 @@ test('the check tells what opens, what does not and what was not tried, and prov
   const blind = await checkKeys(withoutDevice(place, ''), 'it', {});
   t.like(blind, { authentic: undefined, fingerprint: undefined, useless: [] });
   const other = encodeRecoveryKey(Buffer.alloc(32, 1));
-  t.like(await checkKeys(withoutDevice(place, ''), 'it', { recoveryKey: other }), { authentic: undefined, useless: ['recovery'] });
+  t.like(await checkKeys(withoutDevice(place, ''), 'it', { recoveryKey: other }), {
+    authentic: undefined,
+    useless: ['recovery'],
+  });
 });
 
 test('the check refuses a keyring that was changed without its keys', async (t) => {
@@ -239,10 +261,17 @@ test('the check refuses a keyring that was changed without its keys', async (t) 
 });
 
 test('a slot is found by its label or by the beginning of its id', (t) => {
-  const slot = (id: string, label: string): KeySlot => ({ id: id.padEnd(32, '0'), type: 'recovery', label, created: undefined });
+  const slot = (id: string, label: string): KeySlot => ({
+    id: id.padEnd(32, '0'),
+    type: 'recovery',
+    label,
+    created: undefined,
+  });
   const slots = [slot('abcd1', 'safe'), slot('abcd2', 'bank'), slot('beef', 'bank')];
   t.is(findKeySlot(slots, 'safe').id.slice(0, 5), 'abcd1');
   t.is(findKeySlot(slots, 'abcd2').label, 'bank');
-  for (const which of ['bank', 'abcd']) t.throws(() => findKeySlot(slots, which), { instanceOf: MoltError, code: 'AMBIGUOUS' });
-  for (const which of ['abc', 'none', '']) t.throws(() => findKeySlot(slots, which), { instanceOf: MoltError, code: 'NOT_FOUND' });
+  for (const which of ['bank', 'abcd'])
+    t.throws(() => findKeySlot(slots, which), { instanceOf: MoltError, code: 'AMBIGUOUS' });
+  for (const which of ['abc', 'none', ''])
+    t.throws(() => findKeySlot(slots, which), { instanceOf: MoltError, code: 'NOT_FOUND' });
 });

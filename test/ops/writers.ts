@@ -5,6 +5,7 @@ import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { join, relative } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { writeEntries } from '../../src/agent/rehydrate.ts';
@@ -18,6 +19,7 @@ import type { OpenAgent } from '../../src/ops/open.ts';
 
 /** A writing process. */
 export interface Writer {
+  readonly pid: number;
   /** Ends it after the step it is at. */
   stop(): Promise<void>;
 }
@@ -80,15 +82,20 @@ export async function beginAgent(context: OpsContext, stateDir: string): Promise
   });
 }
 
-/** Starts all kinds of writers on a state folder; resolves once each of them has begun to write. */
-export async function startWriters(stateDir: string): Promise<Writer[]> {
+/**
+ * Starts all kinds of writers on a state folder; resolves once each of them has begun to write.
+ * @param nice how much of the processor they leave to others, from 0 (none) to 19
+ */
+export async function startWriters(stateDir: string, nice: number): Promise<Writer[]> {
   const [shared, own] = DATABASES;
-  return Promise.all([
+  const writers = await Promise.all([
     startDatabaseWriter(join(stateDir, shared), 'wal', 'write', 1),
     startDatabaseWriter(join(stateDir, own), 'wal', 'write', 2),
     startFileWriter('append', join(stateDir, SESSIONS)),
     ...['replace', 'rename', 'churn', 'overwrite'].map((job) => startFileWriter(job, join(stateDir, WORK, job))),
   ]);
+  for (const { pid } of writers) setPriority(pid, nice);
+  return writers;
 }
 
 /** Starts a process that writes a ledger, or one that holds it locked. */
@@ -108,7 +115,10 @@ async function startProcess(script: string, args: readonly string[]): Promise<Wr
   });
   await Promise.race([once(child, 'message'), failed]);
   const ended = failed.catch(() => {});
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`the writer ${args.join(' ')} has not begun`);
   return {
+    pid,
     async stop() {
       if (child.connected) child.send('stop');
       await ended;

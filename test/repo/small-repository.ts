@@ -45,7 +45,13 @@ export async function makeSmallRepository(
   await claimStorage(storage, ids);
   const secret = { type: 'recovery', key: random.bytes(32) } as const;
   const slot = await createSlot(roots, ids.repositoryId, secret, { label: 'recovery', timeMs: nowMs, random });
-  const keyring = createKeyring(roots, { repository: ids.repositoryId, generation: 1, slots: [slot], timeMs: nowMs, random });
+  const keyring = createKeyring(roots, {
+    repository: ids.repositoryId,
+    generation: 1,
+    slots: [slot],
+    timeMs: nowMs,
+    random,
+  });
   await storage.createOnce(keyringName(1), [encodeKeyring(keyring)]);
   const opened = { roots, generation: 1 };
   const open = (): Promise<Repository> => Repository.open(storage, opened, { clock, random });
@@ -58,7 +64,11 @@ export async function makeSmallRepository(
     const full = tick === 0;
     await repository.transact({ packs: full }, async (transaction) => {
       database.write(`tick ${tick}`, 100);
-      const write = async (bytes: Buffer, chunking: 'content' | 'fixed', before: BlobId | undefined): Promise<BlobId> => {
+      const write = async (
+        bytes: Buffer,
+        chunking: 'content' | 'fixed',
+        before: BlobId | undefined,
+      ): Promise<BlobId> => {
         const blob = transaction.openBlob({ chunking, sizesBytes: [bytes.length], previous: before });
         await blob.write(bytes);
         return (await blob.finish()).id;
@@ -79,9 +89,14 @@ export async function makeSmallRepository(
       const parents = parent === undefined ? [] : [parent];
       const id = await writeCommit(transaction, repository, { tree, parents, signature, message: `tick ${tick}\n` });
       const moves = [{ name: 'refs/heads/main', from: parent, to: id }];
-      const tag = full ? await writeTag(transaction, repository, { name: 'full/1', commit: id, signature, message: 'full\n' }) : undefined;
+      const tag = full
+        ? await writeTag(transaction, repository, { name: 'full/1', commit: id, signature, message: 'full\n' })
+        : undefined;
       const tags = tag === undefined ? [] : [{ name: 'refs/tags/full/1', from: undefined, to: tag }];
-      await transaction.publish([...moves, ...tags], [{ id, timeMs: 1_770_000_000_000 + tick * 1000, kind: full ? 'full' : 'incremental' }]);
+      await transaction.publish(
+        [...moves, ...tags],
+        [{ id, timeMs: 1_770_000_000_000 + tick * 1000, kind: full ? 'full' : 'incremental' }],
+      );
       commits.push(id);
     });
   }
@@ -89,7 +104,10 @@ export async function makeSmallRepository(
 }
 
 /** Returns a copy of a storage in memory; a name mapped to undefined is left out, one mapped to bytes has those. */
-export async function copyStorage(from: Storage, changes: ReadonlyMap<string, Buffer | undefined> = new Map()): Promise<MemoryStorage> {
+export async function copyStorage(
+  from: Storage,
+  changes: ReadonlyMap<string, Buffer | undefined> = new Map(),
+): Promise<MemoryStorage> {
   const copy = new MemoryStorage({ now: () => 0 });
   for await (const { name } of from.list('')) {
     const bytes = changes.has(name) ? undefined : await from.read(name);

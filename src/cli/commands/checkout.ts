@@ -25,7 +25,9 @@ export const command = defineCommand({
   ],
   async run(context, { agent, words, rest }) {
     const ops = makeOpsContext(context);
-    const usage = new MoltError('USAGE', 'checkout needs REV and DIR', { hint: `${context.program} checkout HEAD~3 DIR` });
+    const usage = new MoltError('USAGE', 'checkout needs REV and DIR', {
+      hint: `${context.program} checkout HEAD~3 DIR`,
+    });
     const dir = words.revision.at(-1);
     if (dir === undefined || words.revision.length < 2) throw usage;
     await using opened = await openForWords(ops, agent, words.revision.slice(0, -1));

@@ -22,7 +22,11 @@ export const command = defineCommand({
   ],
   async run(context, { agent, options }) {
     const { output } = context;
-    const result = await backUp(makeOpsContext(context), agent, { kind: 'incremental', trigger: 'cli', message: options.message });
+    const result = await backUp(makeOpsContext(context), agent, {
+      kind: 'incremental',
+      trigger: 'cli',
+      message: options.message,
+    });
     output.result(commitDocument(result), () => describeCommit(result));
     reportSkipped(output, result.skipped);
   },

@@ -27,7 +27,12 @@ export const command = defineCommand({
   ],
   async run(context, { agent, options, words, rest }) {
     const { output } = context;
-    const files = listDiff(makeOpsContext(context), { agent, words: words.revisions, component: options.component, paths: rest });
+    const files = listDiff(makeOpsContext(context), {
+      agent,
+      words: words.revisions,
+      component: options.component,
+      paths: rest,
+    });
     const kept: FileDiff[] = [];
     for await (const file of files) {
       if (output.mode.json || options.stat) kept.push(file);

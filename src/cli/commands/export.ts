@@ -16,11 +16,15 @@ export const command = defineCommand({
     'refuses stay escaped (.git is %2Egit), and what Git can’t hold (modes, times, empty folders) is in the file attributes.',
   words: [{ name: 'agent', description: 'the agent' }],
   options: { git: { type: 'string', value: 'DIR', description: 'the folder; it must not exist, or be empty' } },
-  examples: [['export my-agent --git my-agent.git', 'write a Git repository, and look at it with git -C my-agent.git log']],
+  examples: [
+    ['export my-agent --git my-agent.git', 'write a Git repository, and look at it with git -C my-agent.git log'],
+  ],
   async run(context, { agent, options }) {
     const ops = makeOpsContext(context);
     if (options.git === undefined) {
-      throw new MoltError('USAGE', 'export needs a folder to write to', { hint: `${context.program} export --git DIR` });
+      throw new MoltError('USAGE', 'export needs a folder to write to', {
+        hint: `${context.program} export --git DIR`,
+      });
     }
     await using open = await openAgent(ops, agent);
     const result = await exportGit(ops, open, { dir: options.git });

@@ -5,10 +5,10 @@ import { join, resolve } from 'node:path';
 import { MoltError } from '../../model/error.ts';
 import { shortId } from '../../model/ids.ts';
 import { initAgent, type InitResult } from '../../ops/init.ts';
+import { dropRecoveryKeyFile, writeRecoveryKeyFile } from '../../ops/recovery-key-file.ts';
 import { defineCommand, type Context } from '../command.ts';
 import { formatComponents, formatTotal, reportSkipped } from '../commit-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
-import { keepRecoveryKey } from '../recovery-file.ts';
 import { formatDuration, formatSize, formatTable } from '../text.ts';
 
 /** The init command. */
@@ -20,11 +20,19 @@ export const command = defineCommand({
   words: [{ name: 'agent', required: true, description: 'what to call it' }],
   options: {
     state: { type: 'string', value: 'DIR', description: "the folder that holds the agent's state" },
-    profile: { type: 'string', choices: ['auto', 'openclaw', 'generic'], description: 'what kind of agent it is (auto)' },
+    profile: {
+      type: 'string',
+      choices: ['auto', 'openclaw', 'generic'],
+      description: 'what kind of agent it is (auto)',
+    },
     pod: { type: 'string', value: 'FILE', description: 'pod.json: how the agent is run' },
     include: { type: 'strings', value: 'PATTERN', description: 'take what the profile leaves out' },
     exclude: { type: 'strings', value: 'PATTERN', description: 'leave this out' },
-    'recovery-key-file': { type: 'string', value: 'FILE', description: 'write the recovery key to a new file instead of showing it' },
+    'recovery-key-file': {
+      type: 'string',
+      value: 'FILE',
+      description: 'write the recovery key to a new file instead of showing it',
+    },
   },
   examples: [
     ['init my-agent --state ~/.openclaw', 'begin with an OpenClaw agent'],
@@ -37,7 +45,8 @@ export const command = defineCommand({
     const stateDir = options.state ?? missingState(context, agent);
     const { include, exclude } = options;
     const file = options['recovery-key-file'];
-    const kept = keepRecoveryKey(file === undefined ? undefined : resolve(cwd, file));
+    const keyFile = file === undefined ? undefined : resolve(cwd, file);
+    let recoveryKey: string | undefined;
     const made = await initAgent(makeOpsContext(context), {
       label: agent,
       stateDir: resolve(cwd, stateDir),
@@ -49,12 +58,15 @@ export const command = defineCommand({
         reporter.pause();
         return secrets.newPassphrase(`agent "${agent}"`);
       },
-      keepRecoveryKey: kept.take,
+      keepRecoveryKey: async (text) => {
+        if (keyFile !== undefined) await writeRecoveryKeyFile(keyFile, text);
+        recoveryKey = text;
+      },
     }).catch(async (error: unknown) => {
-      await kept.giveUp();
+      if (keyFile !== undefined && recoveryKey !== undefined) await dropRecoveryKeyFile(keyFile);
       throw error;
     });
-    const shown = file === undefined ? kept.text() : undefined;
+    const shown = file === undefined ? recoveryKey : undefined;
     output.result(initDocument(made, shown), () => describeInit(context, made, { shown, file }));
     reportSkipped(output, made.commit.skipped);
   },
@@ -63,7 +75,9 @@ export const command = defineCommand({
 function missingState({ env, program }: Context, agent: string): never {
   const usual = join(env['HOME'] ?? '', '.openclaw');
   const dir = env['HOME'] !== undefined && existsSync(usual) ? '~/.openclaw' : 'DIR';
-  throw new MoltError('USAGE', "init needs --state DIR: the folder that holds the agent's state", { hint: `${program} init ${agent} --state ${dir}` });
+  throw new MoltError('USAGE', "init needs --state DIR: the folder that holds the agent's state", {
+    hint: `${program} init ${agent} --state ${dir}`,
+  });
 }
 
 function initDocument({ agent, roots, fingerprint, commit }: InitResult, recoveryKey: string | undefined): object {

@@ -19,7 +19,11 @@ export const command = defineCommand({
   words: [{ name: 'type', required: true, description: 'passphrase, recovery or device' }],
   options: {
     label: { type: 'string', value: 'TEXT', description: 'what to call the new key' },
-    'recovery-key-file': { type: 'string', value: 'FILE', description: 'write the recovery key to this new file instead of printing it' },
+    'recovery-key-file': {
+      type: 'string',
+      value: 'FILE',
+      description: 'write the recovery key to this new file instead of printing it',
+    },
     'new-passphrase-file': { type: 'string', value: 'FILE', description: 'read the new passphrase from a file' },
   },
   examples: [
@@ -39,7 +43,10 @@ export const command = defineCommand({
     if (type === 'device') return report(context, await add({ type, label }));
     if (type === 'passphrase') {
       const file = resolveFile(context, options['new-passphrase-file']);
-      return report(context, await add({ type, label, passphrase: () => context.secrets.newPassphrase('the repository', file) }));
+      return report(
+        context,
+        await add({ type, label, passphrase: () => context.secrets.newPassphrase('the repository', file) }),
+      );
     }
     return addRecovery(context, add, label, resolveFile(context, options['recovery-key-file']));
   },
@@ -69,11 +76,19 @@ async function addRecovery(
   report(context, change, file === undefined ? { recoveryKey: key } : { recoveryKeyFile: file });
 }
 
-function report(context: Context, { slot, generation }: KeyChange, recovery: Readonly<Record<string, string>> = {}): void {
+function report(
+  context: Context,
+  { slot, generation }: KeyChange,
+  recovery: Readonly<Record<string, string>> = {},
+): void {
   context.output.result({ ...slot, generation, ...recovery }, () => [
     `added ${slot.type} key ${shortSlotId(slot)} (${slot.label})`,
-    ...(recovery['recoveryKeyFile'] === undefined ? [] : [`the recovery key is in ${recovery['recoveryKeyFile']}: keep it elsewhere than this machine`]),
-    ...(recovery['recoveryKey'] === undefined ? [] : ['', `    ${recovery['recoveryKey']}`, '', 'Write this recovery key down now: it is not shown again.']),
+    ...(recovery['recoveryKeyFile'] === undefined
+      ? []
+      : [`the recovery key is in ${recovery['recoveryKeyFile']}: keep it elsewhere than this machine`]),
+    ...(recovery['recoveryKey'] === undefined
+      ? []
+      : ['', `    ${recovery['recoveryKey']}`, '', 'Write this recovery key down now: it is not shown again.']),
   ]);
 }
 
@@ -81,7 +96,8 @@ function report(context: Context, { slot, generation }: KeyChange, recovery: Rea
 function refuseStray(type: (typeof TYPES)[number], options: Readonly<Record<string, unknown>>): void {
   const owners = { 'recovery-key-file': 'recovery', 'new-passphrase-file': 'passphrase' };
   for (const [name, owner] of Object.entries(owners)) {
-    if (options[name] !== undefined && type !== owner) throw new MoltError('USAGE', `--${name} goes with a ${owner} key only`);
+    if (options[name] !== undefined && type !== owner)
+      throw new MoltError('USAGE', `--${name} goes with a ${owner} key only`);
   }
 }
 

@@ -16,7 +16,11 @@ export const command = defineCommand({
   words: [{ name: 'agent', description: 'the agent' }],
   options: {
     'recovery-key-file': { type: 'string', value: 'FILE', description: 'read a recovery key from a file' },
-    fingerprint: { type: 'string', value: 'TEXT', description: 'the fingerprint that molt init printed, to be compared' },
+    fingerprint: {
+      type: 'string',
+      value: 'TEXT',
+      description: 'the fingerprint that molt init printed, to be compared',
+    },
   },
   examples: [
     ['key check', 'check what this machine has'],
@@ -26,7 +30,9 @@ export const command = defineCommand({
     const { secrets, env, cwd, output } = context;
     const file = options['recovery-key-file'];
     const isGiven = file !== undefined || Boolean(env['MOLT_RECOVERY_KEY']?.trim());
-    const recoveryKey = isGiven ? await secrets.recoveryKey(file === undefined ? undefined : path.resolve(cwd, file)) : undefined;
+    const recoveryKey = isGiven
+      ? await secrets.recoveryKey(file === undefined ? undefined : path.resolve(cwd, file))
+      : undefined;
     const passphrase = await secrets.findPassphrase();
     const check = await checkKeys(makeOpsContext(context), agent, { passphrase, recoveryKey });
     output.result(check, () => [...describe(check), ...wayIn(check)]);
@@ -38,9 +44,14 @@ function describe({ slots, authentic, fingerprint, generation, outdated }: KeyCh
   const words = { true: 'opens', false: 'does not open', undefined: 'not tried' };
   return [
     ...slotTable(slots, (_, index) => [words[`${slots[index]?.opens}`]]),
-    authentic === true ? `keyring ${generation} is authentic` : `keyring ${generation} was not opened, so it may be anybody's`,
+    authentic === true
+      ? `keyring ${generation} is authentic`
+      : `keyring ${generation} was not opened, so it may be anybody's`,
     ...(fingerprint === undefined ? [] : [`fingerprint ${fingerprint}`]),
-    ...outdated.map((older) => `keys/${String(older).padStart(6, '0')} still opens with a key that was removed; the next change of keys deletes it`),
+    ...outdated.map(
+      (older) =>
+        `keys/${String(older).padStart(6, '0')} still opens with a key that was removed; the next change of keys deletes it`,
+    ),
   ];
 }
 
@@ -48,7 +59,8 @@ function describe({ slots, authentic, fingerprint, generation, outdated }: KeyCh
 function wayIn({ slots }: KeyCheck): string[] {
   const lasting = slots.filter(({ type }) => type === 'passphrase' || type === 'recovery');
   const proven = lasting.filter(({ opens }) => opens === true);
-  const name = (some: typeof lasting): string => some.map((slot) => `${slot.type} ${shortSlotId(slot)} (${slot.label})`).join(', ');
+  const name = (some: typeof lasting): string =>
+    some.map((slot) => `${slot.type} ${shortSlotId(slot)} (${slot.label})`).join(', ');
   const lines = [`if this machine dies, a copy of the repository opens with: ${name(lasting)}`];
   if (proven.length === 0) lines.push('none of these was tried now; give a passphrase or recovery key to prove it');
   return lines;
@@ -57,7 +69,9 @@ function wayIn({ slots }: KeyCheck): string[] {
 function judge(check: KeyCheck, fingerprint: string | undefined): void {
   const given = check.useless.filter((type) => type !== 'device');
   if (given.length > 0) {
-    throw new MoltError('WRONG_PASSPHRASE', `the given ${given.map(nameSecret).join(' and ')} opens nothing`, { hint: 'molt key list' });
+    throw new MoltError('WRONG_PASSPHRASE', `the given ${given.map(nameSecret).join(' and ')} opens nothing`, {
+      hint: 'molt key list',
+    });
   }
   if (check.authentic === undefined) {
     throw new MoltError('WRONG_PASSPHRASE', 'nothing at hand opens this repository', {

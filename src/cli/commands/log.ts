@@ -39,10 +39,17 @@ export const command = defineCommand({
       if (output.mode.json) documents.push(summaryDocument(commit));
       const time = formatTime(Date.parse(commit.time), zone);
       const size = formatSize(commit.sizeBytes).padStart(6);
-      output.line(`${output.style('yellow', shortId(commit.id))}  ${time}  ${commit.kind.padEnd(11)}  ${size}  ${formatSubject(output, commit)}`);
+      output.line(
+        `${output.style('yellow', shortId(commit.id))}  ${time}  ${commit.kind.padEnd(11)}  ${size}  ${formatSubject(output, commit)}`,
+      );
       if (output.abandoned) return;
     }
     if (output.mode.json) output.result(documents, () => '');
-    else if (shown === 0) output.note(rest.length > 0 ? `no commit changed ${rest.map((path) => `"${path}"`).join(' or ')}` : 'no commits in that time');
+    else if (shown === 0)
+      output.note(
+        rest.length > 0
+          ? `no commit changed ${rest.map((path) => `"${path}"`).join(' or ')}`
+          : 'no commits in that time',
+      );
   },
 });

@@ -2,7 +2,7 @@
 
 import { MoltError } from '../../model/error.ts';
 import { shortId } from '../../model/ids.ts';
-import { formatAge, formatJsonTime, formatTime } from '../../model/time-format.ts';
+import { formatJsonTime, formatTime } from '../../model/time-format.ts';
 import { openForWords } from '../../ops/open-words.ts';
 import { applyRestore, planRestore, type RestorePlan } from '../../ops/restore.ts';
 import { defineCommand } from '../command.ts';
@@ -32,11 +32,14 @@ export const command = defineCommand({
     const ops = makeOpsContext(context);
     const { to: dir, timestamp } = options;
     if (dir === undefined) {
-      throw new MoltError('USAGE', 'restore needs a folder to restore into', { hint: `${context.program} restore --to DIR` });
+      throw new MoltError('USAGE', 'restore needs a folder to restore into', {
+        hint: `${context.program} restore --to DIR`,
+      });
     }
     await using opened = await openForWords(ops, agent, words.revision);
     const [revision, ...others] = opened.words;
-    if (others.length > 0) throw new MoltError('USAGE', `restore takes no '${others[0]}'`, { hint: `${context.program} restore --help` });
+    if (others.length > 0)
+      throw new MoltError('USAGE', `restore takes no '${others[0]}'`, { hint: `${context.program} restore --help` });
     const plan = await planRestore(ops, opened.open, { revision, timestamp, dir });
     const isDryRun = options['dry-run'];
     if (!isDryRun && plan.requestedMs !== undefined) context.output.note(distance(plan, plan.requestedMs));
@@ -67,5 +70,5 @@ function planDocument(plan: RestorePlan, dryRun: boolean): object {
 }
 
 function distance(plan: RestorePlan, requestedMs: number): string {
-  return `the newest commit by ${formatTime(requestedMs)} is ${shortId(plan.commit)} of ${formatTime(plan.timeMs)}, ${formatAge(requestedMs - plan.timeMs)} before`;
+  return `the newest commit by ${formatTime(requestedMs)} is ${shortId(plan.commit)} of ${formatTime(plan.timeMs)}, ${formatDuration(requestedMs - plan.timeMs)} before`;
 }

@@ -28,7 +28,9 @@ export const command = defineCommand({
     const { shown } = opened;
     if (shown.type === 'commit') {
       const { components, agent: author, changed } = shown;
-      output.result({ ...summaryDocument(shown), agent: author, components, changed }, () => describeCommit(output, zone, shown));
+      output.result({ ...summaryDocument(shown), agent: author, components, changed }, () =>
+        describeCommit(output, zone, shown),
+      );
     } else if (shown.type === 'folder') {
       output.result(shown, () => describeFolder(shown));
     } else if (output.mode.json) {

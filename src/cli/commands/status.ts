@@ -19,7 +19,11 @@ export const command = defineCommand({
     'With --max-age it is an alarm: exit status 4 if the newest backup is older. A commit that found nothing changed\nmakes the newest backup as good as new.',
   words: [{ name: 'agent', description: 'the agent' }],
   options: {
-    'max-age': { type: 'string', value: 'DURATION', description: 'fail if the newest backup is older, as in 15m, 2h or 1d' },
+    'max-age': {
+      type: 'string',
+      value: 'DURATION',
+      description: 'fail if the newest backup is older, as in 15m, 2h or 1d',
+    },
   },
   examples: [
     ['status', 'show what changed'],
@@ -32,10 +36,14 @@ export const command = defineCommand({
     const status = await readStatus(makeOpsContext(context), agent);
     output.result(status, () => describeStatus(context, status));
     if (maxAgeMs === undefined || status.ageMs <= maxAgeMs) return;
-    throw new MoltError('TOO_OLD', `the newest backup of agent "${status.agent}" is of ${formatAge(status.ageMs)}, older than ${maxAge}`, {
-      hint: `${context.program} commit ${status.agent}`,
-      details: { ageMs: status.ageMs, maxAgeMs },
-    });
+    throw new MoltError(
+      'TOO_OLD',
+      `the newest backup of agent "${status.agent}" is of ${formatAge(status.ageMs)}, older than ${maxAge}`,
+      {
+        hint: `${context.program} commit ${status.agent}`,
+        details: { ageMs: status.ageMs, maxAgeMs },
+      },
+    );
   },
 });
 

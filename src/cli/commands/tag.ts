@@ -32,7 +32,8 @@ export const command = defineCommand({
     const ops = makeOpsContext(context);
     const { name, revision } = words;
     if (options.delete) {
-      if (name === undefined) throw new MoltError('USAGE', 'tag -d needs NAME', { hint: `${context.program} tag lists the names` });
+      if (name === undefined)
+        throw new MoltError('USAGE', 'tag -d needs NAME', { hint: `${context.program} tag lists the names` });
       if (revision !== undefined) throw new MoltError('USAGE', `tag -d takes one name, not also '${revision}'`);
       const removed = await removeTag(ops, agent, name);
       output.result({ ...removed, deleted: true }, () => `removed tag ${name}; ${shortId(removed.commit)} stays`);

@@ -24,7 +24,12 @@ export const command = defineCommand({
     'problem is left.',
   words: [{ name: 'agent', description: 'the agent' }],
   options: {
-    'read-data': { type: 'string', value: 'SHARE', bare: '100%', description: 'read the content of all packs, or of a share of them' },
+    'read-data': {
+      type: 'string',
+      value: 'SHARE',
+      bare: '100%',
+      description: 'read the content of all packs, or of a share of them',
+    },
     repair: { type: 'boolean', description: 'rebuild checkpoints and index runs where they are wrong' },
   },
   examples: [
@@ -61,9 +66,13 @@ function* describe(output: Output, result: VerifyResult): Iterable<string> {
     const when = time === undefined ? 'at an unknown time' : formatTime(Date.parse(time));
     yield `${output.style('red', 'hurt:')} ${shortId(id)}  ${when}  ${tags.join(', ')}`.trimEnd();
   }
-  if (commits.hurt.length > LISTED_COMMITS) yield `and ${formatCount(commits.hurt.length - LISTED_COMMITS, 'more commit')}`;
+  if (commits.hurt.length > LISTED_COMMITS)
+    yield `and ${formatCount(commits.hurt.length - LISTED_COMMITS, 'more commit')}`;
   const whole = commits.total - commits.hurt.length;
-  if (commits.hurt.length > 0) yield `${formatCount(Math.max(whole, 0), 'commit')} of ${commits.total} can still be brought back whole`;
-  yield `checked ${formatCount(checked.segments, 'segment')}, ${formatCount(checked.packs, 'pack')}, ${formatCount(checked.objects, 'object')}, ` +
-    `${formatSize(checked.bytes)} in ${formatDuration(result.durationMs)}`;
+  if (commits.hurt.length > 0)
+    yield `${formatCount(Math.max(whole, 0), 'commit')} of ${commits.total} can still be brought back whole`;
+  yield (
+    `checked ${formatCount(checked.segments, 'segment')}, ${formatCount(checked.packs, 'pack')}, ${formatCount(checked.objects, 'object')}, ` +
+      `${formatSize(checked.bytes)} in ${formatDuration(result.durationMs)}`
+  );
 }
