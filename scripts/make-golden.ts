@@ -2,7 +2,18 @@
 // never made again, only added to: a new format version has a new prefix here.
 
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, linkSync, lutimesSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -60,7 +71,11 @@ async function makeRepository(): Promise<string> {
   writeFirstState();
   settle();
   const options = { label: LABEL, stateDir: STATE, profile: 'generic', include: [], exclude: [] } as const;
-  const { agent } = await initAgent(context, { ...options, passphrase: async () => PASSPHRASE, keepRecoveryKey: async () => {} });
+  const { agent } = await initAgent(context, {
+    ...options,
+    passphrase: async () => PASSPHRASE,
+    keepRecoveryKey: async () => {},
+  });
   for (let tick = 1; tick <= 4; tick += 1) {
     await later(5, () => changeState(tick));
     await backUp(context, LABEL, { kind: 'incremental', trigger: 'schedule' });
@@ -75,7 +90,12 @@ async function makeRepository(): Promise<string> {
     await backUp(context, LABEL, { kind: 'incremental', trigger: 'schedule' });
   }
   await later(5, () => rmSync(join(STATE, 'skills'), { recursive: true }));
-  await backUp(context, LABEL, { kind: 'manual', trigger: 'cli', name: 'my-backup', message: 'by hand, with ümlauts 😀' });
+  await backUp(context, LABEL, {
+    kind: 'manual',
+    trigger: 'cli',
+    name: 'my-backup',
+    message: 'by hand, with ümlauts 😀',
+  });
   return context.home.repositoryDir(agent.repository);
 }
 
@@ -98,7 +118,10 @@ function writeFirstState(): void {
   write('random.bin', seededRandom('random.bin').bytes(300_000));
   write('text.txt', 'the same line again and again\n'.repeat(20_000));
   mkdirSync(join(STATE, 'empty-folder'));
-  writeFileSync(Buffer.concat([Buffer.from(`${STATE}/workspace/`), Buffer.of(0x62, 0xff, 0xfe)]), 'a name that is not UTF-8\n');
+  writeFileSync(
+    Buffer.concat([Buffer.from(`${STATE}/workspace/`), Buffer.of(0x62, 0xff, 0xfe)]),
+    'a name that is not UTF-8\n',
+  );
   linkSync(join(STATE, 'memory/MEMORY.md'), join(STATE, 'memory/hard-link.md'));
   symlinkSync('../memory/MEMORY.md', join(STATE, 'workspace/link'));
   const database = new DatabaseSync(join(STATE, 'state.db'));
@@ -167,7 +190,6 @@ async function recordDamage(): Promise<void> {
     { what: 'a pack that is gone', object: packName, code: 'DAMAGED', isDeleted: true },
   ];
   for (const damage of damages) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
     const found = await withGolden(`${NAME}.tar.gz`, async (storage) => {
       await applyDamage(storage, damage);
       return checkGolden(storage);
@@ -184,7 +206,15 @@ async function firstName(storage: Storage, prefix: string): Promise<string> {
 
 /** Packs a repository's folder as `repository/`, without anything of this machine or moment. */
 function pack(dir: string, name: string): void {
-  const tar = ['--sort=name', '--owner=0', '--group=0', '--numeric-owner', '--mtime=@0', '--exclude=./tmp', `--transform=s,^\\.,repository,`];
+  const tar = [
+    '--sort=name',
+    '--owner=0',
+    '--group=0',
+    '--numeric-owner',
+    '--mtime=@0',
+    '--exclude=./tmp',
+    `--transform=s,^\\.,repository,`,
+  ];
   execFileSync('sh', ['-c', 'tar "$@" -cf - -C "$DIR" . | gzip -9n > "$OUT"', 'tar', ...tar], {
     env: { PATH: process.env['PATH'], DIR: dir, OUT: join(GOLDEN_DIR, `${name}.tar.gz`) },
   });

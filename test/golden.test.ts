@@ -5,17 +5,28 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { FORMAT_VERSION } from '../src/format/layout.ts';
-import { applyDamage, checkGolden, GOLDEN_DIR, isFound, openGolden, readGolden, withGolden, type Golden, type GoldenDamage } from './golden/read-golden.ts';
+import {
+  applyDamage,
+  checkGolden,
+  GOLDEN_DIR,
+  isFound,
+  openGolden,
+  readGolden,
+  withGolden,
+  type GoldenDamage,
+} from './golden/read-golden.ts';
 
-const names = readdirSync(GOLDEN_DIR).filter((name) => name.endsWith('.tar.gz')).map((name) => name.slice(0, -'.tar.gz'.length));
-const recorded = <T>(name: string): T => JSON.parse(readFileSync(join(GOLDEN_DIR, `${name}.json`), 'utf8')) as T;
+const names = readdirSync(GOLDEN_DIR)
+  .filter((name) => name.endsWith('.tar.gz'))
+  .map((name) => name.slice(0, -'.tar.gz'.length));
+const recorded = (name: string): unknown => JSON.parse(readFileSync(join(GOLDEN_DIR, `${name}.json`), 'utf8'));
 
 for (const name of names) {
   test(`${name} opens with its passphrase and holds what was recorded, byte for byte`, async (t) => {
     await withGolden(`${name}.tar.gz`, async (storage) => {
       const repository = await openGolden(storage);
       t.deepEqual(repository.problems, []);
-      t.deepEqual(await readGolden(repository), recorded<Golden>(name));
+      t.deepEqual(await readGolden(repository), recorded(name));
       t.deepEqual(await checkGolden(storage), []);
     });
   });
@@ -30,13 +41,13 @@ for (const name of names) {
         }
       }
       t.true(deleted >= 2);
-      t.deepEqual(await readGolden(await openGolden(storage)), recorded<Golden>(name));
+      t.deepEqual(await readGolden(await openGolden(storage)), recorded(name));
     });
   });
 }
 
 for (const name of names) {
-  for (const damage of recorded<readonly GoldenDamage[]>(`${name}.damage`)) {
+  for (const damage of recorded(`${name}.damage`) as readonly GoldenDamage[]) {
     test(`${name} with ${damage.what} is found to be damaged, and where`, async (t) => {
       const found = await withGolden(`${name}.tar.gz`, async (storage) => {
         await applyDamage(storage, damage);
@@ -48,5 +59,6 @@ for (const name of names) {
 }
 
 test('there is a golden repository of every format version so far', (t) => {
-  for (let version = 1; version <= FORMAT_VERSION; version += 1) t.true(names.some((name) => name.startsWith(`v${version}-`)));
+  for (let version = 1; version <= FORMAT_VERSION; version += 1)
+    t.true(names.some((name) => name.startsWith(`v${version}-`)));
 });

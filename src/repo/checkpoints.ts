@@ -94,20 +94,24 @@ async function mergeEntries(older: AsyncIterable<IndexEntry>, newer: readonly In
   return merged;
 }
 
-/** Drops checkpoints older than the previous one and the runs that only they name. A reader that loses one opens anew. */
+/**
+ * Drops checkpoints older than the one before the newest, and the runs that no checkpoint left names. Later ones may be another
+ * process's. A reader that loses a run opens anew.
+ */
 async function tidyCaches(repository: Repository, newest: Checkpoint): Promise<void> {
   const { storage, containers } = repository;
   const names: string[] = [];
   for await (const { name } of storage.list('checkpoint/')) names.push(name);
-  const keep = names.slice(-2);
-  const runs = new Set(newest.runs.map(({ id }) => indexName(id)));
-  for (const name of keep) {
-    // oxlint-disable-next-line no-await-in-loop -- two at most
-    for (const { id } of (await readCheckpoint(containers, name))?.runs ?? []) runs.add(indexName(id));
-  }
-  for (const name of names.slice(0, -2)) {
+  const own = checkpointName(newest.seq, newest.hash);
+  const older = names.filter((name) => (parseCheckpointName(name)?.seq ?? 0) <= newest.seq && name !== own);
+  for (const name of older.slice(0, -1)) {
     // oxlint-disable-next-line no-await-in-loop -- one at a time, mostly
     await storage.delete(name);
+  }
+  const runs = new Set(newest.runs.map(({ id }) => indexName(id)));
+  for (const name of names.filter((kept) => kept !== own && !older.slice(0, -1).includes(kept))) {
+    // oxlint-disable-next-line no-await-in-loop -- one or two
+    for (const { id } of (await readCheckpoint(containers, name))?.runs ?? []) runs.add(indexName(id));
   }
   const hourAgo = repository.clock.now() - 3_600_000;
   for await (const { name, modifiedMs } of storage.list('index/')) {

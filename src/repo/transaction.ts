@@ -1,7 +1,6 @@
 // A transaction: new objects collect in blocks and become, at `publish`, one segment of the log (and packs before it, if there is
 // much). Until then nothing of it can be seen, and giving it up costs nothing but packs that no segment names.
 
-import { createGear } from '../chunk/gear.ts';
 import { encodeDelta, type Delta } from '../chunk/delta.ts';
 import type { Chunker } from '../chunk/chunker.ts';
 import { ContentChunker } from '../chunk/fastcdc.ts';
@@ -93,7 +92,8 @@ export class Transaction implements ObjectSink {
       chunker: this.#chunkers[chunking],
       sizesBytes,
       secret: options.secret ?? false,
-      loadPrevious: previous === undefined ? undefined : () => this.#previousChunks(previous),
+      // For a full backup every chunk is looked up: that the previous version has it does not tell that a pack has it.
+      loadPrevious: previous === undefined || this.#whole ? undefined : () => this.#previousChunks(previous),
     });
   }
 
@@ -116,6 +116,11 @@ export class Transaction implements ObjectSink {
     const object = { key, type: OBJECT[type], bytes: content };
     await this.#add(mapKey(key), object, 'metadata', previous === undefined ? undefined : gitKey(previous));
     return id;
+  }
+
+  /** Says whether an object is among those that this transaction is about to write. */
+  isNew(key: Buffer): boolean {
+    return this.#new.has(mapKey(key));
   }
 
   /** Returns a Git object that this transaction is about to write. */

@@ -33,7 +33,6 @@ test('a container without blocks is whole', async (t) => {
 test('containers of every size below the first stripes are whole, and padded by Padmé', async (t) => {
   for (let length = 0; length < 600; length += 7) {
     const bytes = sealBlocks([randomContent(length, length)]);
-    // oxlint-disable-next-line no-await-in-loop -- one container after the other
     await openWhole(bytes);
     t.is(padme(bytes.length), bytes.length);
   }
@@ -41,7 +40,6 @@ test('containers of every size below the first stripes are whole, and padded by 
 
 test('containers around the bounds of stripes are whole', async (t) => {
   for (const length of [(1 << 20) - 900, (1 << 20) - 700, 1 << 20, (2 << 20) - 800, (3 << 20) + 5]) {
-    // oxlint-disable-next-line no-await-in-loop -- one container after the other
     const footer = await openWhole(sealBlocks([randomContent(length, length)]));
     t.is(footer.blocks[0]?.plainBytes, length);
   }
@@ -53,7 +51,6 @@ test('any flipped byte of a container is rejected with a MoltError', async (t) =
     for (const mask of [1 << (index % 8), 0xff]) {
       const changed = Buffer.from(bytes);
       changed[index] = (changed[index] ?? 0) ^ mask;
-      // oxlint-disable-next-line no-await-in-loop -- one byte after the other
       const error = await openWhole(changed).catch((cause: unknown) => cause);
       t.true(isMoltError(error), `byte ${index} ^ ${mask}: ${String(error)}`);
     }
@@ -62,16 +59,27 @@ test('any flipped byte of a container is rejected with a MoltError', async (t) =
 
 test('a flipped byte is also found by whoever reads only footer and blocks, without the checksums', async (t) => {
   const bytes = sealBlocks(PLAINS);
-  const { footer, trailer } = await ContainerReader.open(bytes, EXPECTED, keys).readFooter(async (start, end) => bytes.subarray(start, end), bytes.length);
+  const { footer, trailer } = await ContainerReader.open(bytes, EXPECTED, keys).readFooter(
+    async (start, end) => bytes.subarray(start, end),
+    bytes.length,
+  );
   for (let index = 0; index < trailer.footerOffset + trailer.footerBytes; index += 1) {
     const changed = Buffer.from(bytes);
     changed[index] = (changed[index] ?? 0) ^ 0x10;
     t.throws(
       () => {
         const reader = ContainerReader.open(changed, EXPECTED, keys);
-        reader.openBlock(trailer.footerBlock, BLOCK.footer, changed.subarray(trailer.footerOffset, trailer.footerOffset + trailer.footerBytes));
+        reader.openBlock(
+          trailer.footerBlock,
+          BLOCK.footer,
+          changed.subarray(trailer.footerOffset, trailer.footerOffset + trailer.footerBytes),
+        );
         for (const [number, block] of footer.blocks.entries()) {
-          reader.openBlock(number, block.type, changed.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes));
+          reader.openBlock(
+            number,
+            block.type,
+            changed.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes),
+          );
         }
       },
       { name: 'MoltError' },
@@ -83,7 +91,6 @@ test('a flipped byte is also found by whoever reads only footer and blocks, with
 test('a container cut at any length is rejected with a MoltError', async (t) => {
   const bytes = sealBlocks(PLAINS);
   for (let length = 0; length < bytes.length; length += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one length after the other
     const error = await openWhole(bytes.subarray(0, length)).catch((cause: unknown) => cause);
     t.true(isMoltError(error, 'TRUNCATED', 'DAMAGED'), `${length} bytes: ${String(error)}`);
   }
@@ -106,7 +113,11 @@ test('two blocks of equal length that change places are rejected', async (t) => 
   ]);
   await rejectsWith(t, () => openWhole(swapped), 'DAMAGED');
   const reader = ContainerReader.open(swapped, EXPECTED, keys);
-  await rejectsWith(t, () => reader.openBlock(0, BLOCK.data, swapped.subarray(HEADER_BYTES, HEADER_BYTES + length)), 'DAMAGED');
+  await rejectsWith(
+    t,
+    () => reader.openBlock(0, BLOCK.data, swapped.subarray(HEADER_BYTES, HEADER_BYTES + length)),
+    'DAMAGED',
+  );
 });
 
 test('a block does not open as another type, number, or in another container', async (t) => {
@@ -123,9 +134,20 @@ test('a block does not open as another type, number, or in another container', a
 test('a container of another key, repository, storage, number or kind says which', async (t) => {
   const bytes = sealBlocks(PLAINS);
   const other = createSecretKey(Buffer.alloc(32, 8));
-  const open = (change: object, epochKeys = keys) => () => openWhole(bytes, { ...EXPECTED, ...change }, epochKeys);
-  await rejectsWith(t, open({}, () => other), 'WRONG_KEY');
-  await rejectsWith(t, open({}, () => undefined), 'WRONG_KEY');
+  const open =
+    (change: object, epochKeys = keys) =>
+    () =>
+      openWhole(bytes, { ...EXPECTED, ...change }, epochKeys);
+  await rejectsWith(
+    t,
+    open({}, () => other),
+    'WRONG_KEY',
+  );
+  await rejectsWith(
+    t,
+    open({}, () => undefined),
+    'WRONG_KEY',
+  );
   await rejectsWith(t, open({ repositoryId: 'f'.repeat(32) as RepositoryId }), 'WRONG_REPOSITORY');
   await rejectsWith(t, open({ storageId: 'f'.repeat(32) as StorageId }), 'WRONG_STORAGE');
   await rejectsWith(t, open({ storageId: undefined }), 'WRONG_STORAGE');
@@ -142,8 +164,15 @@ test('padding that is not all zeros is rejected although it is sealed', async (t
 test('a block table that leaves bytes of the body out, or claims more than there are, is rejected although it is sealed', async (t) => {
   const plain = Buffer.from('a block');
   const sealedBytes = plain.length + TAG_BYTES;
-  const entry = { offsetBytes: HEADER_BYTES, sealedBytes, plainBytes: plain.length, type: BLOCK.data, encoding: ENCODING.raw };
-  const seal = (blocks: readonly BlockEntry[]) => () => openWhole(sealByHand({ blocks: [plain], footer: encodeFooter({ record: {}, blocks, objects: [] }) }));
+  const entry = {
+    offsetBytes: HEADER_BYTES,
+    sealedBytes,
+    plainBytes: plain.length,
+    type: BLOCK.data,
+    encoding: ENCODING.raw,
+  };
+  const seal = (blocks: readonly BlockEntry[]) => () =>
+    openWhole(sealByHand({ blocks: [plain], footer: encodeFooter({ record: {}, blocks, objects: [] }) }));
   await seal([entry])();
   const wrong: readonly (readonly BlockEntry[])[] = [
     [],
@@ -154,7 +183,6 @@ test('a block table that leaves bytes of the body out, or claims more than there
     [{ ...entry, sealedBytes: 0xffff_ffff }],
     [{ ...entry, encoding: 3 as BlockEntry['encoding'] }],
   ];
-  // oxlint-disable-next-line no-await-in-loop -- one container after the other
   for (const blocks of wrong) await rejectsWith(t, seal(blocks), 'DAMAGED');
 });
 
@@ -182,12 +210,13 @@ test('a full pack has exactly 32 MiB, whatever its last block is', async (t) => 
     const bytes = randomContent(blockBytes, blockBytes);
     const objects = [];
     while (writer.fitsPack(blockBytes, objects.length + 1)) {
-      objects.push(objectOf(writer.add({ type: BLOCK.data, encoding: ENCODING.raw, bytes, plainBytes: blockBytes }), blockBytes));
+      objects.push(
+        objectOf(writer.add({ type: BLOCK.data, encoding: ENCODING.raw, bytes, plainBytes: blockBytes }), blockBytes),
+      );
     }
     const pack = Buffer.concat(writer.finish({}, objects, PACK_BYTES).parts);
     t.is(pack.length, PACK_BYTES);
     t.true(objects.length * blockBytes > PACK_BYTES - 2 * blockBytes, 'a full pack is nearly full of blocks');
-    // oxlint-disable-next-line no-await-in-loop -- two packs
     await openWhole(pack, { ...EXPECTED, kind: KIND.pack, storageId: undefined, seq: 0 });
   }
 });
@@ -203,7 +232,12 @@ test('a pack full of tiny objects still has room for its footer', async (t) => {
     const block = writer.add({ type: BLOCK.data, encoding: ENCODING.raw, bytes, plainBytes: blockBytes });
     const keysOf = randomContent(`keys ${block}`, perBlock * 32);
     for (let at = 0; at < perBlock; at += 1) {
-      const place = { key: keysOf.subarray(at * 32, at * 32 + 32), offsetBytes: at * 128, lengthBytes: 128, objectBytes: 128 };
+      const place = {
+        key: keysOf.subarray(at * 32, at * 32 + 32),
+        offsetBytes: at * 128,
+        lengthBytes: 128,
+        objectBytes: 128,
+      };
       objects.push(objectOf(block, 128, place));
     }
   }

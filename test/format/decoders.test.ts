@@ -10,14 +10,31 @@ import { encodeCheckpoint, parseCheckpoint } from '../../src/format/checkpoint.t
 import { encodeFooter, parseFooter, type Footer } from '../../src/format/footer.ts';
 import { encodeFormatFile, parseFormatFile } from '../../src/format/format-file.ts';
 import { parseHeader } from '../../src/format/header.ts';
-import { entryCount, entryPlace, isInPack, lowerBound, parseCommits, parseIndexRunTable } from '../../src/format/index-run.ts';
+import {
+  entryCount,
+  entryPlace,
+  isInPack,
+  lowerBound,
+  parseCommits,
+  parseIndexRunTable,
+} from '../../src/format/index-run.ts';
 import { BLOCK, ENCODING, FOOTER_MAX_BYTES, OBJECT } from '../../src/format/layout.ts';
 import { encodeSegmentRecord, parseSegmentRecord } from '../../src/format/segment.ts';
 import { parseTrailer } from '../../src/format/trailer.ts';
 import type { BlobId, ChunkId, TreeId } from '../../src/model/ids.ts';
 import { encodeTree, parseTree, TREE_MODES } from '../../src/repo/trees.ts';
 import { ATTRIBUTES, CHECKPOINT, RECORD } from './samples.ts';
-import { decodes, EXPECTED, hostileBytes, hostileJson, objectOf, rejectsWith, REPOSITORY, sealBlocks, STORAGE } from './support.ts';
+import {
+  decodes,
+  EXPECTED,
+  hostileBytes,
+  hostileJson,
+  objectOf,
+  rejectsWith,
+  REPOSITORY,
+  sealBlocks,
+  STORAGE,
+} from './support.ts';
 
 const BLOB = 'b'.repeat(40) as BlobId;
 const TREE = 'c'.repeat(40) as TreeId;
@@ -28,7 +45,12 @@ const survives = test.macro({
   title: (what) => `any bytes given as ${what} are a value or a MoltError`,
   exec(t: ExecutionContext, decode: (bytes: Buffer) => unknown, valid: Buffer) {
     t.notThrows(() => decode(valid));
-    t.notThrows(() => fc.assert(fc.property(hostileBytes(valid), (bytes) => void decodes(() => decode(bytes))), RUNS));
+    t.notThrows(() =>
+      fc.assert(
+        fc.property(hostileBytes(valid), (bytes) => void decodes(() => decode(bytes))),
+        RUNS,
+      ),
+    );
   },
 });
 
@@ -55,10 +77,20 @@ test('a footer', survives, (bytes) => parseFooter(bytes, 'x'), encodeFooter(FOOT
 test('any bytes inside a footer are a value or a MoltError', (t) => {
   const plain = Buffer.from(encodeFooterContent(FOOTER));
   t.deepEqual(parseFooter(wrap(plain), 'x'), FOOTER);
-  t.notThrows(() => fc.assert(fc.property(hostileBytes(plain), (bytes) => void decodes(() => parseFooter(wrap(bytes), 'x'))), RUNS));
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(hostileBytes(plain), (bytes) => void decodes(() => parseFooter(wrap(bytes), 'x'))),
+      RUNS,
+    ),
+  );
 });
 test('attributes', survives, parseAttributes, encodeAttributes(ATTRIBUTES));
-test('a blob record', survives, (bytes) => parseBlobRecord(bytes, BLOB), encodeBlobRecord({ sizeBytes: 9, depth: 0, root: CHUNK }, BLOB));
+test(
+  'a blob record',
+  survives,
+  (bytes) => parseBlobRecord(bytes, BLOB),
+  encodeBlobRecord({ sizeBytes: 9, depth: 0, root: CHUNK }, BLOB),
+);
 const NODE = encodeNode([
   { id: CHUNK, sizeBytes: 7 },
   { id: CHUNK, sizeBytes: 8 },
@@ -86,21 +118,37 @@ function readEntries(bytes: Buffer): unknown {
 test('a segment record with any members is a value or a MoltError', (t) => {
   const valid = JSON.parse(JSON.stringify(encodeSegmentRecord(RECORD))) as unknown;
   t.deepEqual(parseSegmentRecord(valid, 'x'), RECORD);
-  t.notThrows(() => fc.assert(fc.property(hostileJson(valid), (value) => void decodes(() => parseSegmentRecord(value, 'x'))), RUNS));
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(hostileJson(valid), (value) => void decodes(() => parseSegmentRecord(value, 'x'))),
+      RUNS,
+    ),
+  );
 });
 
 test('a checkpoint with any members is a value or a MoltError', (t) => {
   const valid = JSON.parse(checkpointJson().toString()) as unknown;
   t.deepEqual(parseCheckpoint(checkpointJson(), 'x'), CHECKPOINT);
   t.notThrows(() =>
-    fc.assert(fc.property(hostileJson(valid), (value) => void decodes(() => parseCheckpoint(Buffer.from(JSON.stringify(value)), 'x'))), RUNS),
+    fc.assert(
+      fc.property(
+        hostileJson(valid),
+        (value) => void decodes(() => parseCheckpoint(Buffer.from(JSON.stringify(value)), 'x')),
+      ),
+      RUNS,
+    ),
   );
 });
 
 test('a run table with any members is a value or a MoltError', (t) => {
   const valid = { fromSeq: 1, toSeq: 9, objects: 2, packs: 1, commits: [{ block: 0, time: 5 }] };
   t.is(parseIndexRunTable({ ...FOOTER, record: valid }, 'x').packBlock, 1);
-  t.notThrows(() => fc.assert(fc.property(hostileJson(valid), (record) => void decodes(() => parseIndexRunTable({ ...FOOTER, record }, 'x'))), RUNS));
+  t.notThrows(() =>
+    fc.assert(
+      fc.property(hostileJson(valid), (record) => void decodes(() => parseIndexRunTable({ ...FOOTER, record }, 'x'))),
+      RUNS,
+    ),
+  );
 });
 
 test('a footer that claims 4 GiB, or more than it holds, is refused at little cost', async (t) => {
@@ -114,7 +162,6 @@ test('a footer that claims 4 GiB, or more than it holds, is refused at little co
   for (const at of [0, 4]) {
     const content = encodeFooterContent({ ...FOOTER, record: 0 });
     content.writeUInt32LE(0xffff_ffff, at === 0 ? 0 : 5);
-    // oxlint-disable-next-line no-await-in-loop -- two counts
     await rejectsWith(t, () => parseFooter(wrap(content), 'x'), 'DAMAGED');
   }
   // The bomb itself had to be made; what parsing took is far below what was claimed.
@@ -130,17 +177,18 @@ test('what no encoder writes is refused', async (t) => {
     { objects: [objectOf(1, 10)] },
     { objects: [objectOf(0, 10, { type: 7 as (typeof OBJECT)['chunk'] })] },
   ];
-  // oxlint-disable-next-line no-await-in-loop -- one footer after the other
-  for (const change of refused) await rejectsWith(t, () => parseFooter(encodeFooter({ ...FOOTER, ...change }), 'x'), 'DAMAGED');
+  for (const change of refused)
+    await rejectsWith(t, () => parseFooter(encodeFooter({ ...FOOTER, ...change }), 'x'), 'DAMAGED');
 });
 
 test('a tree whose name is not UTF-8, or stands twice, or leads elsewhere, is refused', async (t) => {
-  const entry = (mode: string, name: Buffer | string): Buffer => Buffer.concat([Buffer.from(`${mode} `), Buffer.from(name), Buffer.alloc(21)]);
+  const entry = (mode: string, name: Buffer | string): Buffer =>
+    Buffer.concat([Buffer.from(`${mode} `), Buffer.from(name), Buffer.alloc(21)]);
   t.is(parseTree(entry('100644', '\ufffd'), TREE).length, 1);
   await rejectsWith(t, () => parseTree(entry('100644', Buffer.of(0x61, 0xff)), TREE), 'HOSTILE');
   await rejectsWith(t, () => parseTree(Buffer.concat([entry('100644', 'a'), entry('40000', 'a')]), TREE), 'HOSTILE');
-  // oxlint-disable-next-line no-await-in-loop -- one name after the other
-  for (const name of ['', '.', '..', 'a/b']) await rejectsWith(t, () => parseTree(entry('100644', name), TREE), 'HOSTILE');
+  for (const name of ['', '.', '..', 'a/b'])
+    await rejectsWith(t, () => parseTree(entry('100644', name), TREE), 'HOSTILE');
   await rejectsWith(t, () => parseTree(entry('160000', 'submodule'), TREE), 'HOSTILE');
   await rejectsWith(t, () => parseTree(entry('100644', 'a').subarray(0, 20), TREE), 'DAMAGED');
 });

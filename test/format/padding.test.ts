@@ -32,9 +32,15 @@ test('lengths of the paper and around powers of two come out as its algorithm ha
 });
 
 test('every length up to 70,000 and any longer one is padded as the paper does', (t) => {
-  for (let length = 0; length <= 70_000; length += 1) if (BigInt(padme(length)) !== reference(BigInt(length))) t.fail(`${length}`);
+  for (let length = 0; length <= 70_000; length += 1)
+    if (BigInt(padme(length)) !== reference(BigInt(length))) t.fail(`${length}`);
   t.notThrows(() =>
-    fc.assert(fc.property(fc.integer({ min: 0, max: 2 ** 40 }), (length) => BigInt(padme(length)) === reference(BigInt(length)))),
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 2 ** 40 }),
+        (length) => BigInt(padme(length)) === reference(BigInt(length)),
+      ),
+    ),
   );
 });
 
@@ -43,7 +49,9 @@ test('padding adds at most 12%, never shortens, keeps order, and pads what is pa
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 2 ** 40 }), fc.nat(2 ** 20), (length, more) => {
         const padded = padme(length);
-        return padded >= length && padded <= length * 1.12 && padme(length + more) >= padded && padme(padded) === padded;
+        return (
+          padded >= length && padded <= length * 1.12 && padme(length + more) >= padded && padme(padded) === padded
+        );
       }),
     ),
   );

@@ -51,7 +51,11 @@ export function objectOf(block: number, lengthBytes: number, change: Partial<Obj
 }
 
 /** Seals blocks, one object in each, into a whole container. */
-export function sealBlocks(plains: readonly Buffer[], spec: ContainerSpec = specOf(), size: 'padme' | number = 'padme'): Buffer {
+export function sealBlocks(
+  plains: readonly Buffer[],
+  spec: ContainerSpec = specOf(),
+  size: 'padme' | number = 'padme',
+): Buffer {
   const writer = new ContainerWriter(spec);
   const objects = plains.map((bytes) => {
     const block = writer.add({ type: BLOCK.data, encoding: ENCODING.raw, bytes, plainBytes: bytes.length });
@@ -61,7 +65,11 @@ export function sealBlocks(plains: readonly Buffer[], spec: ContainerSpec = spec
 }
 
 /** Opens a whole container and checks every byte of it. */
-export async function openWhole(bytes: Buffer, expected: ExpectedHeader = EXPECTED, epochKeys: EpochKeys = keys): Promise<Footer> {
+export async function openWhole(
+  bytes: Buffer,
+  expected: ExpectedHeader = EXPECTED,
+  epochKeys: EpochKeys = keys,
+): Promise<Footer> {
   return ContainerReader.open(bytes, expected, epochKeys).verifyWhole(bytes);
 }
 
@@ -89,7 +97,12 @@ export function hostileBytes(...valid: readonly Buffer[]): fc.Arbitrary<Buffer> 
     bytes: fc.oneof(fc.uint8Array({ minLength: 1, maxLength: 8 }), fc.constantFrom(...EXTREMES)),
   });
   const changed = fc
-    .record({ from: fc.constantFrom(...valid), edits: fc.array(edit, { maxLength: 4 }), cut: fc.option(fc.nat()), tail: fc.uint8Array({ maxLength: 8 }) })
+    .record({
+      from: fc.constantFrom(...valid),
+      edits: fc.array(edit, { maxLength: 4 }),
+      cut: fc.option(fc.nat()),
+      tail: fc.uint8Array({ maxLength: 8 }),
+    })
     .map(({ from, edits, cut, tail }) => {
       const bytes = Buffer.concat([from, tail]);
       for (const { at, bytes: patch } of edits) Buffer.from(patch).copy(bytes, at % Math.max(bytes.length, 1));
@@ -102,9 +115,12 @@ export function hostileBytes(...valid: readonly Buffer[]): fc.Arbitrary<Buffer> 
 export function hostileJson(valid: unknown): fc.Arbitrary<unknown> {
   return fc.oneof(
     fc.jsonValue(),
-    fc.array(fc.tuple(fc.nat(), fc.oneof(fc.jsonValue(), fc.constantFrom(...ODD_VALUES))), { minLength: 1, maxLength: 4 }).map((edits) =>
-      edits.reduce<unknown>((value, [at, leaf]) => replaceAt(value, at, leaf), valid),
-    ),
+    fc
+      .array(fc.tuple(fc.nat(), fc.oneof(fc.jsonValue(), fc.constantFrom(...ODD_VALUES))), {
+        minLength: 1,
+        maxLength: 4,
+      })
+      .map((edits) => edits.reduce<unknown>((value, [at, leaf]) => replaceAt(value, at, leaf), valid)),
   );
 }
 
@@ -114,7 +130,21 @@ const EXTREMES = [
   Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff),
   Uint8Array.of(0, 0, 0, 0x80),
 ];
-const ODD_VALUES: readonly unknown[] = [null, -1, 0, 1.5, 2 ** 32, 2 ** 53, '', 'refs/heads/../x', '0'.repeat(64), [], {}, [null], [[]]];
+const ODD_VALUES: readonly unknown[] = [
+  null,
+  -1,
+  0,
+  1.5,
+  2 ** 32,
+  2 ** 53,
+  '',
+  'refs/heads/../x',
+  '0'.repeat(64),
+  [],
+  {},
+  [null],
+  [[]],
+];
 
 /** Replaces the n-th node of a JSON value, counted through all depths, by another. */
 function replaceAt(value: unknown, n: number, leaf: unknown): unknown {
@@ -127,7 +157,8 @@ function replaceAt(value: unknown, n: number, leaf: unknown): unknown {
     }
     left -= 1;
     if (Array.isArray(node)) return node.map(visit);
-    if (typeof node === 'object' && node !== null) return Object.fromEntries(Object.entries(node).map(([key, child]) => [key, visit(child)]));
+    if (typeof node === 'object' && node !== null)
+      return Object.fromEntries(Object.entries(node).map(([key, child]) => [key, visit(child)]));
     return node;
   };
   return visit(value);
@@ -142,9 +173,21 @@ function countNodes(value: unknown): number {
  * Seals a container by hand, as only somebody with the keys could: with any footer, padding, block table or header version.
  * @param parts.footer the footer's plaintext
  */
-export function sealByHand(parts: { blocks?: readonly Buffer[]; footer: Buffer; padding?: Buffer; version?: number; footerBlock?: number }): Buffer {
+export function sealByHand(parts: {
+  blocks?: readonly Buffer[];
+  footer: Buffer;
+  padding?: Buffer;
+  version?: number;
+  footerBlock?: number;
+}): Buffer {
   const { kind, repositoryId, storageId, seq, entropy } = specOf();
-  const { blocks = [], footer, padding = Buffer.alloc(16), version = FORMAT_VERSION, footerBlock = blocks.length } = parts;
+  const {
+    blocks = [],
+    footer,
+    padding = Buffer.alloc(16),
+    version = FORMAT_VERSION,
+    footerBlock = blocks.length,
+  } = parts;
   const context = { kind, repositoryId: Buffer.from(repositoryId, 'hex'), version };
   const sealer = createSealer(KEY, context, { ...entropy, firstBlock: footer });
   const { salt, commitment } = sealer;
@@ -152,10 +195,18 @@ export function sealByHand(parts: { blocks?: readonly Buffer[]; footer: Buffer; 
   header.writeUInt8(version, 8);
   const sealed = blocks.map((bytes, number) => sealer.seal(number, BLOCK.data, header, bytes));
   const sealedFooter = sealer.seal(footerBlock, BLOCK.footer, header, footer);
-  const body = Buffer.concat([header, ...sealed, sealedFooter, sealer.seal(footerBlock + 1, BLOCK.padding, header, padding)]);
+  const body = Buffer.concat([
+    header,
+    ...sealed,
+    sealedFooter,
+    sealer.seal(footerBlock + 1, BLOCK.padding, header, padding),
+  ]);
   const crc = new StripeCrc();
   crc.push(body);
   const footerOffset = HEADER_BYTES + sealed.reduce((sum, block) => sum + block.length, 0);
   const footerBytes = sealedFooter.length;
-  return Buffer.concat([body, encodeTrailer({ bodyBytes: body.length, footerOffset, footerBytes, footerBlock, stripes: crc.finish() })]);
+  return Buffer.concat([
+    body,
+    encodeTrailer({ bodyBytes: body.length, footerOffset, footerBytes, footerBlock, stripes: crc.finish() }),
+  ]);
 }

@@ -7,7 +7,13 @@ import { encodeBlobRecord, encodeNode, NODE_FANOUT, parseBlobRecord, parseNode }
 import { checkpointName, parseCheckpointName } from '../../src/format/checkpoint.ts';
 import { Fields } from '../../src/format/fields.ts';
 import { encodeFormatFile, parseFormatFile } from '../../src/format/format-file.ts';
-import { encodeSegmentRecord, parseSegmentName, parseSegmentRecord, REF_NAME, segmentName } from '../../src/format/segment.ts';
+import {
+  encodeSegmentRecord,
+  parseSegmentName,
+  parseSegmentRecord,
+  REF_NAME,
+  segmentName,
+} from '../../src/format/segment.ts';
 import { COMPONENTS } from '../../src/model/component.ts';
 import type { EntryAttributes, EntryType } from '../../src/model/entry.ts';
 import type { BlobId, ChunkId } from '../../src/model/ids.ts';
@@ -23,7 +29,9 @@ test('attributes come back as they were, in order', (t) => {
 });
 
 test('any attributes come back as they were', (t) => {
-  const name = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 9 }).filter((text) => !/[/\n\0]|^\.\.?$/.test(text));
+  const name = fc
+    .string({ unit: 'grapheme', minLength: 1, maxLength: 9 })
+    .filter((text) => !/[/\n\0]|^\.\.?$/.test(text));
   const entry = fc.record({
     path: fc.array(name, { maxLength: 3 }).map((names) => ['state', ...names].join('/')),
     type: fc.constantFrom<EntryType>('file', 'directory', 'symlink'),
@@ -50,17 +58,23 @@ test('attributes that no encoder writes are refused', async (t) => {
   await rejectsWith(t, parse(line), 'DAMAGED');
   await rejectsWith(t, parse(''), 'DAMAGED');
   await rejectsWith(t, parse('molt attributes 1\nfs 600 0 0 state/a'), 'DAMAGED');
-  for (const bad of ['xs 600 0 0 a', 'fx 600 0 0 a', 'fs 900 0 0 a', 'fs 600 1.5 0 a', 'fs 600 0 -1 a', 'fs 600 0 0 ', '']) {
-    // oxlint-disable-next-line no-await-in-loop -- one line after the other
+  for (const bad of [
+    'xs 600 0 0 a',
+    'fx 600 0 0 a',
+    'fs 900 0 0 a',
+    'fs 600 1.5 0 a',
+    'fs 600 0 -1 a',
+    'fs 600 0 0 ',
+    '',
+  ]) {
     await rejectsWith(t, parse(`molt attributes 1\n${bad}\n`), 'DAMAGED');
   }
   for (const path of ['/a', 'a/', 'a//b', '.', 'a/../b', '..', './a', 'a\0b']) {
-    // oxlint-disable-next-line no-await-in-loop -- one path after the other
     await rejectsWith(t, parse(`molt attributes 1\nfs 600 0 0 ${path}\n`), 'DAMAGED');
   }
 });
 
-test('blob records come back, and another blob\'s is refused', async (t) => {
+test("blob records come back, and another blob's is refused", async (t) => {
   for (const record of [
     { sizeBytes: 0, depth: 0, root: undefined },
     { sizeBytes: 1, depth: 0, root: CHUNK },
@@ -94,27 +108,36 @@ test('format.json comes back, and says whether it is newer or none', async (t) =
   t.deepEqual(parse(text)(), format);
   await rejectsWith(t, parse(text.replace('"version":1', '"version":2')), 'NEWER_FORMAT');
   for (const bad of ['0', '1.5', '-1', '"1"', 'null']) {
-    // oxlint-disable-next-line no-await-in-loop -- one version after the other
     await rejectsWith(t, parse(text.replace('"version":1', `"version":${bad}`)), 'DAMAGED');
   }
-  for (const bad of ['', '{', '[]', 'null', '7', '{}', text.replace('repository"', 'keyring"'), text.replace(STORAGE, '0'.repeat(32)), text.replace(REPOSITORY, 'x')]) {
-    // oxlint-disable-next-line no-await-in-loop -- one text after the other
+  for (const bad of [
+    '',
+    '{',
+    '[]',
+    'null',
+    '7',
+    '{}',
+    text.replace('repository"', 'keyring"'),
+    text.replace(STORAGE, '0'.repeat(32)),
+    text.replace(REPOSITORY, 'x'),
+  ]) {
     await rejectsWith(t, parse(bad), 'DAMAGED');
   }
 });
 
 test('names of segments and checkpoints lead back to their numbers, and others to none', (t) => {
   for (const seq of [1, 9, 999_999_999_999]) t.is(parseSegmentName(segmentName(seq)), seq as never);
-  for (const name of ['log/000000000000', 'log/1', 'log/00000000000x', 'log/0000000000001', 'packs/000000000001']) t.is(parseSegmentName(name), undefined);
+  for (const name of ['log/000000000000', 'log/1', 'log/00000000000x', 'log/0000000000001', 'packs/000000000001'])
+    t.is(parseSegmentName(name), undefined);
   t.deepEqual(parseCheckpointName(checkpointName(7, 'a'.repeat(64))), { seq: 7 as never, hash: 'a'.repeat(64) });
-  for (const name of ['checkpoint/7-a', `checkpoint/000000000007-${'A'.repeat(64)}`, 'checkpoint/']) t.is(parseCheckpointName(name), undefined);
+  for (const name of ['checkpoint/7-a', `checkpoint/000000000007-${'A'.repeat(64)}`, 'checkpoint/'])
+    t.is(parseCheckpointName(name), undefined);
 });
 
 test('a segment of a type that this molt does not know is newer, one without a type damaged', async (t) => {
   const value = encodeSegmentRecord(RECORD) as Record<string, unknown>;
   await rejectsWith(t, () => parseSegmentRecord({ ...value, type: 'sweep' }, 'x'), 'NEWER_FORMAT');
   for (const type of [undefined, 7, '', 'Commit', 'a b']) {
-    // oxlint-disable-next-line no-await-in-loop -- one type after the other
     await rejectsWith(t, () => parseSegmentRecord({ ...value, type }, 'x'), 'DAMAGED');
   }
 });
@@ -122,22 +145,56 @@ test('a segment of a type that this molt does not know is newer, one without a t
 test('every member of a segment record is needed and checked', async (t) => {
   const value = encodeSegmentRecord(RECORD) as Record<string, unknown>;
   for (const key of ['seq', 'previous', 'writer', 'nonce', 'time', 'keys']) {
-    // oxlint-disable-next-line no-await-in-loop -- one member after the other
-    for (const bad of [undefined, null, 'x', [], {}, -(2 ** 53) - 2]) await rejectsWith(t, () => parseSegmentRecord({ ...value, [key]: bad }, 'x'), 'DAMAGED');
+    for (const bad of [undefined, null, 'x', [], {}, -(2 ** 53) - 2])
+      await rejectsWith(t, () => parseSegmentRecord({ ...value, [key]: bad }, 'x'), 'DAMAGED');
   }
   for (const key of ['holes', 'refs', 'commits', 'packs']) {
-    // oxlint-disable-next-line no-await-in-loop -- one member after the other
-    for (const bad of ['x', 7, {}, [null], [{}]]) await rejectsWith(t, () => parseSegmentRecord({ ...value, [key]: bad }, 'x'), 'DAMAGED');
+    for (const bad of ['x', 7, {}, [null], [{}]])
+      await rejectsWith(t, () => parseSegmentRecord({ ...value, [key]: bad }, 'x'), 'DAMAGED');
   }
 });
 
 test('refs have names that Git takes', (t) => {
-  for (const name of ['refs/heads/main', 'refs/tags/full/20260305T020000Z', 'refs/heads/ü/😀', 'refs/heads/a.b', `refs/heads/${'x'.repeat(200)}`]) {
+  for (const name of [
+    'refs/heads/main',
+    'refs/tags/full/20260305T020000Z',
+    'refs/heads/ü/😀',
+    'refs/heads/a.b',
+    `refs/heads/${'x'.repeat(200)}`,
+  ]) {
     t.regex(name, REF_NAME);
   }
-  const refused = ['', 'main', 'refs/heads/', 'refs/remotes/x', 'refs/heads/a b', 'refs/heads/.a', 'refs/heads/a/.b', 'refs/heads/a..b'];
-  const more = ['refs/heads/a.lock', 'refs/heads/a.lock/b', 'refs/heads/a/', 'refs/heads/a.', 'refs/heads/a//b', 'refs/heads/@{', 'refs/heads/a\n', 'refs/heads/a~1'];
-  for (const name of [...refused, ...more, 'refs/heads/a^', 'refs/heads/a:b', 'refs/heads/a?', 'refs/heads/a*', 'refs/heads/a[', 'refs/heads/a\\', `refs/heads/${'x'.repeat(500)}`]) {
+  const refused = [
+    '',
+    'main',
+    'refs/heads/',
+    'refs/remotes/x',
+    'refs/heads/a b',
+    'refs/heads/.a',
+    'refs/heads/a/.b',
+    'refs/heads/a..b',
+  ];
+  const more = [
+    'refs/heads/a.lock',
+    'refs/heads/a.lock/b',
+    'refs/heads/a/',
+    'refs/heads/a.',
+    'refs/heads/a//b',
+    'refs/heads/@{',
+    'refs/heads/a\n',
+    'refs/heads/a~1',
+  ];
+  for (const name of [
+    ...refused,
+    ...more,
+    'refs/heads/a^',
+    'refs/heads/a:b',
+    'refs/heads/a?',
+    'refs/heads/a*',
+    'refs/heads/a[',
+    'refs/heads/a\\',
+    `refs/heads/${'x'.repeat(500)}`,
+  ]) {
     t.notRegex(name, REF_NAME, JSON.stringify(name));
   }
 });
@@ -153,5 +210,8 @@ test('fields refuse what has another type than asked for', async (t) => {
   await rejectsWith(t, () => fields.integers('object'), 'DAMAGED');
   await rejectsWith(t, () => fields.texts('list'), 'DAMAGED');
   await rejectsWith(t, () => fields.text('toString', /./), 'DAMAGED');
-  t.deepEqual([fields.list('none'), fields.entries('none'), fields.integers('none'), fields.texts('none')], [[], [], [], []]);
+  t.deepEqual(
+    [fields.list('none'), fields.entries('none'), fields.integers('none'), fields.texts('none')],
+    [[], [], [], []],
+  );
 });

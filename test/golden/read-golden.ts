@@ -115,9 +115,7 @@ export async function openGolden(storage: Storage): Promise<Repository> {
 export async function readGolden(repository: Repository): Promise<Golden> {
   const commits: GoldenCommit[] = [];
   for (const { id, seq, kind, timeMs } of await repository.index.listCommits()) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     const { parents, tree, message } = await readCommit(repository, id);
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     commits.push({ id, seq, kind, timeMs, parents, tree, message, files: await readFiles(repository, id, tree) });
   }
   const refs = Object.fromEntries([...repository.refs].toSorted(([a], [b]) => (a < b ? -1 : 1)));
@@ -136,10 +134,8 @@ async function readFiles(repository: Repository, commit: CommitId, root: TreeId)
   const files: Record<string, string> = {};
   const visit = async (tree: TreeId, prefix: string): Promise<void> => {
     for (const { mode, name, id } of parseTree(await repository.objects.readGit(tree, 'tree'), tree)) {
-      // oxlint-disable-next-line no-await-in-loop -- depth first
       if (mode === TREE_MODES.tree) await visit(id, `${prefix}${name}/`);
       else {
-        // oxlint-disable-next-line no-await-in-loop -- one file after the other
         const bytes = await repository.objects.readBlobWhole(id, 1 << 26);
         files[prefix + name] = `${mode} ${bytes.length} ${hash('sha256', bytes, 'hex')}`;
         const isRead = prefix !== '' || name !== 'attributes' || encodeAttributes(parseAttributes(bytes)).equals(bytes);

@@ -12,10 +12,38 @@ import { chunkKey, gitKey } from '../../src/repo/keys.ts';
 import type { Repository } from '../../src/repo/repository.ts';
 import { DirectoryStorage } from '../../src/storage/directory.ts';
 import { randomContent, textContent } from '../chunk/content.ts';
-import { commitFiles, flipMiddle, listBlobs, listNames, MAIN, makeRepository, must, openRepository, readFiles, replaceObject, type TestFile, type TestFiles } from './support.ts';
+import {
+  commitFiles,
+  flipMiddle,
+  listBlobs,
+  listNames,
+  MAIN,
+  makeRepository,
+  must,
+  openRepository,
+  readFiles,
+  replaceObject,
+  type TestFile,
+  type TestFiles,
+} from './support.ts';
 
 const KIB = 1024;
-const SIZES = [0, 1, 2, 511, 512, 16 * KIB - 1, 16 * KIB, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 128 * KIB, 256 * KIB, 256 * KIB + 1, 3_000_003];
+const SIZES = [
+  0,
+  1,
+  2,
+  511,
+  512,
+  16 * KIB - 1,
+  16 * KIB,
+  64 * KIB - 1,
+  64 * KIB,
+  64 * KIB + 1,
+  128 * KIB,
+  256 * KIB,
+  256 * KIB + 1,
+  3_000_003,
+];
 
 function filesOfAllSizes(): TestFiles {
   const files: TestFiles = {};
@@ -24,7 +52,11 @@ function filesOfAllSizes(): TestFiles {
       files[`text/${chunking}/${size}`] = { bytes: textContent(`${chunking} ${size}`, size), chunking };
       files[`random/${chunking}/${size}`] = { bytes: randomContent(`${chunking} ${size}`, size), chunking };
       files[`zeros/${chunking}/${size}`] = { bytes: Buffer.alloc(size), chunking };
-      files[`secret/${chunking}/${size}`] = { bytes: textContent(`secret ${chunking} ${size}`, Math.min(size, 70_000)), chunking, secret: true };
+      files[`secret/${chunking}/${size}`] = {
+        bytes: textContent(`secret ${chunking} ${size}`, Math.min(size, 70_000)),
+        chunking,
+        secret: true,
+      };
     }
   }
   return files;
@@ -72,7 +104,6 @@ test('a full backup of the same files comes back from packs alone', async (t) =>
   const again = await openRepository(repository.storage);
   for (const [path, bytes] of await readFiles(again, id)) t.true(bytes.equals((files[path] as TestFile).bytes), path);
   for (const path of ['text/content/3000003', 'random/fixed/1', 'secret/content/512']) {
-    // oxlint-disable-next-line no-await-in-loop -- three files
     for (const { place } of await placesOf(again, path)) t.true('pack' in place.container, path);
   }
 });
@@ -117,21 +148,18 @@ test('a file that changes a little with each commit is stored as deltas on whole
     bytes = Buffer.from(bytes);
     bytes.writeUInt32LE(tick, (tick * 4099) % 190_000);
     versions.push(bytes);
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     ids.push(await commitFiles(repository, { db: { bytes, chunking: 'fixed' } }));
   }
   let deltas = 0;
   for (const { key, place } of await placesOf(repository, 'db')) {
     if (place.encoding !== ENCODING.deltas) continue;
     deltas += 1;
-    // oxlint-disable-next-line no-await-in-loop -- four chunks
     const base = await repository.index.find(await repository.objects.findBase(key, place));
     t.not(base?.encoding, ENCODING.deltas);
   }
   t.true(deltas > 0, 'no chunk is a delta');
   const again = await openRepository(repository.storage);
   for (const [index, id] of ids.entries()) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     t.true((await readFiles(again, id)).get('db')?.equals(must(versions[index])), `version ${index}`);
   }
 });
@@ -142,12 +170,10 @@ test('a full backup after deltas holds every object whole in packs', async (t) =
   for (let tick = 0; tick < 3; tick += 1) {
     bytes = Buffer.from(bytes);
     bytes.writeUInt32LE(tick + 1, tick * 70_000);
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     await commitFiles(repository, { db: { bytes, chunking: 'fixed' } });
   }
   await repository.transact({ packs: true }, async (transaction) => {
     for (const { key } of await placesOf(repository, 'db')) {
-      // oxlint-disable-next-line no-await-in-loop -- one object at a time
       await transaction.promote(key);
     }
     await transaction.publish([], []);
@@ -215,11 +241,13 @@ test('a damaged earlier version does not keep a file from being saved', async (t
     const { root } = await damaged.objects.readBlobRecord(id);
     t.truthy(root);
   });
-  const [first] = await damaged.objects.readChunkList(await damaged.objects.readBlobRecord(gitIdOf('blob', changed) as BlobId)).then(({ ids }) => ids);
+  const [first] = await damaged.objects
+    .readChunkList(await damaged.objects.readBlobRecord(gitIdOf('blob', changed) as BlobId))
+    .then(({ ids }) => ids);
   t.true((await damaged.objects.readChunk(first as ChunkId)).equals(changed.subarray(0, 64 * KIB)));
 });
 
-test('an object under another object\'s key is never handed out', async (t) => {
+test("an object under another object's key is never handed out", async (t) => {
   const repository = await makeRepository();
   await commitFiles(repository, { a: randomContent('a', 5000), b: randomContent('b', 5000) });
   const [a] = await placesOf(repository, 'a');
@@ -233,6 +261,7 @@ test('an object under another object\'s key is never handed out', async (t) => {
 
 async function storedBytes(repository: Repository): Promise<number> {
   let total = 0;
-  for await (const { name, sizeBytes } of repository.storage.list('')) if (/^(log|packs)\//.test(name)) total += sizeBytes;
+  for await (const { name, sizeBytes } of repository.storage.list(''))
+    if (/^(log|packs)\//.test(name)) total += sizeBytes;
   return total;
 }

@@ -8,14 +8,30 @@ import type { Repository } from '../../src/repo/repository.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import type { Storage } from '../../src/storage/storage.ts';
 import { randomContent } from '../chunk/content.ts';
-import { commitFiles, copyStorage, flipMiddle, listChain, listNames, MAIN, makeRepository, must, openRepository, readFiles, replaceObject, TIME_MS } from './support.ts';
+import {
+  commitFiles,
+  copyStorage,
+  flipMiddle,
+  listChain,
+  listNames,
+  MAIN,
+  makeRepository,
+  must,
+  openRepository,
+  readFiles,
+  replaceObject,
+  TIME_MS,
+} from './support.ts';
 
 /** Makes a repository of 40 commits, enough for a checkpoint after 32, and with a tail. */
 async function makeHistory(): Promise<Repository> {
   const repository = await makeRepository();
   for (let index = 0; index < 40; index += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
-    await commitFiles(repository, { [`file ${index}`]: randomContent(index, 3000) }, { timeMs: TIME_MS + index * 1000 });
+    await commitFiles(
+      repository,
+      { [`file ${index}`]: randomContent(index, 3000) },
+      { timeMs: TIME_MS + index * 1000 },
+    );
   }
   return repository;
 }
@@ -33,8 +49,8 @@ async function lookAround(repository: Repository): Promise<Seen> {
   const chain = await listChain(repository);
   const files: string[] = [];
   for (const id of chain) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
-    for (const [path, bytes] of await readFiles(repository, id)) files.push(`${path} ${bytes.toString('hex', 0, 8)} ${bytes.length}`);
+    for (const [path, bytes] of await readFiles(repository, id))
+      files.push(`${path} ${bytes.toString('hex', 0, 8)} ${bytes.length}`);
   }
   return {
     refs: new Map(repository.refs),
@@ -64,23 +80,45 @@ test('a checkpoint is written after 32 segments, and opening replays only what c
   await openRepository(counting);
   const numbers = read.filter((object) => object.startsWith('log/')).map((object) => Number(object.slice(4)));
   t.is(Math.min(...numbers), 32);
-  t.deepEqual(numbers.filter((seq) => seq < 33), [32], 'of the segments before only the one that it is believed for');
+  t.deepEqual(
+    numbers.filter((seq) => seq < 33),
+    [32],
+    'of the segments before only the one that it is believed for',
+  );
 });
 
 for (const [what, harm] of [
   ['a deleted checkpoint', async (storage: Storage) => storage.delete(await onlyName(storage, 'checkpoint/'))],
-  ['a damaged checkpoint', async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'checkpoint/'), flipMiddle)],
-  ['an empty checkpoint', async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'checkpoint/'), () => Buffer.alloc(0))],
+  [
+    'a damaged checkpoint',
+    async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'checkpoint/'), flipMiddle),
+  ],
+  [
+    'an empty checkpoint',
+    async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'checkpoint/'), () => Buffer.alloc(0)),
+  ],
   ['a deleted run', async (storage: Storage) => storage.delete(await onlyName(storage, 'index/'))],
-  ['a damaged run', async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'index/'), (bytes) => flipAll(bytes))],
-  ['a cut run', async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'index/'), (bytes) => bytes.subarray(0, -1))],
-  ['a run in place of another', async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'index/'), () => Buffer.from('x'))],
-  ['no caches', async (storage: Storage) => {
-    for (const name of await listNames(storage)) {
-      // oxlint-disable-next-line no-await-in-loop -- few
-      if (/^(index|checkpoint)\//.test(name)) await storage.delete(name);
-    }
-  }],
+  [
+    'a damaged run',
+    async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'index/'), (bytes) => flipAll(bytes)),
+  ],
+  [
+    'a cut run',
+    async (storage: Storage) =>
+      replaceObject(storage, await onlyName(storage, 'index/'), (bytes) => bytes.subarray(0, -1)),
+  ],
+  [
+    'a run in place of another',
+    async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'index/'), () => Buffer.from('x')),
+  ],
+  [
+    'no caches',
+    async (storage: Storage) => {
+      for (const name of await listNames(storage)) {
+        if (/^(index|checkpoint)\//.test(name)) await storage.delete(name);
+      }
+    },
+  ],
 ] as const) {
   test(`with ${what} everything is found as before`, async (t) => {
     const repository = await makeHistory();
@@ -98,7 +136,6 @@ for (const [what, harm] of [
     await harm(repository.storage);
     t.deepEqual(await lookAround(running), expected);
     for (let index = 0; index < 33; index += 1) {
-      // oxlint-disable-next-line no-await-in-loop -- one commit after the other
       await commitFiles(running, { [`more ${index}`]: `more ${index}` });
     }
     const after = await openRepository(repository.storage);
@@ -106,7 +143,6 @@ for (const [what, harm] of [
     t.is((await listChain(after)).length, 73);
     t.is((await after.index.listCommits()).length, 73);
     for (const run of after.index.runs) {
-      // oxlint-disable-next-line no-await-in-loop -- few
       for await (const entry of run.entries()) t.is(entry.key.length, 32);
     }
   });
@@ -116,14 +152,11 @@ test('a checkpoint of another history of the same repository is not believed', a
   const one = await makeRepository();
   const other = await openRepository(await copyStorage(one.storage));
   for (let index = 0; index < 33; index += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     await commitFiles(one, { a: `one ${index}` });
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     await commitFiles(other, { a: `other ${index}` });
   }
   for (const prefix of ['checkpoint/', 'index/']) {
     for (const name of await listNames(one.storage, prefix)) {
-      // oxlint-disable-next-line no-await-in-loop -- few
       await other.storage.createOnce(name, [must(await one.storage.read(name))]);
     }
   }
@@ -135,7 +168,6 @@ test('a checkpoint of another history of the same repository is not believed', a
 test('a checkpoint of a longer log than there is, is not believed', async (t) => {
   const { storage } = await makeHistory();
   for (let seq = 20; seq <= 40; seq += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one segment after the other
     await storage.delete(`log/${String(seq).padStart(12, '0')}`);
   }
   const again = await openRepository(storage);
@@ -152,7 +184,6 @@ test('a publish whose checkpoint can not be written has still succeeded, and say
   };
   const repository = await makeRepository(storage);
   for (let index = 0; index < 35; index += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     await commitFiles(repository, { a: `${index}` });
   }
   t.is((await listChain(await openRepository(storage))).length, 35);
@@ -164,17 +195,14 @@ test('while something is wrong no checkpoint hides it: a pack that was missing f
   const full = await commitFiles(repository, { bigger: randomContent('bigger', 100_000) }, { full: true });
   const copy = new MemoryStorage({ now: () => TIME_MS });
   const names = (await listNames(repository.storage)).filter((name) => !/^(packs|index|checkpoint)\//.test(name));
-  // oxlint-disable-next-line no-await-in-loop -- one object after the other
   for (const name of names) await copy.createOnce(name, [must(await repository.storage.read(name))]);
   const early = await openRepository(copy);
   t.is(early.problems.length, 1);
   for (let index = 0; index < 34; index += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     await commitFiles(early, { a: `${index}` }, { ref: 'refs/heads/other' });
   }
   t.deepEqual(await listNames(copy, 'checkpoint/'), []);
   for (const name of await listNames(repository.storage, 'packs/')) {
-    // oxlint-disable-next-line no-await-in-loop -- one object after the other
     await copy.createOnce(name, [must(await repository.storage.read(name))]);
   }
   const late = await openRepository(copy);
@@ -186,9 +214,7 @@ test('while something is wrong no checkpoint hides it: a pack that was missing f
 test('many checkpoints leave two, and runs that cover the whole log', async (t) => {
   const repository = await makeHistory();
   for (let index = 0; index < 6; index += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     await commitFiles(repository, { a: `again ${index}` });
-    // oxlint-disable-next-line no-await-in-loop -- one checkpoint after the other
     await writeCheckpoint(repository);
   }
   t.is((await listNames(repository.storage, 'checkpoint/')).length, 2);

@@ -11,7 +11,18 @@ import type { Storage } from '../../src/storage/storage.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { randomContent } from '../chunk/content.ts';
 import { type Fault, FaultStorage, ProcessDeath } from '../storage/fault-storage.ts';
-import { commitFiles, copyStorage, IDS, listChain, listNames, MAIN, makeRepository, openRepository, readFiles, TIME_MS } from './support.ts';
+import {
+  commitFiles,
+  copyStorage,
+  IDS,
+  listChain,
+  listNames,
+  MAIN,
+  makeRepository,
+  openRepository,
+  readFiles,
+  TIME_MS,
+} from './support.ts';
 
 const FAULTS: readonly Fault[] = ['error', 'lost-answer', 'death'];
 
@@ -26,10 +37,8 @@ async function checkWhole(storage: Storage): Promise<ReadonlyMap<string, GitId>>
   const repository = await openRepository(storage);
   if (repository.problems.length > 0) throw new Error(`problems: ${JSON.stringify(repository.problems)}`);
   for (const id of repository.refs.values()) {
-    // oxlint-disable-next-line no-await-in-loop -- one ref after the other
     await readFiles(repository, await peelToCommit(repository, id));
   }
-  // oxlint-disable-next-line no-await-in-loop -- one commit after the other
   for (const { id } of await repository.index.listCommits()) await readFiles(repository, id);
   await listChain(repository);
   return repository.refs;
@@ -47,22 +56,23 @@ const cutEverywhere = test.macro({
     for (const fault of FAULTS) {
       for (let at = 1; at <= count; at += 1) {
         const where = `${fault} at ${at}: ${counting.operations[at - 1]}`;
-        // oxlint-disable-next-line no-await-in-loop -- one cut after the other
         const inner = await copyStorage(before);
         const faulty = new FaultStorage(inner);
         faulty.failAt(at, fault);
-        // oxlint-disable-next-line no-await-in-loop -- one cut after the other
-        const error: unknown = await act(faulty).then(() => undefined, (cause: unknown) => cause);
-        t.true(error === undefined || error instanceof ProcessDeath || isMoltError(error), `${where}: ${String(error)}`);
-        // oxlint-disable-next-line no-await-in-loop -- one cut after the other
+        const error: unknown = await act(faulty).then(
+          () => undefined,
+          (cause: unknown) => cause,
+        );
+        t.true(
+          error === undefined || error instanceof ProcessDeath || isMoltError(error),
+          `${where}: ${String(error)}`,
+        );
         const left = await checkWhole(inner);
         const isOld = left.size === oldRefs.size && [...oldRefs].every(([name, id]) => left.get(name) === id);
         // What reported success stands; what failed may stand only if the process died or could not hear of it.
         if (error === undefined) t.false(isOld, `${where}: reported as done, and is not`);
         else if (fault === 'error') t.true(isOld, `${where}: reported as failed, and stands`);
-        // oxlint-disable-next-line no-await-in-loop -- one cut after the other
         await act(inner);
-        // oxlint-disable-next-line no-await-in-loop -- one cut after the other
         t.not((await checkWhole(inner)).get(MAIN), oldRefs.get(MAIN), `${where}: and again`);
       }
     }
@@ -72,8 +82,10 @@ const cutEverywhere = test.macro({
 async function someCommits(count: number): Promise<Repository> {
   const repository = await makeRepository();
   for (let index = 0; index < count; index += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
-    await commitFiles(repository, { db: { bytes: versionOf(index), chunking: 'fixed' }, [`f${index}`]: `text ${index}` });
+    await commitFiles(repository, {
+      db: { bytes: versionOf(index), chunking: 'fixed' },
+      [`f${index}`]: `text ${index}`,
+    });
   }
   return repository;
 }
@@ -114,14 +126,13 @@ test('an empty repository, cut while it is made, can be made again or opened', a
       const inner = new MemoryStorage({ now: () => TIME_MS });
       const faulty = new FaultStorage(inner);
       faulty.failAt(at, fault);
-      // oxlint-disable-next-line no-await-in-loop -- one cut after the other
-      const error: unknown = await initialise(faulty).then(() => undefined, (cause: unknown) => cause);
+      const error: unknown = await initialise(faulty).then(
+        () => undefined,
+        (cause: unknown) => cause,
+      );
       t.true(error === undefined || error instanceof ProcessDeath || isMoltError(error), String(error));
-      // oxlint-disable-next-line no-await-in-loop -- one cut after the other
       if (!(await listNames(inner)).includes('format.json')) await claimStorage(inner, IDS);
-      // oxlint-disable-next-line no-await-in-loop -- one cut after the other
       await commitOnce(inner, false);
-      // oxlint-disable-next-line no-await-in-loop -- one cut after the other
       t.true((await checkWhole(inner)).has(MAIN));
     }
   }

@@ -18,7 +18,9 @@ function makeGit(t: ExecutionContext): (args: readonly string[], input?: Buffer 
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   const env = { PATH: process.env['PATH'], HOME: dir, GIT_CONFIG_NOSYSTEM: '1' };
   const git = (args: readonly string[], input: Buffer | string = ''): string =>
-    execFileSync('git', args, { cwd: dir, env, input, stdio: ['pipe', 'pipe', 'pipe'] }).toString().trim();
+    execFileSync('git', args, { cwd: dir, env, input, stdio: ['pipe', 'pipe', 'pipe'] })
+      .toString()
+      .trim();
   git(['init', '-q', '--bare', '.']);
   return git;
 }
@@ -30,7 +32,22 @@ async function giveToGit(repository: Repository, git: ReturnType<typeof makeGit>
   return found.type;
 }
 
-const NAMES = ['a', 'a.b', 'a-b', 'a0', 'A', '\u{1f600} emoji', '\uff21 full width', '\uffee', 'é', 'z', ' leading', 'tab-less', 'a b', '0'];
+const NAMES = [
+  'a',
+  'a.b',
+  'a-b',
+  'a0',
+  'A',
+  '\u{1f600} emoji',
+  '\uff21 full width',
+  '\uffee',
+  'é',
+  'z',
+  ' leading',
+  'tab-less',
+  'a b',
+  '0',
+];
 
 test('trees have the ids that git mktree gives, emoji beside full-width names included', (t) => {
   const git = makeGit(t);
@@ -38,47 +55,75 @@ test('trees have the ids that git mktree gives, emoji beside full-width names in
   const empty = git(['hash-object', '-w', '-t', 'tree', '--stdin']) as TreeId;
   t.is(gitIdOf('tree', encodeTree([])), empty);
   const entries: TreeEntry[] = NAMES.flatMap((name, index): TreeEntry[] => [
-    { name, mode: ([TREE_MODES.file, TREE_MODES.executable, TREE_MODES.symlink] as const)[index % 3] ?? TREE_MODES.file, id: blob },
+    {
+      name,
+      mode: ([TREE_MODES.file, TREE_MODES.executable, TREE_MODES.symlink] as const)[index % 3] ?? TREE_MODES.file,
+      id: blob,
+    },
     { name: `${name}.d`, mode: TREE_MODES.tree, id: empty },
   ]);
   // A folder sorts as if its name ended with a slash: `same` the folder comes after `same.txt` the file.
-  entries.push({ name: 'same', mode: TREE_MODES.tree, id: empty }, { name: 'same.txt', mode: TREE_MODES.file, id: blob }, { name: 'same0', mode: TREE_MODES.file, id: blob });
-  const lines = entries.map(({ mode, name, id }) => `${mode.padStart(6, '0')} ${mode === TREE_MODES.tree ? 'tree' : 'blob'} ${id}\t${name}\0`);
+  entries.push(
+    { name: 'same', mode: TREE_MODES.tree, id: empty },
+    { name: 'same.txt', mode: TREE_MODES.file, id: blob },
+    { name: 'same0', mode: TREE_MODES.file, id: blob },
+  );
+  const lines = entries.map(
+    ({ mode, name, id }) => `${mode.padStart(6, '0')} ${mode === TREE_MODES.tree ? 'tree' : 'blob'} ${id}\t${name}\0`,
+  );
   const content = encodeTree(entries);
   const id = gitIdOf('tree', content) as TreeId;
   t.is(id, git(['mktree', '-z'], lines.join('')) as TreeId);
-  t.deepEqual(parseTree(content, id).map(({ name }) => name).toSorted(), entries.map(({ name }) => name).toSorted());
+  t.deepEqual(
+    parseTree(content, id)
+      .map(({ name }) => name)
+      .toSorted(),
+    entries.map(({ name }) => name).toSorted(),
+  );
 });
 
 test('commits and tags have the ids that git hash-object gives, and git fsck finds nothing wrong', async (t) => {
   const git = makeGit(t);
   const repository = await makeRepository();
   const ids: GitId[] = [];
-  for (const message of ['one line\n', 'no line end', 'several\n\nlines — with ümlauts 😀\n\nMolt-Kind: full\n', 'trailing   \n\n\n']) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
-    ids.push(await commitFiles(repository, { 'a/b': message, c: 'c' }, { message, timeMs: TIME_MS + ids.length * 1000 }));
+  for (const message of [
+    'one line\n',
+    'no line end',
+    'several\n\nlines — with ümlauts 😀\n\nMolt-Kind: full\n',
+    'trailing   \n\n\n',
+  ]) {
+    ids.push(
+      await commitFiles(repository, { 'a/b': message, c: 'c' }, { message, timeMs: TIME_MS + ids.length * 1000 }),
+    );
   }
   const tag = await repository.transact({ packs: false }, async (transaction) => {
     const signature = { name: 'Ågent', email: 'agent@molt', timestampS: 1_772_676_000 };
-    const id = await writeTag(transaction, repository, { name: 'full/1', commit: must(ids[3]), signature, message: 'a tag\n' });
+    const id = await writeTag(transaction, repository, {
+      name: 'full/1',
+      commit: must(ids[3]),
+      signature,
+      message: 'a tag\n',
+    });
     await transaction.publish([{ name: 'refs/tags/full/1', from: undefined, to: id }], []);
     return id;
   });
   const again = await openRepository(repository.storage);
   for (const id of ids) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     const { tree } = await readCommit(again, id);
-    // oxlint-disable-next-line no-await-in-loop -- one tree after the other
     for (const entry of parseTree(await again.objects.readGit(tree, 'tree'), tree)) {
-      // oxlint-disable-next-line no-await-in-loop -- one entry after the other
       if (entry.mode === TREE_MODES.tree) await giveToGit(again, git, entry.id);
     }
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
     await giveToGit(again, git, tree);
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
     t.is(await giveToGit(again, git, id), 'commit');
   }
-  for (const text of ['one line\n', 'no line end', 'several\n\nlines — with ümlauts 😀\n\nMolt-Kind: full\n', 'trailing   \n\n\n', 'c']) git(['hash-object', '-w', '--stdin'], text);
+  for (const text of [
+    'one line\n',
+    'no line end',
+    'several\n\nlines — with ümlauts 😀\n\nMolt-Kind: full\n',
+    'trailing   \n\n\n',
+    'c',
+  ])
+    git(['hash-object', '-w', '--stdin'], text);
   t.is(await giveToGit(again, git, tag), 'tag');
   git(['update-ref', 'refs/heads/main', must(ids[3])]);
   git(['update-ref', 'refs/tags/full/1', tag]);
@@ -88,7 +133,10 @@ test('commits and tags have the ids that git hash-object gives, and git fsck fin
   t.is((await readTag(again, tag)).name, 'full/1');
   t.is(await peelToCommit(again, tag), must(ids[3]));
   const commit = await readCommit(again, must(ids[2]));
-  t.is(git(['log', '-1', '--format=%an|%ae|%at', commit.id]), `${commit.author.name}|${commit.author.email}|${commit.timestampS}`);
+  t.is(
+    git(['log', '-1', '--format=%an|%ae|%at', commit.id]),
+    `${commit.author.name}|${commit.author.email}|${commit.timestampS}`,
+  );
   t.is(git(['log', '-1', '--format=%B', commit.id]), commit.message.trim());
 });
 
@@ -123,14 +171,19 @@ test('merge bases are those of git merge-base', async (t) => {
     for (const [name, ...parents] of graph) {
       const signature = { name: 'n', email: 'e', timestampS: 1_772_676_000 + commits.size };
       const ids = parents.map((parent) => must(commits.get(parent)));
-      // oxlint-disable-next-line no-await-in-loop -- parents first
-      commits.set(name, await writeCommit(transaction, repository, { tree, parents: ids, signature, message: `${name}\n` }));
+      commits.set(
+        name,
+        await writeCommit(transaction, repository, { tree, parents: ids, signature, message: `${name}\n` }),
+      );
     }
-    const moves = [...commits].map(([name, to]) => ({ name: `refs/heads/${name.replace(' ', '-')}`, from: undefined, to }));
+    const moves = [...commits].map(([name, to]) => ({
+      name: `refs/heads/${name.replace(' ', '-')}`,
+      from: undefined,
+      to,
+    }));
     await transaction.publish(moves, []);
   });
   const again = await openRepository(repository.storage);
-  // oxlint-disable-next-line no-await-in-loop -- parents first
   for (const id of commits.values()) await giveToGit(again, git, id);
   for (const a of commits.keys()) {
     for (const b of commits.keys()) {
@@ -141,7 +194,6 @@ test('merge bases are those of git merge-base', async (t) => {
       } catch {
         // git says "none" with an exit status.
       }
-      // oxlint-disable-next-line no-await-in-loop -- one pair after the other
       t.deepEqual((await findMergeBases(again, x, y)).toSorted(), expected.toSorted() as CommitId[], `${a} and ${b}`);
     }
   }

@@ -29,8 +29,8 @@ const segment = (seq: number): string => `log/${String(seq).padStart(12, '0')}`;
 
 async function makeLog(commits: number): Promise<Repository> {
   const repository = await makeRepository();
-  // oxlint-disable-next-line no-await-in-loop -- one commit after the other
-  for (let index = 1; index <= commits; index += 1) await commitFiles(repository, { [`file ${index}`]: `content ${index}` });
+  for (let index = 1; index <= commits; index += 1)
+    await commitFiles(repository, { [`file ${index}`]: `content ${index}` });
   return repository;
 }
 
@@ -43,7 +43,10 @@ class PlantedStorage extends MemoryStorage {
     return super.createOnce(name, parts);
   }
 
-  override async read(name: string, range?: { readonly start: number; readonly end: number }): Promise<Buffer | undefined> {
+  override async read(
+    name: string,
+    range?: { readonly start: number; readonly end: number },
+  ): Promise<Buffer | undefined> {
     await this.#check(name);
     return super.read(name, range);
   }
@@ -75,7 +78,6 @@ test('a publish on a ref that moved meanwhile is a conflict, changes nothing, an
 test('a ref that could not be read back is refused before anything is written', async (t) => {
   const repository = await makeLog(1);
   for (const name of ['refs/heads/a b', 'refs/tags/x..y', 'main', `refs/tags/${'x'.repeat(300)}`]) {
-    // oxlint-disable-next-line no-await-in-loop -- one name after the other
     await t.throwsAsync(commitFiles(repository, {}, { ref: name }), { code: 'USAGE' });
   }
   await t.throwsAsync(commitFiles(repository, {}, { timeMs: 0.5 }), { code: 'DAMAGED' });
@@ -85,7 +87,16 @@ test('a ref that could not be read back is refused before anything is written', 
 test('refs can be made and deleted, several in one segment', async (t) => {
   const repository = await makeLog(1);
   const to = repository.refs.get(MAIN);
-  await commitFiles(repository, {}, { moves: [{ name: 'refs/tags/a', from: undefined, to }, { name: 'refs/heads/b', from: undefined, to }] });
+  await commitFiles(
+    repository,
+    {},
+    {
+      moves: [
+        { name: 'refs/tags/a', from: undefined, to },
+        { name: 'refs/heads/b', from: undefined, to },
+      ],
+    },
+  );
   await commitFiles(repository, {}, { moves: [{ name: 'refs/tags/a', from: to, to: undefined }] });
   const again = await openRepository(repository.storage);
   t.deepEqual([...again.refs.keys()].toSorted(), ['refs/heads/b', MAIN]);
@@ -97,7 +108,6 @@ test('several repositories that race on one storage lose no commit and leave one
   await Promise.all(
     writers.map(async (writer, index) => {
       for (let round = 0; round < 10; round += 1) {
-        // oxlint-disable-next-line no-await-in-loop -- one commit after the other
         await commitInRace(writer, { [`file ${index}`]: `${index} ${round}` }, `writer ${index} round ${round}\n`);
       }
     }),
@@ -112,7 +122,6 @@ test('several repositories that race on one storage lose no commit and leave one
   );
   t.is((await again.index.listCommits()).length, 80);
   for (const writer of writers) {
-    // oxlint-disable-next-line no-await-in-loop -- one writer after the other
     await writer.refresh();
     t.deepEqual(writer.problems, []);
     t.is(writer.refs.get(MAIN), chain[0]);
@@ -126,7 +135,10 @@ test('two transactions of one process may publish at the same time', async (t) =
   t.is((await repository.index.listCommits()).length, 5);
   const again = await openRepository(repository.storage);
   t.deepEqual(again.problems, []);
-  t.deepEqual(['a', 'b', 'c', 'd'].map((name) => again.refs.get(`refs/heads/${name}`)), ids);
+  t.deepEqual(
+    ['a', 'b', 'c', 'd'].map((name) => again.refs.get(`refs/heads/${name}`)),
+    ids,
+  );
   t.deepEqual(repository.refs, again.refs);
 });
 
@@ -148,7 +160,10 @@ test('a bad object at the next number is reported until a segment declares it', 
   const repository = await makeLog(2);
   await repository.storage.createOnce(segment(3), [Buffer.from('not a segment')]);
   const again = await openRepository(repository.storage);
-  t.deepEqual(again.problems.map(({ seq }) => seq), [3 as never]);
+  t.deepEqual(
+    again.problems.map(({ seq }) => seq),
+    [3 as never],
+  );
   t.is(again.refs.get(MAIN), repository.refs.get(MAIN));
 });
 
@@ -156,7 +171,6 @@ test('a squatted future number stops nobody', async (t) => {
   const repository = await makeLog(1);
   await repository.storage.createOnce(segment(4), [Buffer.from('squatter')]);
   await repository.storage.createOnce(segment(999), [Buffer.from('squatter')]);
-  // oxlint-disable-next-line no-await-in-loop -- one commit after the other
   for (let index = 0; index < 4; index += 1) await commitFiles(repository, { a: `${index}` });
   const again = await openRepository(repository.storage);
   t.deepEqual(again.problems, []);
@@ -171,11 +185,8 @@ test('a folder planted under a coming number, or under the one behind it, stops 
   for (const planted of [3, 5, 6]) storage.planted.add(segment(planted));
   t.deepEqual((await openRepository(storage)).problems, []);
   for (let index = 2; index < 6; index += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     const writer = index % 2 === 0 ? repository : await openRepository(storage);
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     await writer.refresh();
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     await commitFiles(writer, { a: `${index}` });
   }
   const again = await openRepository(storage);
@@ -188,12 +199,14 @@ for (const gap of [1, 2, 3, 4]) {
   test(`${gap} missing in the middle of the log are reported, and what follows is read`, async (t) => {
     const repository = await makeLog(8);
     for (let seq = 3; seq < 3 + gap; seq += 1) {
-      // oxlint-disable-next-line no-await-in-loop -- few
       await repository.storage.delete(segment(seq));
     }
     const again = await openRepository(repository.storage);
     const missing = again.problems.filter(({ problem }) => problem.includes('is missing'));
-    t.deepEqual(missing.map(({ seq }) => seq), Array.from({ length: gap }, (_, index) => 3 + index) as never);
+    t.deepEqual(
+      missing.map(({ seq }) => seq),
+      Array.from({ length: gap }, (_, index) => 3 + index) as never,
+    );
     t.is(again.refs.get(MAIN), repository.refs.get(MAIN));
     await t.notThrowsAsync(readFiles(again, must(again.refs.get(MAIN))));
     await commitFiles(again, { more: 'more' });
@@ -205,8 +218,14 @@ for (const [what, change] of [
   ['a flipped bit', flipMiddle],
   ['a cut', (bytes: Buffer) => bytes.subarray(0, bytes.length >>> 1)],
   ['no bytes', () => Buffer.alloc(0)],
-  ['another version in its header', (bytes: Buffer) => Buffer.concat([bytes.subarray(0, 8), Buffer.of(9), bytes.subarray(9)])],
-  ['another key epoch in its header', (bytes: Buffer) => Buffer.concat([bytes.subarray(0, 12), Buffer.of(9), bytes.subarray(13)])],
+  [
+    'another version in its header',
+    (bytes: Buffer) => Buffer.concat([bytes.subarray(0, 8), Buffer.of(9), bytes.subarray(9)]),
+  ],
+  [
+    'another key epoch in its header',
+    (bytes: Buffer) => Buffer.concat([bytes.subarray(0, 12), Buffer.of(9), bytes.subarray(13)]),
+  ],
 ] as const) {
   test(`a segment in the middle with ${what} is reported and leaves later commits readable`, async (t) => {
     const repository = await makeLog(6);
@@ -217,7 +236,10 @@ for (const [what, change] of [
     t.is(again.refs.get(MAIN), repository.refs.get(MAIN));
     t.deepEqual([...(await readFiles(again, must(again.refs.get(MAIN)))).keys()], ['file 6']);
     await commitFiles(again, { more: 'more' });
-    t.true((await openRepository(repository.storage)).problems.some(({ seq }) => seq === (3 as never)), 'nothing hides it afterwards');
+    t.true(
+      (await openRepository(repository.storage)).problems.some(({ seq }) => seq === (3 as never)),
+      'nothing hides it afterwards',
+    );
   });
 }
 
@@ -263,7 +285,6 @@ test('a writer that sees the number behind a missing one looks again before it c
     const bytes = await read(name, range);
     if (name !== segment(3) || bytes !== undefined) return bytes;
     for (const seq of [3, 4]) {
-      // oxlint-disable-next-line no-await-in-loop -- in order
       await slow.createOnce(segment(seq), [must(await full.read(segment(seq)))]);
     }
     return undefined;

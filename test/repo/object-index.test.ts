@@ -2,7 +2,14 @@
 
 import { createHash } from 'node:crypto';
 import test from 'ava';
-import { buildIndexRun, indexName, RUN_BLOCK_ENTRIES, type CommitEntry, type IndexEntry, type Place } from '../../src/format/index-run.ts';
+import {
+  buildIndexRun,
+  indexName,
+  RUN_BLOCK_ENTRIES,
+  type CommitEntry,
+  type IndexEntry,
+  type Place,
+} from '../../src/format/index-run.ts';
 import { ENCODING, KIND, OBJECT } from '../../src/format/layout.ts';
 import type { RunNote } from '../../src/format/checkpoint.ts';
 import type { CommitId, PackId, SegmentSeq } from '../../src/model/ids.ts';
@@ -51,8 +58,12 @@ async function indexOf(...runs: readonly RunContent[]): Promise<ObjectIndex> {
     const entropy = { random: seededRandom(`run ${at}`), writer: Buffer.alloc(16), pid: 1, timeMs: TIME_MS };
     const spec = { ...IDS, kind: KIND.index, seq: at + 1, sealing: SECRETS.sealing, entropy };
     const range = { fromSeq: at + 1, toSeq: at + 1 };
-    const run = buildIndexRun(spec, range, entries.toSorted((a, b) => a.key.compare(b.key)), commits);
-    // oxlint-disable-next-line no-await-in-loop -- one run after the other
+    const run = buildIndexRun(
+      spec,
+      range,
+      entries.toSorted((a, b) => a.key.compare(b.key)),
+      commits,
+    );
     await storage.createOnce(indexName(run.sha256), run.parts);
     notes.push({ id: run.sha256, ...range, objects: run.objects });
   }
@@ -63,16 +74,24 @@ async function indexOf(...runs: readonly RunContent[]): Promise<ObjectIndex> {
   return index;
 }
 
-for (const count of [0, 1, RUN_BLOCK_ENTRIES - 1, RUN_BLOCK_ENTRIES, RUN_BLOCK_ENTRIES + 1, 5 * RUN_BLOCK_ENTRIES + 7]) {
+for (const count of [
+  0,
+  1,
+  RUN_BLOCK_ENTRIES - 1,
+  RUN_BLOCK_ENTRIES,
+  RUN_BLOCK_ENTRIES + 1,
+  5 * RUN_BLOCK_ENTRIES + 7,
+]) {
   test(`a run of ${count} objects finds each of them and no other`, async (t) => {
-    const entries = Array.from({ length: count }, (_, at) => ({ key: keyOf(at), place: place(at + 1, at % 3 === 0 ? { container: { pack: PACK } } : {}) }));
+    const entries = Array.from({ length: count }, (_, at) => ({
+      key: keyOf(at),
+      place: place(at + 1, at % 3 === 0 ? { container: { pack: PACK } } : {}),
+    }));
     const index = await indexOf({ entries });
     for (const { key, place: expected } of entries) {
-      // oxlint-disable-next-line no-await-in-loop -- one lookup after the other
       t.deepEqual(await index.find(key), expected);
     }
     for (let at = 0; at < 200; at += 1) {
-      // oxlint-disable-next-line no-await-in-loop -- one lookup after the other
       t.is(await index.find(keyOf(-1 - at)), undefined);
     }
     t.is(await index.find(Buffer.alloc(32)), undefined);
@@ -80,7 +99,10 @@ for (const count of [0, 1, RUN_BLOCK_ENTRIES - 1, RUN_BLOCK_ENTRIES, RUN_BLOCK_E
     const listed = [];
     for (const run of index.runs) for await (const entry of run.entries()) listed.push(entry.key);
     t.is(listed.length, count);
-    t.deepEqual(listed, listed.toSorted((a, b) => a.compare(b)));
+    t.deepEqual(
+      listed,
+      listed.toSorted((a, b) => a.compare(b)),
+    );
   });
 }
 
@@ -106,9 +128,7 @@ test('of an object in several runs the best place is found, in whatever order th
     [place(2), packed, packed],
     [place(1), place(2), place(2)],
   ] as const) {
-    // oxlint-disable-next-line no-await-in-loop -- one case after the other
     const index = await indexOf({ entries: [{ key, place: older }] }, { entries: [{ key, place: newer }] });
-    // oxlint-disable-next-line no-await-in-loop -- one case after the other
     t.deepEqual(await index.find(key), best);
   }
 });
@@ -134,19 +154,32 @@ test('the newest commit at or before a time is found across runs and tail; of se
   index.add([], [must(tail[1])]);
   const all = [...first, ...second, ...tail];
   const expected = (timeMs: number): CommitId | undefined =>
-    all.filter((commit) => commit.timeMs <= timeMs).toSorted((a, b) => a.timeMs - b.timeMs || a.seq - b.seq).at(-1)?.id;
-  for (const offset of [-6000, -5000, -1, 0, 1, 999, 1000, 49_999, 50_000, 50_010, 50_029, 341_000, 341_999, 10_000_000]) {
-    // oxlint-disable-next-line no-await-in-loop -- one time after the other
+    all
+      .filter((commit) => commit.timeMs <= timeMs)
+      .toSorted((a, b) => a.timeMs - b.timeMs || a.seq - b.seq)
+      .at(-1)?.id;
+  for (const offset of [
+    -6000, -5000, -1, 0, 1, 999, 1000, 49_999, 50_000, 50_010, 50_029, 341_000, 341_999, 10_000_000,
+  ]) {
     t.is((await index.findCommitAt(TIME_MS + offset))?.id, expected(TIME_MS + offset), `${offset}`);
   }
   const listed = await index.listCommits();
   t.is(listed.length, all.length);
-  t.deepEqual(listed.map(({ timeMs }) => timeMs), all.map(({ timeMs }) => timeMs).toSorted((a, b) => a - b));
+  t.deepEqual(
+    listed.map(({ timeMs }) => timeMs),
+    all.map(({ timeMs }) => timeMs).toSorted((a, b) => a - b),
+  );
 });
 
 test('a short id finds the commits that begin so, in runs of several blocks and in the tail, and nothing but commits', async (t) => {
-  const commits = Array.from({ length: 3000 }, (_, at) => ({ key: gitKey(commitId(`commit ${at}`)), place: place(1, { type: OBJECT.commit }) }));
-  const trees = Array.from({ length: 3000 }, (_, at) => ({ key: gitKey(commitId(`tree ${at}`)), place: place(1, { type: OBJECT.tree }) }));
+  const commits = Array.from({ length: 3000 }, (_, at) => ({
+    key: gitKey(commitId(`commit ${at}`)),
+    place: place(1, { type: OBJECT.commit }),
+  }));
+  const trees = Array.from({ length: 3000 }, (_, at) => ({
+    key: gitKey(commitId(`tree ${at}`)),
+    place: place(1, { type: OBJECT.tree }),
+  }));
   const inTail = { key: gitKey(commitId('in the tail')), place: place(9, { type: OBJECT.commit }) };
   const index = await indexOf({ entries: [...commits.slice(0, 2000), ...trees] }, { entries: commits.slice(1500) });
   index.add([inTail], []);
@@ -154,12 +187,13 @@ test('a short id finds the commits that begin so, in runs of several blocks and 
   for (const id of [must(all[0]), must(all.at(-1)), commitId('in the tail'), ...all.slice(100, 160)]) {
     for (const length of [4, 5, 8, 39, 40]) {
       const prefix = id.slice(0, length);
-      // oxlint-disable-next-line no-await-in-loop -- one prefix after the other
-      t.deepEqual(await index.findCommitsByPrefix(prefix), all.filter((other) => other.startsWith(prefix)) as CommitId[]);
+      t.deepEqual(
+        await index.findCommitsByPrefix(prefix),
+        all.filter((other) => other.startsWith(prefix)) as CommitId[],
+      );
     }
   }
   t.deepEqual(await index.findCommitsByPrefix(commitId('tree 7')), []);
   t.deepEqual(await index.findCommitsByPrefix('0000'), all.filter((id) => id.startsWith('0000')) as CommitId[]);
   t.deepEqual(await index.findCommitsByPrefix('ffff'), all.filter((id) => id.startsWith('ffff')) as CommitId[]);
 });
-

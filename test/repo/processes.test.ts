@@ -27,14 +27,15 @@ for (const count of [2, 8]) {
     const numbers = (await listNames(repository.storage, 'log/')).map(parseSegmentName);
     t.deepEqual(numbers, Array.from({ length: count * COMMITS }, (_, index) => index + 1) as never);
     for (const id of chain) {
-      // oxlint-disable-next-line no-await-in-loop -- one commit after the other
       for (const [path, bytes] of await readFiles(repository, id)) t.regex(bytes.toString(), new RegExp(`^${path} `));
     }
   });
 }
 
 async function run(dir: string, index: number): Promise<string[]> {
-  const child = spawn(process.execPath, [CHILD, dir, String(index), String(COMMITS)], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [CHILD, dir, String(index), String(COMMITS)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text;

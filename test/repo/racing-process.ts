@@ -9,7 +9,8 @@ const repository = await openRepository(await DirectoryStorage.open(dir));
 const ids: string[] = [];
 for (let round = 0; round < Number(commits); round += 1) {
   const path = `file-${index}`;
-  // oxlint-disable-next-line no-await-in-loop -- one commit after the other
-  ids.push(await commitInRace(repository, { [path]: `${path} in round ${round}` }, `process ${index} round ${round}\n`));
+  ids.push(
+    await commitInRace(repository, { [path]: `${path} in round ${round}` }, `process ${index} round ${round}\n`),
+  );
 }
 process.stdout.write(JSON.stringify(ids));

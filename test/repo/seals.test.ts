@@ -31,14 +31,15 @@ test('every container that was ever tried has a salt of its own, lost races incl
     writers.map(async (writer, index) => {
       for (let round = 0; round < 15; round += 1) {
         const files = { same: 'the same bytes', own: randomContent(`${index} ${round}`, 100 + round) };
-        // oxlint-disable-next-line no-await-in-loop -- one commit after the other
         if (round % 5 === 4) await commitFiles(writer, files, { full: true, ref: `refs/heads/full-${index}` });
-        // oxlint-disable-next-line no-await-in-loop -- one commit after the other
         else await commitInRace(writer, files, `${index} ${round}\n`);
       }
     }),
   );
   t.is(salts.size, tried);
   t.true(lost > 0, 'nobody lost a race');
-  t.true(new Set([...salts.values()].map((name) => name.split('/')[0])).size === 4, 'segments, packs, runs and checkpoints');
+  t.true(
+    new Set([...salts.values()].map((name) => name.split('/')[0])).size === 4,
+    'segments, packs, runs and checkpoints',
+  );
 });

@@ -30,14 +30,20 @@ export function tickingClock(startMs = TIME_MS): Clock {
 }
 
 /** Opens a repository; each opening has randomness of its own. */
-export async function openRepository(storage: Storage, clock: Clock = tickingClock(), keys: OpenedKeys = KEYS): Promise<Repository> {
+export async function openRepository(
+  storage: Storage,
+  clock: Clock = tickingClock(),
+  keys: OpenedKeys = KEYS,
+): Promise<Repository> {
   opened += 1;
   return Repository.open(storage, keys, { clock, random: seededRandom(`process ${process.pid} opening ${opened}`) });
 }
 let opened = 0;
 
 /** Makes an empty repository in a storage, in memory unless given. */
-export async function makeRepository(storage: Storage = new MemoryStorage({ now: () => TIME_MS })): Promise<Repository> {
+export async function makeRepository(
+  storage: Storage = new MemoryStorage({ now: () => TIME_MS }),
+): Promise<Repository> {
   await claimStorage(storage, IDS);
   return openRepository(storage);
 }
@@ -64,7 +70,6 @@ export interface CommitChoices {
 export async function writeFile(transaction: Transaction, file: TestFile, previous?: BlobId): Promise<BlobId> {
   const { bytes, chunking = 'content', secret = false } = file;
   const blob = transaction.openBlob({ chunking, sizesBytes: [bytes.length], secret, previous });
-  // oxlint-disable-next-line no-await-in-loop -- in order
   for (let at = 0; at < bytes.length; at += 1 << 20) await blob.write(bytes.subarray(at, at + (1 << 20)));
   return (await blob.finish()).id;
 }
@@ -81,7 +86,6 @@ export async function writeFiles(
   const entries: [string, TreeFile][] = [];
   for (const [path, file] of Object.entries(files)) {
     const given = typeof file === 'string' || Buffer.isBuffer(file) ? { bytes: Buffer.from(file) } : file;
-    // oxlint-disable-next-line no-await-in-loop -- one blob at a time
     entries.push([path, { mode: TREE_MODES.file, blob: await writeFile(transaction, given, earlier.get(path)) }]);
   }
   const tree = await writeTrees(entries, (content) => transaction.writeGit('tree', content));
@@ -91,7 +95,11 @@ export async function writeFiles(
 }
 
 /** Commits files on a branch, on top of what is there. */
-export async function commitFiles(repository: Repository, files: TestFiles, choices: CommitChoices = {}): Promise<CommitId> {
+export async function commitFiles(
+  repository: Repository,
+  files: TestFiles,
+  choices: CommitChoices = {},
+): Promise<CommitId> {
   const { ref = MAIN, full = false, kind = full ? 'full' : 'incremental', timeMs = TIME_MS, moves = [] } = choices;
   return repository.transact({ packs: full }, async (transaction) => {
     const from = repository.refs.get(ref);
@@ -106,10 +114,8 @@ export async function commitInRace(repository: Repository, files: TestFiles, mes
   return repository.transact({ packs: false }, async (transaction) => {
     for (;;) {
       const from = repository.refs.get(MAIN);
-      // oxlint-disable-next-line no-await-in-loop -- one try after the other
       const id = await writeFiles(repository, transaction, files, { message });
       try {
-        // oxlint-disable-next-line no-await-in-loop -- one try after the other
         await transaction.publish([{ name: MAIN, from, to: id }], [{ id, timeMs: TIME_MS, kind: 'incremental' }]);
         return id;
       } catch (error) {
@@ -123,7 +129,6 @@ export async function commitInRace(repository: Repository, files: TestFiles, mes
 export async function readFiles(repository: Repository, commit: CommitId): Promise<Map<string, Buffer>> {
   const files = new Map<string, Buffer>();
   for (const [path, blob] of await listBlobs(repository, commit)) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
     files.set(path, await repository.objects.readBlobWhole(blob, 1 << 30));
   }
   return files;
@@ -134,7 +139,6 @@ export async function listBlobs(repository: Repository, commit: CommitId): Promi
   const blobs = new Map<string, BlobId>();
   const visit = async (id: TreeId, prefix: string): Promise<void> => {
     for (const entry of parseTree(await repository.objects.readGit(id, 'tree'), id)) {
-      // oxlint-disable-next-line no-await-in-loop -- depth first
       if (entry.mode === TREE_MODES.tree) await visit(entry.id, `${prefix}${entry.name}/`);
       else blobs.set(prefix + entry.name, entry.id);
     }
@@ -148,7 +152,6 @@ export async function listChain(repository: Repository, ref = MAIN): Promise<Com
   const chain: CommitId[] = [];
   for (let id: CommitId | undefined = repository.refs.get(ref); id !== undefined;) {
     chain.push(id);
-    // oxlint-disable-next-line no-await-in-loop -- a chain
     [id] = (await readCommit(repository, id)).parents;
   }
   return chain;
@@ -180,7 +183,6 @@ export function flipMiddle(bytes: Buffer): Buffer {
 export async function copyStorage(from: Storage): Promise<MemoryStorage> {
   const to = new MemoryStorage({ now: () => TIME_MS });
   for (const name of await listNames(from)) {
-    // oxlint-disable-next-line no-await-in-loop -- one object after the other
     await to.createOnce(name, [(await from.read(name)) ?? Buffer.alloc(0)]);
   }
   return to;

@@ -1,0 +1,13 @@
+// A process that has a database open and does what its parent says, one message at a time: runs SQL and answers with the rows of
+// the last statement. Argument: path. SQLite's locks belong to processes, so tests of locks need another one.
+
+import { DatabaseSync } from 'node:sqlite';
+
+const database = new DatabaseSync(process.argv[2] ?? '', { timeout: 10_000 });
+process.on('disconnect', () => process.exit());
+process.on('message', ({ statements, last }: { statements: string; last: string }) => {
+  database.exec(statements);
+  if (last === 'close') database.close();
+  process.send?.(last === 'close' || last === '' ? [] : database.prepare(last).all());
+});
+process.send?.('ready');

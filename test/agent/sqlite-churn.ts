@@ -1,0 +1,35 @@
+// A process that writes a database as hard as it can, in every way that moves pages: it moves amounts between two tables so that
+// their sum stays, grows and shrinks the file, spills transactions and rolls them back, and checkpoints in every mode. Its parent is
+// told its last committed round. Arguments: path and a number that differs between writers.
+
+import { DatabaseSync } from 'node:sqlite';
+
+const [path = '', number = '1'] = process.argv.slice(2);
+const database = new DatabaseSync(path, { timeout: 20_000 });
+database.exec('PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = 20');
+const modes = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'];
+process.on('message', () => {
+  database.close();
+  process.exit();
+});
+process.on('disconnect', () => process.exit());
+step(1);
+
+function step(round: number): void {
+  const amount = (round * 7 + Number(number)) % 100;
+  const row = (round % 50) + 1;
+  const scattered = `UPDATE filler SET text = '${String(round).padEnd(700, 'u')}' WHERE rowid % 97 = ${round % 97}`;
+  database.exec(`BEGIN IMMEDIATE;
+    UPDATE left_side SET amount = amount - ${amount} WHERE id = ${row};
+    INSERT INTO filler VALUES ('${String(round).padEnd(900, 'f')}');
+    ${scattered};
+    UPDATE right_side SET amount = amount + ${amount} WHERE id = ${row};
+    DELETE FROM filler WHERE rowid IN (SELECT rowid FROM filler LIMIT ${round % 3});
+    UPDATE progress SET round = ${round} WHERE writer = ${number};
+    COMMIT`);
+  if (round % 7 === 0) database.exec(`BEGIN IMMEDIATE; UPDATE left_side SET amount = 0; DELETE FROM filler; ROLLBACK`);
+  if (round % 11 === 0) database.exec('PRAGMA incremental_vacuum(30)');
+  if (round % 5 === 0) database.prepare(`PRAGMA wal_checkpoint(${modes[(round / 5) % modes.length]})`).get();
+  process.send?.(round);
+  setImmediate(step, round + 1);
+}

@@ -1,0 +1,327 @@
+// Databases in WAL mode read in place. What a capture must be is known from SQLite itself: the main file of a private copy after its
+// checkpoint. What happens while it is read is done by other processes, between two pieces of it.
+
+import { closeSync, copyFileSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import test from 'ava';
+import { type CaptureContext, captureFile } from '../../src/agent/capture.ts';
+import { getProfile } from '../../src/agent/profile.ts';
+import { appendCommit } from './log-bytes.ts';
+import { Actor, processes } from './processes.ts';
+import { MemoryBlobs, captureContext, getCaptured, getEntry, scanRoots, tempFolders } from './support.ts';
+
+const makeFolder = tempFolders(test);
+const spawn = processes(test);
+const generic = getProfile('generic');
+const NAME = 'memory.sqlite';
+const TOTAL = 100_000;
+const EVERYWHERE = "UPDATE filler SET text = 'changed' || substr(text, 8) WHERE rowid % 10 = 0";
+
+/** Starts a process with a database of some four megabytes, all of which is still in the log. */
+async function startActor(path: string, pragmas = ''): Promise<Actor> {
+  const actor = await Actor.start(spawn, path);
+  await actor.run(`${pragmas}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;
+    PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = OFF;
+    CREATE TABLE left_side (id INTEGER PRIMARY KEY, amount INTEGER);
+    CREATE TABLE right_side (id INTEGER PRIMARY KEY, amount INTEGER);
+    CREATE TABLE filler (text TEXT);
+    CREATE TABLE progress (writer INTEGER PRIMARY KEY, round INTEGER);
+    INSERT INTO progress VALUES (1, 0), (2, 0);
+    WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+      INSERT INTO left_side SELECT i, ${TOTAL / 100} FROM n;
+    INSERT INTO right_side SELECT id, amount FROM left_side;
+    WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 4000)
+      INSERT INTO filler SELECT hex(zeroblob(500)) FROM n`);
+  return actor;
+}
+
+async function capture(dir: string, options: Partial<CaptureContext> = {}, midway?: () => void | Promise<void>) {
+  const blobs = new MemoryBlobs();
+  blobs.onWrite = async () => {
+    blobs.onWrite = () => {};
+    await midway?.();
+  };
+  const entry = getEntry(scanRoots(generic, await generic.findRoots(dir, { home: '/nowhere' })), `state/${NAME}`);
+  const outcome = await captureFile(entry, blobs.open, captureContext(makeFolder(), options));
+  const bytes = outcome.status === 'captured' ? blobs.get(outcome.id) : Buffer.alloc(0);
+  return { outcome, blobs, bytes, method: outcome.status === 'captured' ? outcome.method : undefined };
+}
+
+/** Returns what the main file would be after a checkpoint; to be called while nothing writes. */
+function checkpointed(path: string): Buffer {
+  const copy = join(makeFolder(), 'copy');
+  for (const suffix of ['', '-wal']) copyFileSync(path + suffix, copy + suffix);
+  const database = new DatabaseSync(copy);
+  database.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
+  database.close();
+  return readFileSync(copy);
+}
+
+function inspect(bytes: Buffer): { check: unknown; total: unknown; rounds: unknown[] } {
+  const path = join(makeFolder(), 'copy');
+  writeFileSync(path, bytes);
+  const database = new DatabaseSync(path);
+  const check = database.prepare('PRAGMA integrity_check').get()?.['integrity_check'];
+  const total = database
+    .prepare('SELECT (SELECT sum(amount) FROM left_side) + (SELECT sum(amount) FROM right_side) AS total')
+    .get()?.['total'];
+  const rounds = database.prepare('SELECT round FROM progress ORDER BY writer').all().map(({ round }) => round);
+  database.close();
+  return { check, total, rounds };
+}
+
+function logHeader(path: string): string {
+  return readFileSync(`${path}-wal`).toString('hex', 0, 32);
+}
+
+for (const pageSize of [512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536]) {
+  test(`pages of ${pageSize} bytes are read as a checkpoint would leave them, whatever the log holds`, async (t) => {
+    const dir = makeFolder();
+    const path = join(dir, NAME);
+    const actor = await startActor(path, `PRAGMA page_size = ${pageSize}`);
+    const sizes: number[] = [];
+    for (const [what, statements] of [
+      ['a main file of one page', ''],
+      ['a log all of which is in the main file', 'PRAGMA wal_checkpoint(PASSIVE)'],
+      ['a new log before the frames of the old one', EVERYWHERE],
+      ['a database that grows', 'INSERT INTO filler SELECT text FROM filler LIMIT 1000'],
+      ['a database that shrinks', 'DELETE FROM filler WHERE rowid > 2000; PRAGMA incremental_vacuum'],
+      ['a log of which a part is in the main file', `PRAGMA wal_checkpoint(PASSIVE); ${EVERYWHERE}`],
+      ['a database moved by VACUUM', 'DELETE FROM filler WHERE rowid % 3 = 0; VACUUM'],
+      ['an empty log', 'PRAGMA wal_checkpoint(TRUNCATE)'],
+    ] as const) {
+      await actor.run(statements);
+      const expected = checkpointed(path);
+      const { bytes, method } = await capture(dir);
+      t.is(method, 'in place', what);
+      t.true(bytes.equals(expected), what);
+      t.like(inspect(bytes), { check: 'ok', total: TOTAL }, what);
+      sizes.push(bytes.length - statSync(path).size);
+    }
+    t.true(Math.max(...sizes) > 0 && Math.min(...sizes) < 0, 'main files shorter and longer than the database');
+    await actor.close();
+  });
+}
+
+test('two writers, every kind of checkpoint and rollbacks: each capture is one committed moment, none older than what was committed before it', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const actor = await startActor(path);
+  const done = [0, 0];
+  const writers = [1, 2].map((number) => {
+    const child = spawn('sqlite-churn.ts', [path, String(number)]);
+    child.on('message', (round) => (done[number - 1] = Number(round)));
+    return child;
+  });
+  for (const writer of writers) await new Promise((wrote) => writer.once('message', wrote));
+  const methods: unknown[] = [];
+  let changes = 0;
+  for (let turn = 0; turn < 110; turn += 1) {
+    const before = [...done];
+    const { outcome, bytes, method } = await capture(dir, { busyTimeoutMs: 20_000, deadlineMs: Date.now() + 60_000 });
+    t.is(outcome.status, 'captured');
+    const { check, total, rounds } = inspect(bytes);
+    t.is(check, 'ok');
+    t.is(total, TOTAL);
+    t.true(rounds.every((round, at) => Number(round) >= (before[at] ?? 0)), `${rounds.join()} after ${before.join()}`);
+    if (rounds.some((round, at) => Number(round) > (before[at] ?? 0))) changes += 1;
+    methods.push(method);
+  }
+  const inPlace = methods.filter((method) => method === 'in place').length;
+  t.log(`${inPlace} in place, at rounds ${done.join(' and ')}`);
+  t.true(inPlace >= 100);
+  t.true(changes > 10, 'writers were faster than captures');
+  for (const writer of writers) {
+    const ended = new Promise((exited) => writer.once('exit', exited));
+    writer.send('stop');
+    await ended;
+  }
+  await actor.close();
+});
+
+test('a checkpoint that writes the main file while it is read changes nothing', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const actor = await startActor(path);
+  await actor.run(`PRAGMA wal_checkpoint(TRUNCATE); ${EVERYWHERE}`);
+  const expected = checkpointed(path);
+  const main = readFileSync(path);
+  const { bytes, method } = await capture(dir, {}, async () => {
+    await actor.run(`PRAGMA wal_checkpoint(PASSIVE); ${EVERYWHERE.replace('changed', 'CHANGED')}; DELETE FROM filler WHERE rowid > 3000;
+      PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(PASSIVE)`);
+  });
+  t.false(readFileSync(path).equals(main), 'it was written');
+  t.is(method, 'in place');
+  t.true(bytes.equals(expected));
+  t.deepEqual({ ...(await actor.row('PRAGMA wal_checkpoint(TRUNCATE)')) }, { busy: 0, log: 0, checkpointed: 0 });
+  await actor.close();
+});
+
+test('a log that begins anew while the main file is read changes nothing', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const actor = await startActor(path);
+  await actor.run('PRAGMA wal_checkpoint(PASSIVE)');
+  const expected = checkpointed(path);
+  const header = logHeader(path);
+  const { bytes, method } = await capture(dir, {}, async () => {
+    await actor.run(EVERYWHERE);
+    t.not(logHeader(path), header);
+    t.like(await actor.row('PRAGMA wal_checkpoint(PASSIVE)'), { checkpointed: 0 });
+  });
+  t.is(method, 'in place');
+  t.true(bytes.equals(expected));
+  await actor.close();
+});
+
+test('the last other process that closes the database does not take the log away from under a capture', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const actor = await startActor(path);
+  const expected = checkpointed(path);
+  const { bytes, method } = await capture(dir, {}, async () => {
+    await actor.run(EVERYWHERE);
+    await actor.close();
+    t.deepEqual(readdirSync(dir), [NAME, `${NAME}-shm`, `${NAME}-wal`]);
+  });
+  t.is(method, 'in place');
+  t.true(bytes.equals(expected));
+});
+
+test('a capture whose locks were dropped by another descriptor of the database is not kept', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const actor = await startActor(path);
+  const { bytes, method, blobs } = await capture(dir, {}, async () => {
+    closeSync(openSync(path, 'r'));
+    await actor.run(EVERYWHERE);
+    await actor.close();
+    t.deepEqual(readdirSync(dir), [NAME], 'without its locks nobody knows of the capture');
+  });
+  t.not(method, 'in place');
+  t.is(blobs.aborted, 1);
+  t.true(bytes.equals(readFileSync(path)));
+});
+
+test('a capture has one descriptor of the database beside SQLite’s two, none of -shm beside SQLite’s own, and leaves none', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const actor = await startActor(path);
+  const count = (file: string): number =>
+    readdirSync('/proc/self/fd').filter((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`) === file;
+      } catch {
+        return false;
+      }
+    }).length;
+  const counts: number[][] = [];
+  const look = (): void => void counts.push([count(path), count(`${path}-shm`)]);
+  await capture(dir, {}, look);
+  look();
+  t.deepEqual(counts[1], [0, 0]);
+  t.is(counts[0]?.[1], 1);
+  t.true((counts[0]?.[0] ?? 9) <= 3);
+  await actor.close();
+});
+
+test('a commit that was written but never published is not captured, nor what overwrites it', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const actor = await startActor(path);
+  const expected = checkpointed(path);
+  const pageCount = expected.length / 4096;
+  const ghost = Buffer.alloc(4096, 'ghost');
+  writeFileSync(`${path}-wal`, appendCommit(readFileSync(`${path}-wal`), ghost, pageCount, pageCount));
+  t.true(checkpointed(path).subarray(-4096).equals(ghost), 'by the file alone it is a commit');
+  const { bytes, method } = await capture(dir, {}, () => actor.run(EVERYWHERE));
+  t.is(method, 'in place');
+  t.true(bytes.equals(expected));
+  await actor.close();
+});
+
+test('a writer killed in the middle of a transaction leaves a log whose committed part is captured', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const actor = await startActor(path);
+  const expected = checkpointed(path);
+  const size = statSync(`${path}-wal`).size;
+  await actor.run(`PRAGMA cache_size = 5; BEGIN; UPDATE left_side SET amount = 1; ${EVERYWHERE}`);
+  await actor.kill();
+  t.true(statSync(`${path}-wal`).size > size, 'a part of the transaction is in the log');
+  const other = makeFolder();
+  for (const suffix of ['', '-wal']) copyFileSync(path + suffix, join(other, NAME + suffix));
+  const captured = [await capture(dir), await capture(other)];
+  t.deepEqual(
+    captured.map(({ method }) => method),
+    ['in place', 'pair'],
+  );
+  for (const { bytes } of captured) t.true(bytes.equals(expected));
+});
+
+test('a full checks a copy with the same bytes, and backup() differs only in four fields of the header', async (t) => {
+  const dir = makeFolder();
+  const actor = await startActor(join(dir, NAME));
+  const inPlace = await capture(dir);
+  const full = await capture(dir, { quickCheck: true });
+  const backup = await capture(dir, { maxLogBytes: 100_000 });
+  t.deepEqual(
+    [inPlace, full, backup].map(({ method }) => method),
+    ['in place', 'in place', 'backup'],
+  );
+  t.true(full.bytes.equals(inPlace.bytes));
+  t.is(backup.bytes.length, inPlace.bytes.length);
+  const fields = new Set<number>();
+  inPlace.bytes.forEach((byte, at) => byte !== backup.bytes[at] && fields.add(at - (at % 4)));
+  // Change counter, schema cookie, the counter again, and the version of SQLite that wrote last: section 1.3 of the file format.
+  for (const field of fields) t.true([24, 40, 92, 96].includes(field), String(field));
+  await actor.close();
+});
+
+test('a capture that is not done by its deadline is given up, and holds nothing up afterwards', async (t) => {
+  const dir = makeFolder();
+  const actor = await startActor(join(dir, NAME));
+  let nowMs = 1_760_000_000_000;
+  const options = { clock: { now: () => nowMs }, deadlineMs: nowMs + 1000 };
+  const { outcome, blobs } = await capture(dir, options, () => void (nowMs += 2000));
+  t.deepEqual(outcome, { status: 'unreadable', reason: 'a database that could not be copied in time' });
+  t.is(blobs.aborted, 1);
+  t.like(await actor.row('PRAGMA wal_checkpoint(TRUNCATE)'), { busy: 0, log: 0 });
+  await actor.close();
+});
+
+test('what the blob’s writer throws passes through, and holds nothing up afterwards', async (t) => {
+  const dir = makeFolder();
+  const actor = await startActor(join(dir, NAME));
+  await t.throwsAsync(
+    capture(dir, {}, () => {
+      throw new Error('disk full');
+    }),
+    { message: 'disk full' },
+  );
+  t.like(await actor.row('PRAGMA wal_checkpoint(TRUNCATE)'), { busy: 0, log: 0 });
+  await actor.close();
+});
+
+test('a database with a rollback journal, or held by one process alone, is not read in place', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const actor = await startActor(path);
+  await actor.run(`PRAGMA locking_mode = EXCLUSIVE; ${EVERYWHERE}`);
+  t.deepEqual(readdirSync(dir), [NAME, `${NAME}-shm`, `${NAME}-wal`]);
+  const { outcome } = await capture(dir, { busyTimeoutMs: 20 });
+  t.deepEqual(outcome, { status: 'unreadable', reason: 'a database that another process keeps locked' });
+  await actor.run('PRAGMA locking_mode = NORMAL; PRAGMA journal_mode = DELETE');
+  const quiet = await capture(dir);
+  t.is(quiet.method, 'backup');
+  t.like(inspect(quiet.bytes), { check: 'ok', total: TOTAL });
+  await actor.close();
+  rmSync(path);
+  const alone = await startActor(path, 'PRAGMA locking_mode = EXCLUSIVE');
+  t.deepEqual(readdirSync(dir), [NAME, `${NAME}-wal`]);
+  const pair = await capture(dir);
+  t.is(pair.method, 'pair');
+  t.like(inspect(pair.bytes), { check: 'ok', total: TOTAL });
+  await alone.close();
+});
