@@ -14,11 +14,11 @@
 //    It then writes its header first. So the same header before and after means the same frames; else it is done again.
 //
 // POSIX locks belong to a process: closing any descriptor of the database, or of its -shm, drops SQLite's locks on it, and another
-// process that closes its connection would then take the log for its own and delete it. So -shm is never opened here, the database
+// process that closes its connection may then take the log for its own and delete it. So -shm is never opened here, the database
 // is opened once and closed after SQLite's handle, and nothing else in this process may open it meanwhile. SQLite has no locks on
-// the log. Descriptors are opened after the transaction began, so that an overlay file system's copy-up can't leave an older file.
+// the log. As a last resort, a pair that has been replaced, or a main file that changed in case 3, is done again. Descriptors are opened after the transaction began, so that an overlay file system's copy-up can't leave an older file.
 
-import { closeSync, constants, openSync, statfsSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, statfsSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import type { CaptureContext } from './capture.ts';
 import { type NativePath, suffixNative } from './native-path.ts';
@@ -27,6 +27,7 @@ import { SQLITE_HEADER_BYTES, isWalHeader, parsePageCount, parsePageSize } from 
 import { type DatabaseLog, FRAME_HEADER_BYTES, isSameLog, readFully, readLog } from './sqlite-log.ts';
 import { checkDeadline } from './sqlite-trouble.ts';
 import { guard } from './stable-read.ts';
+import { isSameStamp, stampOf } from './stamp.ts';
 
 /** Takes a snapshot's bytes in order; they may be reused after the promise resolves. */
 export type PageSink = (bytes: Buffer) => void | Promise<void>;
@@ -118,8 +119,11 @@ async function readPages(
 ): Promise<SnapshotRead> {
   const { wal, pageSize, buffer } = source;
   if (published === checkpointed) {
+    const before = stampOf(guard(() => fstatSync(source.main, { bigint: true })));
     const pageCount = readPageCount(source);
-    return pageCount === undefined ? 'unfit' : copyPages(source, pageCount, undefined, context, start);
+    const read = pageCount === undefined ? 'unfit' : await copyPages(source, pageCount, undefined, context, start);
+    const after = stampOf(guard(() => fstatSync(source.main, { bigint: true })));
+    return read === 'read' && !isSameStamp(before, after) ? 'changed' : read;
   }
   if (published * (FRAME_HEADER_BYTES + pageSize) > (context.maxLogBytes ?? MAX_LOG_BYTES)) return 'unfit';
   const onStep = () => checkDeadline(context);

@@ -24,6 +24,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   TRUNCATED: 13,
   DAMAGED: 13,
   HOSTILE: 13,
+  COLLISION: 13,
   REMOTE_UNREACHABLE: 14,
   REMOTE_REFUSED: 14,
   FENCED: 15,

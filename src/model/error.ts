@@ -34,6 +34,8 @@ export type ErrorCode =
   | 'DAMAGED'
   /** Content that tries to escape where it belongs, or breaks a limit. */
   | 'HOSTILE'
+  /** Two contents with one Git id: one of them was made on purpose. */
+  | 'COLLISION'
   /** Written by a newer molt than this one. */
   | 'NEWER_FORMAT'
   /** The remote does not answer. */

@@ -1,7 +1,7 @@
 // Captures a live agent into a transaction: scans its roots, reads what changed since the stat cache, and keeps the last good version
 // of what can't be read now.
 
-import { captureFile, type CaptureContext, type CaptureOutcome } from '../agent/capture.ts';
+import { captureFile, type CaptureContext, type CaptureOutcome, type OpenBlob } from '../agent/capture.ts';
 import { getProfile, type ProfileDescription, type Root } from '../agent/profile.ts';
 import { loadRules } from '../agent/rules.ts';
 import { scan, type ScannedEntry } from '../agent/scan.ts';
@@ -9,6 +9,7 @@ import { isUnchanged, type CachedFile } from '../agent/stat-cache.ts';
 import { sweepTemp } from '../agent/temp.ts';
 import { COMPONENTS, type ComponentSize } from '../model/component.ts';
 import type { EntryAttributes, SkippedPath } from '../model/entry.ts';
+import { isMoltError } from '../model/error.ts';
 import type { BlobId, GitId } from '../model/ids.ts';
 import type { Repository } from '../repo/repository.ts';
 import { unlessDamaged } from '../repo/storage-failure.ts';
@@ -216,20 +217,23 @@ class Capture {
   }
 
   async #capture(entry: ScannedEntry, previous: BlobId | undefined): Promise<CaptureOutcome> {
-    const outcome = await captureFile(
-      entry,
-      (chunking, sizesBytes) =>
-        this.#store.openBlob({
-          chunking,
-          sizesBytes,
-          // A database is compressed although it may hold secrets: uncompressed, each tick would store a hundred times as much.
-          secret: entry.secret && chunking !== 'fixed',
-          previous,
-        }),
-      this.#captureContext,
-    );
-    if (outcome.status === 'captured') this.#readBytes += outcome.sizeBytes;
-    return outcome;
+    const open: OpenBlob = (chunking, sizesBytes) =>
+      this.#store.openBlob({
+        chunking,
+        sizesBytes,
+        // A database is compressed although it may hold secrets: uncompressed, each tick would store a hundred times as much.
+        secret: entry.secret && chunking !== 'fixed',
+        previous,
+      });
+    try {
+      const outcome = await captureFile(entry, open, this.#captureContext);
+      if (outcome.status === 'captured') this.#readBytes += outcome.sizeBytes;
+      return outcome;
+    } catch (error) {
+      // One planted file must not stop the backup of all others.
+      if (isMoltError(error, 'COLLISION')) return { status: 'unreadable', reason: error.message };
+      throw error;
+    }
   }
 
   #keep(entry: ScannedEntry, cached: CachedFile): void {

@@ -4,11 +4,11 @@
 import { createHash, type Hash, type KeyObject } from 'node:crypto';
 import { chunkId, chunkListId } from '../crypto/ids.ts';
 import type { Chunker } from '../chunk/chunker.ts';
-import { encodeBlobRecord, encodeNode, NODE_FANOUT, type NodeEntry } from '../format/blob.ts';
+import { encodeNode, NODE_FANOUT, type BlobRecord, type NodeEntry } from '../format/blob.ts';
 import { OBJECT } from '../format/layout.ts';
 import type { BlobWriter } from '../model/entry.ts';
 import type { BlobId, ChunkId, GitId } from '../model/ids.ts';
-import { chunkKey, gitKey } from './keys.ts';
+import { chunkKey } from './keys.ts';
 import type { BlockGroup } from './block-builder.ts';
 
 /** Where a sink puts objects. */
@@ -22,6 +22,13 @@ export interface ObjectSink {
     group: BlockGroup,
     previous: Buffer | undefined,
   ): void | Promise<void>;
+
+  /**
+   * Adds a blob's record unless the repository has the blob.
+   * @param chunks the blob's chunks in order
+   * @throws {MoltError} COLLISION when it has another content under the same Git id
+   */
+  putBlob(id: BlobId, record: BlobRecord, chunks: readonly NodeEntry[]): Promise<void>;
 }
 
 /** The chunk list of a file's previous version. */
@@ -81,12 +88,13 @@ export class BlobSink implements BlobWriter {
     }
     const id = sha1.digest('hex') as GitId;
     const { depth, root } = await this.#writeNodes();
-    const record = encodeBlobRecord({ sizeBytes: this.#written, depth, root }, id);
-    await this.#sink.put({ key: gitKey(id), type: OBJECT.blob, bytes: record }, 'metadata', undefined);
+    await this.#sink.putBlob(id, { sizeBytes: this.#written, depth, root }, this.#chunks);
     return { id, sizeBytes: this.#written };
   }
 
   abort(): void {
+    // The chunker serves the next blob too: it has to be empty, wherever this one stopped.
+    while (this.#chunker.next() !== undefined);
     this.#chunker.finish();
   }
 

@@ -6,6 +6,7 @@ import type { Chunker } from '../chunk/chunker.ts';
 import { ContentChunker } from '../chunk/fastcdc.ts';
 import { FixedChunker } from '../chunk/fixed-chunker.ts';
 import { BlockEncoder } from '../chunk/encoder-pool.ts';
+import { encodeBlobRecord, type BlobRecord, type NodeEntry } from '../format/blob.ts';
 import { ContainerWriter, type FinishedContainer } from '../format/container.ts';
 import type { Footer, ObjectEntry } from '../format/footer.ts';
 import type { Place } from '../format/index-run.ts';
@@ -141,6 +142,28 @@ export class Transaction implements ObjectSink {
     return this.#putUnlessFound(id, object, group, previous, known);
   }
 
+  async putBlob(id: BlobId, record: BlobRecord, chunks: readonly NodeEntry[]): Promise<void> {
+    const key = gitKey(id);
+    const bytes = encodeBlobRecord(record, id);
+    const pending = this.#new.get(mapKey(key))?.bytes;
+    const isOther = pending === undefined ? await this.#isOther(id, record, chunks) : !pending.equals(bytes);
+    if (isOther) {
+      throw new MoltError('COLLISION', `another content has the Git id ${id} already`, {
+        hint: 'files with one SHA-1 are made on purpose: find out who wrote this one',
+      });
+    }
+    await this.put({ key, type: OBJECT.blob, bytes }, 'metadata', undefined);
+  }
+
+  /** Says whether the repository has a blob of this id with another content; the same one cut otherwise is no other. */
+  async #isOther(id: BlobId, record: BlobRecord, chunks: readonly NodeEntry[]): Promise<boolean> {
+    const { objects } = this.#repository;
+    if (!(await objects.hasBlob(id))) return false;
+    const known = await objects.readBlobRecord(id);
+    if (known.root === record.root && known.sizeBytes === record.sizeBytes) return false;
+    return !(await objects.hasContent(known, chunks));
+  }
+
   async #putUnlessFound(
     id: string,
     object: { readonly key: Buffer; readonly type: ObjectType; readonly bytes: Buffer },
@@ -244,8 +267,8 @@ export class Transaction implements ObjectSink {
     if (bytes.length > BLOCK_MAX_BYTES) {
       throw new MoltError('HOSTILE', `an object of ${bytes.length} bytes (mostly a folder with too many files) is more than molt keeps in one piece`);
     }
-    // Only commits, trees and tags are read back before they are published.
-    const isGit = type === OBJECT.commit || type === OBJECT.tree || type === OBJECT.tag;
+    // Only Git's objects are looked at again before they are published.
+    const isGit = type !== OBJECT.chunk && type !== OBJECT.node;
     const delta = previous === undefined ? undefined : await this.#tryDelta(bytes, group, previous);
     this.#new.set(id, { type, bytes: isGit ? Buffer.from(bytes) : undefined });
     if (delta === undefined) this.#builder.add(group, { key, type, bytes, objectBytes: bytes.length, base: undefined });

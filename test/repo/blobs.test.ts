@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
+import { chunkId } from '../../src/crypto/ids.ts';
+import { encodeBlobRecord } from '../../src/format/blob.ts';
 import { gitIdOf } from '../../src/repo/objects.ts';
 import { ENCODING, OBJECT, PACK_BYTES } from '../../src/format/layout.ts';
 import type { BlobId, ChunkId } from '../../src/model/ids.ts';
@@ -51,7 +53,8 @@ function filesOfAllSizes(): TestFiles {
     for (const chunking of ['content', 'fixed'] as const) {
       files[`text/${chunking}/${size}`] = { bytes: textContent(`${chunking} ${size}`, size), chunking };
       files[`random/${chunking}/${size}`] = { bytes: randomContent(`${chunking} ${size}`, size), chunking };
-      files[`zeros/${chunking}/${size}`] = { bytes: Buffer.alloc(size), chunking };
+      // One byte a chunking: one content cut in both ways in one commit would be taken for a collision.
+      files[`zeros/${chunking}/${size}`] = { bytes: Buffer.alloc(size, chunking === 'content' ? 0 : 1), chunking };
       files[`secret/${chunking}/${size}`] = {
         bytes: textContent(`secret ${chunking} ${size}`, Math.min(size, 70_000)),
         chunking,
@@ -111,7 +114,7 @@ test('a full backup of the same files comes back from packs alone', async (t) =>
 test('a file of more than 1,024 chunks has a chunk list of two levels, and changing one chunk stores little', async (t) => {
   const repository = await makeRepository();
   const seed = randomContent('deep', 64 * KIB);
-  const parts = Array.from({ length: 1100 }, (_, index) => {
+  const parts: Buffer[] = Array.from({ length: 1100 }, (_, index) => {
     const part = Buffer.from(seed);
     part.writeUInt32LE(index);
     return part;
@@ -265,3 +268,34 @@ async function storedBytes(repository: Repository): Promise<number> {
     if (/^(log|packs)\//.test(name)) total += sizeBytes;
   return total;
 }
+
+test('a content whose Git id another content has already is refused, and the same content cut otherwise is not', async (t) => {
+  const repository = await makeRepository();
+  const planted = randomContent('planted', 300_000);
+  const victim = randomContent('victim', 300_000);
+  const victimId = gitIdOf('blob', victim) as BlobId;
+  // No two contents with one SHA-1 as Git blobs are known, so the record of one is written under the other's id.
+  await repository.transact({ packs: false }, async (transaction) => {
+    const key = chunkId(repository.keys.idKey, planted);
+    await transaction.put({ key, type: OBJECT.chunk, bytes: planted }, 'content', undefined);
+    const root = key.toString('hex') as ChunkId;
+    const record = encodeBlobRecord({ sizeBytes: planted.length, depth: 0, root }, victimId);
+    await transaction.put({ key: gitKey(victimId), type: OBJECT.blob, bytes: record }, 'metadata', undefined);
+    await transaction.publish([], []);
+  });
+  await repository.transact({ packs: false }, async (transaction) => {
+    const sink = transaction.openBlob({ chunking: 'content', sizesBytes: [victim.length] });
+    await sink.write(victim);
+    await t.throwsAsync(sink.finish(), { name: 'MoltError', code: 'COLLISION' });
+  });
+  const same = textContent('same', 300_000);
+  for (const chunking of ['content', 'fixed'] as const) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other is the point
+    await repository.transact({ packs: false }, async (transaction) => {
+      const sink = transaction.openBlob({ chunking, sizesBytes: [same.length] });
+      await sink.write(same);
+      t.is((await sink.finish()).id, gitIdOf('blob', same) as BlobId);
+      await transaction.publish([], []);
+    });
+  }
+});

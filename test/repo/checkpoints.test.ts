@@ -125,6 +125,9 @@ for (const [what, harm] of [
     const expected = await lookAround(await openRepository(await copyStorage(repository.storage)));
     await harm(repository.storage);
     const again = await openRepository(repository.storage);
+    const kept = await listNames(repository.storage, 'index/');
+    for (const { note } of again.index.runs)
+      t.true(kept.includes(`index/${note.id}`), 'a checkpoint without its runs is not believed');
     t.deepEqual(await lookAround(again), expected);
     t.deepEqual(again.problems, []);
   });
@@ -147,6 +150,36 @@ for (const [what, harm] of [
     }
   });
 }
+
+test('what other processes committed meanwhile counts once when the index is made anew', async (t) => {
+  const repository = await makeHistory();
+  const running = await openRepository(repository.storage);
+  await commitFiles(repository, { theirs: '1' });
+  await commitFiles(repository, { theirs: '2' });
+  await replaceObject(repository.storage, await onlyName(repository.storage, 'index/'), flipAll);
+  t.is((await running.index.listCommits()).length, 42);
+  await running.refresh();
+  t.is((await running.index.listCommits()).length, 42);
+  t.is(running.refs.get(MAIN), repository.refs.get(MAIN));
+});
+
+test('a run whose damage only shows when it is merged is replaced by the next checkpoint', async (t) => {
+  const repository = await makeHistory();
+  const running = await openRepository(repository.storage);
+  const run = must(running.index.runs[0]);
+  const { commitBlocks } = await run.table();
+  const footer = await running.containers.readIndexFooter(run.note.id);
+  const { offsetBytes } = must(footer.blocks[must(commitBlocks[0]).block]);
+  await replaceObject(repository.storage, `index/${run.note.id}`, (bytes) => {
+    bytes[offsetBytes] = (bytes[offsetBytes] ?? 0) ^ 1;
+    return bytes;
+  });
+  for (let index = 0; index < 60; index += 1) await commitFiles(running, { [`more ${index}`]: `more ${index}` });
+  const after = await openRepository(repository.storage);
+  t.true(after.index.runs.length > 0);
+  t.false(after.index.runs.some(({ note }) => note.id === run.note.id));
+  t.is((await after.index.listCommits()).length, 100);
+});
 
 test('a checkpoint of another history of the same repository is not believed', async (t) => {
   const one = await makeRepository();

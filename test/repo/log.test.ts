@@ -1,5 +1,6 @@
 // The log: one chain, whoever writes, and what is wrong with one number never costs the others.
 
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import test from 'ava';
 import { parseSegmentName, type RefMove } from '../../src/format/segment.ts';
 import { isMoltError } from '../../src/model/error.ts';
@@ -293,4 +294,35 @@ test('a writer that sees the number behind a missing one looks again before it c
   t.deepEqual(reader.problems, []);
   t.is(reader.log.tip.seq, 4 as never);
   t.is((await listChain(reader)).length, 4);
+});
+
+test('a folder planted under the very number that a writer is about to take stops nobody', async (t) => {
+  const storage = new PlantedStorage({ now: () => TIME_MS });
+  const repository = await makeRepository(storage);
+  await commitFiles(repository, { a: '1' });
+  storage.planted.add(segment(2));
+  await commitFiles(repository, { a: '2' });
+  const again = await openRepository(storage);
+  t.deepEqual(again.log.holes, [2]);
+  t.deepEqual(await listChain(again), await listChain(repository));
+});
+
+test('a transaction that another one of its process has already come across in the log counts once', async (t) => {
+  const storage = new MemoryStorage({ now: () => TIME_MS });
+  const create = storage.createOnce.bind(storage);
+  storage.createOnce = async (name, parts) => {
+    const created = await create(name, parts);
+    if (!created) return false;
+    // The winner hears of it late, when the loser has long read what stands there.
+    for (let turn = 0; turn < 20; turn += 1) await eventLoopTurn();
+    return true;
+  };
+  const repository = await makeRepository(storage);
+  const names = ['a', 'b', 'c'];
+  const ids = await Promise.all(
+    names.map((name) => commitFiles(repository, { [name]: name }, { ref: `refs/heads/${name}` })),
+  );
+  t.deepEqual((await repository.index.listCommits()).map(({ id }) => id).toSorted(), ids.toSorted());
+  t.is(repository.log.tip.seq, 3 as never);
+  t.deepEqual(repository.problems, []);
 });
