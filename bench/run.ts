@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { BenchAgent, SHAPES } from './agent.ts';
+import { BenchAgent, SHAPES, type AgentShape } from './agent.ts';
 import { TOOLS, type Tool } from './tools.ts';
 import { isInstalled, median, type Cost } from './timed.ts';
 
@@ -17,8 +17,6 @@ const { values } = parseArgs({
     only: { type: 'string' },
   },
 });
-const shape = SHAPES[values.size];
-if (shape === undefined) throw new Error(`--size is one of ${Object.keys(SHAPES).join(', ')}`);
 const wanted = values.only?.split(',');
 const tools = TOOLS.filter((tool) => isInstalled(tool.command) && (wanted === undefined || wanted.includes(tool.name)));
 const missing = TOOLS.filter((tool) => !isInstalled(tool.command)).map((tool) => tool.name);
@@ -26,6 +24,12 @@ const lab = mkdtempSync(join(tmpdir(), 'molt-bench-'));
 
 /** What was measured: by row, by tool, one value a round. */
 const rows = new Map<string, Map<string, (Cost & { storedBytes: number })[]>>();
+
+function shapeOf(size: string): AgentShape {
+  const shape = SHAPES[size];
+  if (shape === undefined) throw new Error(`--size is one of ${Object.keys(SHAPES).join(', ')}`);
+  return shape;
+}
 
 function measure(row: string, tool: Tool, place: string, run: () => Cost): void {
   const before = tool.storedBytes(place);
@@ -45,7 +49,7 @@ function inTurn(round: number): Tool[] {
 function playRound(round: number): void {
   const dir = join(lab, `agent-${round}`);
   mkdirSync(dir);
-  const agent = BenchAgent.create(dir, shape ?? SHAPES['2.5MB']!);
+  const agent = BenchAgent.create(dir, shapeOf(values.size));
   const places = new Map(tools.map((tool) => [tool, join(lab, `${tool.name}-${round}`)]));
   const placeOf = (tool: Tool): string => places.get(tool) ?? '';
   const each = (row: string, run: (tool: Tool, place: string) => Cost): void => {

@@ -12,8 +12,3 @@ export interface ComponentSize {
   readonly files: number;
   readonly sizeBytes: number;
 }
-
-/** Says whether a text names a component. */
-export function isComponent(text: string): text is Component {
-  return (COMPONENTS as readonly string[]).includes(text);
-}

@@ -114,7 +114,6 @@ class Capture {
   readonly #store: BlobStore;
   readonly #captureContext: CaptureContext;
   readonly #cache: CommitCache | undefined;
-  readonly #capturedMs: number;
   readonly #scanStartNs: bigint;
   #previous = new Map<string, Previous>();
   #previousAttributes: Promise<Map<string, EntryAttributes>> | undefined;
@@ -141,7 +140,6 @@ class Capture {
     this.#store = store;
     this.#cache = cache;
     this.#head = options.head;
-    this.#capturedMs = times.capturedMs;
     this.#scanStartNs = times.scanStartNs;
     this.#captureContext = {
       tempDir: context.home.tempDir,

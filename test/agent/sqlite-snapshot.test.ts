@@ -138,7 +138,7 @@ test('two writers, every kind of checkpoint and rollbacks: each capture is one c
   });
   for (const writer of writers) await new Promise((wrote) => writer.once('message', wrote));
   const methods: unknown[] = [];
-  let changes = 0;
+  const seen = new Set<string>();
   for (let turn = 0; turn < 110; turn += 1) {
     const before = [...done];
     const { outcome, bytes, method } = await capture(dir, { busyTimeoutMs: 20_000, deadlineMs: Date.now() + 60_000 });
@@ -147,13 +147,13 @@ test('two writers, every kind of checkpoint and rollbacks: each capture is one c
     t.is(check, 'ok');
     t.is(total, TOTAL);
     t.true(rounds.every((round, at) => Number(round) >= (before[at] ?? 0)), `${rounds.join()} after ${before.join()}`);
-    if (rounds.some((round, at) => Number(round) > (before[at] ?? 0))) changes += 1;
+    seen.add(rounds.join());
     methods.push(method);
   }
   const inPlace = methods.filter((method) => method === 'in place').length;
   t.log(`${inPlace} in place, at rounds ${done.join(' and ')}`);
   t.true(inPlace >= 100);
-  t.true(changes > 10, 'writers were faster than captures');
+  t.true(seen.size > 10, 'writers wrote between captures');
   for (const writer of writers) {
     const ended = new Promise((exited) => writer.once('exit', exited));
     writer.send('stop');
@@ -211,13 +211,14 @@ test('the last other process that closes the database does not take the log away
   t.true(bytes.equals(expected));
 });
 
-for (const [what, before, midway] of [
-  ['a log that was deleted', '', `${EVERYWHERE}; PRAGMA journal_mode = DELETE`],
-  ['a log that began anew', EVERYWHERE, `PRAGMA wal_checkpoint(RESTART); ${EVERYWHERE.replace('changed', 'CHANGED')}`],
+for (const [what, before, midway, ends] of [
+  ['a log that was deleted', '', EVERYWHERE, true],
+  ['a log that began anew', '', `PRAGMA wal_checkpoint(RESTART); ${EVERYWHERE}`, false],
   [
     'a main file that was written',
     'PRAGMA wal_checkpoint(TRUNCATE)',
-    `${EVERYWHERE}; PRAGMA wal_checkpoint(RESTART); ${EVERYWHERE.replace('changed', 'CHANGED')}; PRAGMA wal_checkpoint(RESTART)`,
+    `${EVERYWHERE}; PRAGMA wal_checkpoint(RESTART); INSERT INTO filler VALUES ('more')`,
+    false,
   ],
 ] as const) {
   test(`a capture whose locks were dropped by other descriptors is not kept: ${what}`, async (t) => {
@@ -229,15 +230,11 @@ for (const [what, before, midway] of [
       for (const suffix of ['', '-shm']) closeSync(openSync(path + suffix, 'r'));
       t.deepEqual(locksOf(path), { main: 0, shm: 0 });
       await actor.run(midway);
+      if (ends) await actor.close();
     });
     t.is(blobs.aborted, 1);
-    await actor.run(EVERYWHERE.replace('changed', 'the end'));
-    t.true(bytes.length > 4_000_000);
-    t.like(inspect(bytes), { check: 'ok', total: TOTAL });
-    t.is(countOf(bytes, 'the end'), 0);
-    t.true([0, 400].includes(countOf(bytes, 'CHANGED')));
-    t.is(countOf(bytes, 'CHANGED') + countOf(bytes, 'changed'), 400);
-    await actor.close();
+    t.true(bytes.equals(ends ? readFileSync(path) : checkpointed(path)));
+    if (!ends) await actor.close();
   });
 }
 
