@@ -7,7 +7,7 @@ import { parseBlobRecord, parseNode, type BlobRecord, type NodeEntry } from '../
 import type { Place } from '../format/index-run.ts';
 import { BLOCK_MAX_BYTES, ENCODING, OBJECT, type ObjectType } from '../format/layout.ts';
 import { containerName } from '../format/index-run.ts';
-import { isMoltError, MoltError } from '../model/error.ts';
+import { MoltError } from '../model/error.ts';
 import type { BlobId, ChunkId, GitId } from '../model/ids.ts';
 import type { Containers } from './containers.ts';
 import { chunkKey, gitKey, keyText, mapKey } from './keys.ts';
@@ -93,22 +93,20 @@ export class Objects {
     return parseBlobRecord(found.bytes, id);
   }
 
-  /** Says whether a blob's content is that of these chunks, however it is cut itself; one that can't be read passes for the same. */
+  /**
+   * Says whether a blob's content is that of these chunks, however it is cut itself.
+   * @throws {MoltError} DAMAGED when it can't be read
+   */
   async hasContent(record: BlobRecord, chunks: readonly NodeEntry[]): Promise<boolean> {
     let rest: Buffer = Buffer.alloc(0);
     let at = 0;
-    try {
-      for await (const chunk of this.listChunks(record)) {
-        rest = Buffer.concat([rest, await this.readChunk(chunk.id)]);
-        for (let next = chunks[at]; next !== undefined && rest.length >= next.sizeBytes; next = chunks[at]) {
-          if (!chunkId(this.#keys.idKey, rest.subarray(0, next.sizeBytes)).equals(chunkKey(next.id))) return false;
-          rest = rest.subarray(next.sizeBytes);
-          at += 1;
-        }
+    for await (const chunk of this.listChunks(record)) {
+      rest = Buffer.concat([rest, await this.readChunk(chunk.id)]);
+      for (let next = chunks[at]; next !== undefined && rest.length >= next.sizeBytes; next = chunks[at]) {
+        if (!chunkId(this.#keys.idKey, rest.subarray(0, next.sizeBytes)).equals(chunkKey(next.id))) return false;
+        rest = rest.subarray(next.sizeBytes);
+        at += 1;
       }
-    } catch (error) {
-      if (!isMoltError(error) || error.code === 'IO') throw error;
-      return true;
     }
     return at === chunks.length && rest.length === 0;
   }

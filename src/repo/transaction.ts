@@ -159,9 +159,15 @@ export class Transaction implements ObjectSink {
   async #isOther(id: BlobId, record: BlobRecord, chunks: readonly NodeEntry[]): Promise<boolean> {
     const { objects } = this.#repository;
     if (!(await objects.hasBlob(id))) return false;
-    const known = await objects.readBlobRecord(id);
-    if (known.root === record.root && known.sizeBytes === record.sizeBytes) return false;
-    return !(await objects.hasContent(known, chunks));
+    try {
+      const known = await objects.readBlobRecord(id);
+      if (known.root === record.root && known.sizeBytes === record.sizeBytes) return false;
+      return !(await objects.hasContent(known, chunks));
+    } catch (error) {
+      // What can't be read can't be compared, and must not keep the file from being saved.
+      if (isDamage(error)) return false;
+      throw error;
+    }
   }
 
   async #putUnlessFound(
