@@ -41,7 +41,7 @@ export async function readInPlace(
   }
 }
 
-/** Copies a database through SQLite, or, where opening it would leave traces or can't be done, with its log beside it. */
+/** Copies a database as one committed moment, without traces beside it. A copy to be checked is made in place where that fits. */
 export async function copyDatabase(
   native: NativePath,
   copy: string,
@@ -49,14 +49,20 @@ export async function copyDatabase(
   tries: number,
 ): Promise<{ readonly result: CopyResult; readonly method: DatabaseMethod }> {
   const { wal, hasShm } = readStamps(native);
-  const isLive = isWalMode(native) ? wal !== undefined && hasShm : wal === undefined;
-  const result = isLive ? await backupDatabase(native, copy, context) : 'needs recovery';
+  const isWal = isWalMode(native);
+  const isShared = isWal && wal !== undefined && hasShm;
+  if (isShared && context.quickCheck === true) {
+    const result = await copyInPlace(native, copy, context, tries);
+    if (result === 'copied' || typeof result === 'object') return { result, method: 'in place' };
+  }
+  const opensQuietly = isShared || (!isWal && wal === undefined);
+  const result = opensQuietly ? await backupDatabase(native, copy, context) : 'needs recovery';
   if (result !== 'needs recovery') return { result, method: 'backup' };
   return { result: await copyPair(native, copy, context, tries), method: 'pair' };
 }
 
 /** Makes a file of what readInPlace reads. */
-export async function copyInPlace(
+async function copyInPlace(
   native: NativePath,
   copy: string,
   context: CaptureContext,
@@ -68,7 +74,7 @@ export async function copyInPlace(
       if (file !== undefined) closeSync(file);
       const opened = openSync(copy, 'w', 0o600);
       file = opened;
-      return (bytes) => void writeFully(opened, bytes);
+      return (bytes) => writeFully(opened, bytes);
     });
   } catch (error) {
     if (isSystemError(error, 'ENOSPC', 'EDQUOT')) return { reason: 'no room for a temporary copy of the database' };

@@ -32,7 +32,12 @@ const FORMAT_VERSION = 3_007_000;
  */
 export function readLog(
   fd: number,
-  options: { readonly frameCount: number; readonly pageSize: number; readonly buffer: Buffer; readonly onStep: () => void },
+  options: {
+    readonly frameCount: number;
+    readonly pageSize: number;
+    readonly buffer: Buffer;
+    readonly onStep: () => void;
+  },
 ): DatabaseLog | undefined {
   const { frameCount, pageSize, buffer, onStep } = options;
   const header = Buffer.alloc(LOG_HEADER_BYTES);

@@ -16,17 +16,19 @@
 // POSIX locks belong to a process: closing any descriptor of the database, or of its -shm, drops SQLite's locks on it, and another
 // process that closes its connection may then take the log for its own and delete it. So -shm is never opened here, the database
 // is opened once and closed after SQLite's handle, and nothing else in this process may open it meanwhile. SQLite has no locks on
-// the log. As a last resort, a pair that has been replaced, or a main file that changed in case 3, is done again. Descriptors are opened after the transaction began, so that an overlay file system's copy-up can't leave an older file.
+// the log. As a last resort, a pair that was replaced, or a main file that changed in case 3, is read again. Descriptors are opened
+// after the transaction began, so that an overlay file system's copy-up can't leave an older file in them.
 
 import { closeSync, constants, fstatSync, openSync, statfsSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
+import { isSystemError } from '../model/error.ts';
 import type { CaptureContext } from './capture.ts';
 import { type NativePath, suffixNative } from './native-path.ts';
 import { statSide } from './sqlite-files.ts';
 import { SQLITE_HEADER_BYTES, isWalHeader, parsePageCount, parsePageSize } from './sqlite-header.ts';
 import { type DatabaseLog, FRAME_HEADER_BYTES, isSameLog, readFully, readLog } from './sqlite-log.ts';
 import { checkDeadline } from './sqlite-trouble.ts';
-import { guard } from './stable-read.ts';
+import { ReadFailure, guard } from './stable-read.ts';
 import { isSameStamp, stampOf } from './stamp.ts';
 
 /** Takes a snapshot's bytes in order; they may be reused after the promise resolves. */
@@ -83,10 +85,12 @@ export async function readSnapshot(
       const pageSize = readNumber(holder, 'page_size');
       const progress = askProgress(openHandle);
       if (progress === undefined) return 'unfit';
-      const main = openFile(native);
-      descriptors.push(main);
-      const wal = openFile(suffixNative(native, '-wal'));
-      descriptors.push(wal);
+      for (const path of [native, suffixNative(native, '-wal')]) {
+        const descriptor = openFile(path);
+        if (descriptor === undefined) return 'changed';
+        descriptors.push(descriptor);
+      }
+      const [main = -1, wal = -1] = descriptors;
       const source = { main, wal, pageSize, buffer: Buffer.allocUnsafeSlow(BUFFER_BYTES) };
       const read = await readPages(source, progress, context, start);
       return read === 'read' && identify(native) !== names ? 'changed' : read;
@@ -209,6 +213,12 @@ function isLocal(native: NativePath): boolean {
   return process.platform === 'linux' && guard(() => LOCAL_FILE_SYSTEMS.has(statfsSync(native).type));
 }
 
-function openFile(path: NativePath): number {
-  return guard(() => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK));
+/** Opens a file to read; undefined if it has gone, which for a log doesn't mean that the database has. */
+function openFile(path: NativePath): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return undefined;
+    throw new ReadFailure(error);
+  }
 }

@@ -8,15 +8,15 @@
 //             can't restart
 //   pair      WAL with only one of them, or a journal left by a crash: database and log copied under stable stamps, and SQLite
 //             recovers the copy
-// The first two and the last of a database at rest give the same bytes; backup() sets the change counter, the schema cookie and
-// SQLite's version in the first page to values of its own, and nothing else. So deltas stay small when the ways alternate.
+// All but backup() give the same bytes: those of the main file after a checkpoint. backup() differs in the first page alone, where it
+// sets the change counter, the schema cookie and SQLite's version to values of its own; so deltas stay small when the ways alternate.
 // A file that only begins like a database is captured as the plain file that it is.
 
 import { join } from 'node:path';
 import type { BlobWriter } from '../model/entry.ts';
 import type { CaptureContext, CaptureOutcome, OpenBlob } from './capture.ts';
 import type { ScannedEntry } from './scan.ts';
-import { type DatabaseMethod, copyDatabase, copyInPlace, findDamage, readInPlace } from './sqlite-copy.ts';
+import { type DatabaseMethod, copyDatabase, findDamage, readInPlace } from './sqlite-copy.ts';
 import { type Stamps, hasLog, isFresh, readStamps } from './sqlite-files.ts';
 import { isWalMode } from './sqlite-header.ts';
 import { readStable } from './stable-read.ts';
@@ -37,26 +37,16 @@ export async function captureDatabase(
 ): Promise<CaptureOutcome> {
   const capturedMs = context.clock.now();
   const stamps = readStamps(entry.native);
-  const isWal = isWalMode(entry.native);
-  const isShared = isWal && stamps.wal !== undefined && stamps.hasShm;
-  if (context.quickCheck !== true) {
-    const isResting = isWal && !hasLog(stamps);
-    const outcome = isResting
-      ? await captureResting(entry, open, context)
-      : isShared
-        ? await captureInPlace(entry, open, context, { stamps, capturedMs, tries })
-        : undefined;
+  if (isWalMode(entry.native) && context.quickCheck !== true) {
+    const outcome = hasLog(stamps)
+      ? await captureInPlace(entry, open, context, { stamps, capturedMs, tries })
+      : await captureResting(entry, open, context);
     if (outcome !== undefined) return outcome;
   }
   const folder = makeTempFolder(context.tempDir);
   try {
     const copy = join(folder, 'database');
-    const inPlace =
-      isShared && context.quickCheck === true ? await copyInPlace(entry.native, copy, context, tries) : undefined;
-    const { result, method }: Awaited<ReturnType<typeof copyDatabase>> =
-      inPlace === 'copied'
-        ? { result: inPlace, method: 'in place' }
-        : await copyDatabase(entry.native, copy, context, tries);
+    const { result, method } = await copyDatabase(entry.native, copy, context, tries);
     if (result === 'not a database') return await capturePlain(entry, open, capturedMs, tries);
     if (typeof result === 'object') return { status: 'unreadable', reason: result.reason };
     if (result === 'needs recovery') return { status: 'unreadable', reason: 'a database whose log keeps changing' };

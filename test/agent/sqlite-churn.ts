@@ -1,10 +1,13 @@
 // A process that writes a database as hard as it can, in every way that moves pages: it moves amounts between two tables so that
 // their sum stays, grows and shrinks the file, spills transactions and rolls them back, and checkpoints in every mode. Its parent is
-// told its last committed round. Arguments: path and a number that differs between writers.
+// told when it has begun; a file always holds its last committed round. Arguments: path, a number that differs between writers, and
+// that file.
 
+import { openSync, writeSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 
-const [path = '', number = '1'] = process.argv.slice(2);
+const [path = '', number = '1', record = ''] = process.argv.slice(2);
+const committed = openSync(record, 'w');
 const database = new DatabaseSync(path, { timeout: 20_000 });
 database.exec('PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = 20');
 const modes = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'];
@@ -30,6 +33,7 @@ function step(round: number): void {
   if (round % 23 === 0) database.exec(`BEGIN IMMEDIATE; UPDATE left_side SET amount = 0; DELETE FROM filler; ROLLBACK`);
   if (round % 11 === 0) database.exec('PRAGMA incremental_vacuum(30)');
   if (round % 5 === 0) database.prepare(`PRAGMA wal_checkpoint(${modes[(round / 5) % modes.length]})`).get();
-  process.send?.(round);
+  writeSync(committed, String(round).padStart(12), 0);
+  if (round === 1) process.send?.('writing');
   setImmediate(step, round + 1);
 }

@@ -120,14 +120,18 @@ function age(dir: string): void {
   for (const name of readdirSync(dir)) utimesSync(join(dir, name), 1e9, 1e9);
 }
 
-for (const mode of ['wal', 'delete'] as const) {
-  test(`a database in ${mode} mode under two writers is captured at one committed moment, every time`, async (t) => {
+for (const [mode, how, options] of [
+  ['wal', 'in any way', {}],
+  ['wal', 'by backup()', { maxLogBytes: 0 }],
+  ['delete', 'by backup()', {}],
+] as const) {
+  test(`a database in ${mode} mode under two writers is captured ${how} at one committed moment, every time`, async (t) => {
     const dir = makeFolder();
     const path = makeDatabase(dir, mode);
     const stops = [await startWriter(path, mode, 'write', 1), await startWriter(path, mode, 'write', 2)];
     const contents = new Set<string>();
     for (let round = 0; round < 12; round += 1) {
-      const { outcome, bytes, blobs } = await capture(dir, { busyTimeoutMs: 10_000, tries: 50 });
+      const { outcome, bytes, blobs } = await capture(dir, { busyTimeoutMs: 10_000, tries: 50, ...options });
       const { kind } = getCaptured(outcome);
       t.is(kind, 'sqlite');
       t.deepEqual(blobs.opened, ['fixed']);
