@@ -5,7 +5,7 @@ import { detectProfile } from '../agent/profile.ts';
 import { encodeRecoveryKey } from '../crypto/recovery-key.ts';
 import type { RootKeys } from '../crypto/roots.ts';
 import { createSlot, type SlotSecret } from '../crypto/slot.ts';
-import { createKeyring, encodeKeyring, type Keyring } from '../format/keyring.ts';
+import { createKeyring, encodeKeyring } from '../format/keyring.ts';
 import { MoltError } from '../model/error.ts';
 import { keyringName } from '../repo/keyrings.ts';
 import { claimStorage, newRepository, Repository } from '../repo/repository.ts';
@@ -48,28 +48,14 @@ export async function initAgent(context: OpsContext, options: InitOptions): Prom
   const created: Agent = { ...agent, repository: ids.repositoryId };
   const recovery = context.random.bytes(32);
   await options.keepRecoveryKey(encodeRecoveryKey(recovery));
-  const secrets: { secret: SlotSecret; label: string }[] = [
+  const secrets: NamedSecret[] = [
     ...(passphrase === undefined ? [] : [{ secret: { type: 'passphrase', passphrase } as const, label: 'passphrase' }]),
     { secret: { type: 'recovery', key: recovery }, label: 'recovery key from init' },
     { secret: { type: 'device', key: await context.home.makeDeviceKey(context.random) }, label: 'this machine' },
   ];
-  const slots = [];
-  for (const { secret, label } of secrets) {
-    const slotOptions = { label, timeMs: context.clock.now(), random: context.random };
-    const cost = context.argon2 === undefined ? {} : { argon2: context.argon2 };
-    // oxlint-disable-next-line no-await-in-loop -- in turn, since each takes the memory that Argon2 asks for
-    slots.push(await createSlot(roots, ids.repositoryId, secret, { ...slotOptions, ...cost }));
-  }
-  const keyring = createKeyring(roots, {
-    repository: ids.repositoryId,
-    generation: 1,
-    slots,
-    timeMs: context.clock.now(),
-    random: context.random,
-  });
   const dir = context.home.repositoryDir(ids.repositoryId);
   try {
-    return await makeRepository(context, created, { dir, ids, roots, keyring });
+    return await makeRepository(context, created, { dir, ids, roots, secrets });
   } catch (error) {
     // Without its label nobody would ever find the repository again.
     const isKnown = (await context.home.findAgent(created.label))?.repository === created.repository;
@@ -78,36 +64,63 @@ export async function initAgent(context: OpsContext, options: InitOptions): Prom
   }
 }
 
+/** A secret that will open the repository, and what its slot is called. */
+interface NamedSecret {
+  readonly secret: SlotSecret;
+  readonly label: string;
+}
+
 /** Makes the repository and its first backup, and then the label. */
 async function makeRepository(
   context: OpsContext,
   agent: Agent,
-  made: { dir: string; ids: Parameters<typeof claimStorage>[1]; roots: RootKeys; keyring: Keyring },
+  made: { dir: string; ids: Parameters<typeof claimStorage>[1]; roots: RootKeys; secrets: readonly NamedSecret[] },
 ): Promise<InitResult> {
   const storage = await DirectoryStorage.open(made.dir, { create: true });
   try {
-    await writeFoundation(storage, made.ids, encodeKeyring(made.keyring));
-    const repository = await Repository.open(storage, { roots: made.roots, generation: 1 }, context);
-    const commit = await commitAgent(context, agent, repository, {
-      kind: 'full',
-      full: true,
-      trigger: 'init',
-      message: 'first full backup',
-    });
+    await claimStorage(storage, made.ids);
+    // Stretching the passphrase takes as long as reading a small agent: both go on at once, and the label waits for both.
+    const [keys, commit] = await Promise.allSettled([
+      writeKeyring(context, storage, agent, made),
+      commitFirst(context, storage, agent, made.roots),
+    ]);
+    if (keys.status === 'rejected') throw keys.reason;
+    if (commit.status === 'rejected') throw commit.reason;
     await context.home.addAgent(agent);
-    return { agent, roots: commit.roots, fingerprint: repository.keys.fingerprint, commit };
+    const { fingerprint, result } = commit.value;
+    return { agent, roots: result.roots, fingerprint, commit: result };
   } finally {
     await storage.close();
   }
 }
 
-async function writeFoundation(
+async function writeKeyring(
+  context: OpsContext,
   storage: Storage,
-  ids: Parameters<typeof claimStorage>[1],
-  keyring: Buffer,
+  agent: Agent,
+  made: { readonly roots: RootKeys; readonly secrets: readonly NamedSecret[] },
 ): Promise<void> {
-  await claimStorage(storage, ids);
-  await storage.createOnce(keyringName(1), [keyring]);
+  const { random, clock, argon2 } = context;
+  const slots = [];
+  for (const { secret, label } of made.secrets) {
+    const options = { label, timeMs: clock.now(), random, ...(argon2 !== undefined && { argon2 }) };
+    // oxlint-disable-next-line no-await-in-loop -- in turn, since each takes the memory that Argon2 asks for
+    slots.push(await createSlot(made.roots, agent.repository, secret, options));
+  }
+  const options = { repository: agent.repository, generation: 1, slots, timeMs: clock.now(), random };
+  const written = await storage.createOnce(keyringName(1), [encodeKeyring(createKeyring(made.roots, options))]);
+  if (!written) throw new MoltError('EXISTS', `${storage.label} holds a keyring already`);
+}
+
+async function commitFirst(
+  context: OpsContext,
+  storage: Storage,
+  agent: Agent,
+  roots: RootKeys,
+): Promise<{ fingerprint: string; result: CommitResult }> {
+  const repository = await Repository.open(storage, { roots, generation: 1 }, context);
+  const options = { kind: 'full', full: true, trigger: 'init', message: 'first full backup' } as const;
+  return { fingerprint: repository.keys.fingerprint, result: await commitAgent(context, agent, repository, options) };
 }
 
 /** Checks everything that can be checked before anything is made. */
