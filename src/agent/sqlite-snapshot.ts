@@ -84,7 +84,7 @@ export async function readSnapshot(
       readNumber(holder, 'schema_version');
       const pageSize = readNumber(holder, 'page_size');
       const progress = askProgress(openHandle);
-      if (progress === undefined) return 'unfit';
+      if (typeof progress === 'string') return progress;
       for (const path of [native, suffixNative(native, '-wal')]) {
         const descriptor = openFile(path);
         if (descriptor === undefined) return 'changed';
@@ -182,17 +182,19 @@ function fillPages(source: Source, bytes: Buffer, offset: number, log: DatabaseL
   return true;
 }
 
-/** Asks through a handle of its own, since SQLite refuses inside a transaction; undefined if it does not say. */
-function askProgress(openHandle: () => DatabaseSync): LogProgress | undefined {
+/** Asks through a handle of its own, since SQLite refuses inside a transaction; or says how the read ends. */
+function askProgress(openHandle: () => DatabaseSync): LogProgress | 'changed' | 'unfit' {
   const handle = openHandle();
   try {
     const version = String(handle.prepare('SELECT sqlite_version() AS version').get()?.['version']);
     const [major = 0, minor = 0] = version.split('.').map(Number);
-    if (major < NOOP_SINCE[0] || (major === NOOP_SINCE[0] && minor < NOOP_SINCE[1])) return undefined;
+    if (major < NOOP_SINCE[0] || (major === NOOP_SINCE[0] && minor < NOOP_SINCE[1])) return 'unfit';
     const row = handle.prepare('PRAGMA wal_checkpoint(NOOP)').get();
-    const published = Number(row?.['log']);
-    const checkpointed = Number(row?.['checkpointed']);
-    return row?.['busy'] === 0 && published >= 0 && checkpointed >= 0 ? { published, checkpointed } : undefined;
+    // A writer was publishing just then.
+    if (row?.['busy'] !== 0) return 'changed';
+    const published = Number(row['log']);
+    const checkpointed = Number(row['checkpointed']);
+    return published >= 0 && checkpointed >= 0 ? { published, checkpointed } : 'unfit';
   } finally {
     handle.close();
   }
