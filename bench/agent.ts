@@ -19,14 +19,40 @@ export interface AgentShape {
 
 /** The three sizes that the figures are given for. */
 export const SHAPES: Readonly<Record<string, AgentShape>> = {
-  '2.5MB': { files: 120, memoryRows: 120, sessionRows: 100, transcripts: 10, transcriptBytes: 90_000, mediaFiles: 2, mediaBytes: 60_000 },
-  '55MB': { files: 700, memoryRows: 2600, sessionRows: 1500, transcripts: 60, transcriptBytes: 360_000, mediaFiles: 12, mediaBytes: 400_000 },
-  '480MB': { files: 2800, memoryRows: 24_000, sessionRows: 14_000, transcripts: 400, transcriptBytes: 475_000, mediaFiles: 60, mediaBytes: 700_000 },
+  '2.5MB': {
+    files: 120,
+    memoryRows: 120,
+    sessionRows: 100,
+    transcripts: 10,
+    transcriptBytes: 90_000,
+    mediaFiles: 2,
+    mediaBytes: 60_000,
+  },
+  '55MB': {
+    files: 700,
+    memoryRows: 2600,
+    sessionRows: 1500,
+    transcripts: 60,
+    transcriptBytes: 360_000,
+    mediaFiles: 12,
+    mediaBytes: 400_000,
+  },
+  '480MB': {
+    files: 2800,
+    memoryRows: 24_000,
+    sessionRows: 14_000,
+    transcripts: 400,
+    transcriptBytes: 475_000,
+    mediaFiles: 60,
+    mediaBytes: 700_000,
+  },
 };
 
-const WORDS = ('tea kettle garden memory release ticket customer meeting budget travel sensor deploy latency index schema orchid ' +
+const WORDS = (
+  'tea kettle garden memory release ticket customer meeting budget travel sensor deploy latency index schema orchid ' +
   'invoice harbour signal planning research summary question answer customer review pipeline database context window token model ' +
-  'yesterday tomorrow because however between without morning evening update remember prefer always never maybe please thanks').split(' ');
+  'yesterday tomorrow because however between without morning evening update remember prefer always never maybe please thanks'
+).split(' ');
 
 /** A stream of deterministic bytes: AES-256-CTR under the seed's hash. */
 export class Seeded {
@@ -83,12 +109,21 @@ export class BenchAgent {
   /** Makes an agent in a new folder. */
   static create(dir: string, shape: AgentShape): BenchAgent {
     const seeded = new Seeded('agent');
-    for (const folder of ['agents/main/agent', 'agents/main/sessions', 'state', 'workspace/memory', 'workspace/data', 'media']) {
+    for (const folder of [
+      'agents/main/agent',
+      'agents/main/sessions',
+      'state',
+      'workspace/memory',
+      'workspace/data',
+      'media',
+    ]) {
       mkdirSync(join(dir, folder), { recursive: true });
     }
     writeFileSync(join(dir, 'openclaw.json'), '{ "agents": { "defaults": {} } }\n', { mode: 0o600 });
-    for (let index = 0; index < shape.transcripts; index += 1) writeFileSync(transcript(dir, index), transcriptText(seeded, shape.transcriptBytes));
-    for (let index = 0; index < shape.mediaFiles; index += 1) writeFileSync(join(dir, `media/${index}.jpg`), seeded.bytes(shape.mediaBytes));
+    for (let index = 0; index < shape.transcripts; index += 1)
+      writeFileSync(transcript(dir, index), transcriptText(seeded, shape.transcriptBytes));
+    for (let index = 0; index < shape.mediaFiles; index += 1)
+      writeFileSync(join(dir, `media/${index}.jpg`), seeded.bytes(shape.mediaBytes));
     const small = shape.files - shape.transcripts - shape.mediaFiles - 3;
     for (let index = 0; index < small; index += 1) {
       const folder = join(dir, 'workspace/data', `project-${index % 60}`);
@@ -105,12 +140,17 @@ export class BenchAgent {
     this.#tick += 1;
     const seeded = new Seeded(`tick ${this.#tick}`);
     for (let turn = 0; turn < 3; turn += 1) {
-      appendFileSync(transcript(this.dir, seeded.below(Math.min(20, this.#shape.transcripts))), transcriptText(seeded, 2500));
+      appendFileSync(
+        transcript(this.dir, seeded.below(Math.min(20, this.#shape.transcripts))),
+        transcriptText(seeded, 2500),
+      );
     }
     this.#memory.exec('BEGIN');
     for (let row = 0; row < 4; row += 1) insertMemory(this.#memory, seeded);
     for (let row = 0; row < 8; row += 1) {
-      this.#memory.prepare('UPDATE memory SET used = used + 1 WHERE id = ?').run(1 + seeded.below(this.#shape.memoryRows));
+      this.#memory
+        .prepare('UPDATE memory SET used = used + 1 WHERE id = ?')
+        .run(1 + seeded.below(this.#shape.memoryRows));
     }
     this.#memory.exec('COMMIT; BEGIN');
     this.#sessions.exec('BEGIN');
@@ -119,7 +159,8 @@ export class BenchAgent {
     this.#memory.exec('COMMIT');
     appendFileSync(join(this.dir, 'workspace/memory/today.md'), `- ${seeded.text(160)}\n`);
     writeFileSync(join(this.dir, 'workspace/data/project-1', `tick-${this.#tick}.md`), seeded.text(800));
-    if (this.#tick > 3) rmSync(join(this.dir, 'workspace/data/project-1', `tick-${this.#tick - 3}.md`), { force: true });
+    if (this.#tick > 3)
+      rmSync(join(this.dir, 'workspace/data/project-1', `tick-${this.#tick - 3}.md`), { force: true });
   }
 
   close(): void {
@@ -152,11 +193,19 @@ function insertMemory(database: DatabaseSync, seeded: Seeded): void {
 
 function insertSession(database: DatabaseSync, seeded: Seeded): void {
   const insert = database.prepare('INSERT OR REPLACE INTO events VALUES (?, ?, ?)');
-  insert.run(`session-${seeded.below(40)}`, seeded.below(1_000_000_000), JSON.stringify({ role: 'assistant', text: seeded.text(1500) }));
+  insert.run(
+    `session-${seeded.below(40)}`,
+    seeded.below(1_000_000_000),
+    JSON.stringify({ role: 'assistant', text: seeded.text(1500) }),
+  );
 }
 
 function transcript(dir: string, index: number): string {
-  return join(dir, 'agents/main/sessions', `${createHash('sha1').update(String(index)).digest('hex').slice(0, 32)}.jsonl`);
+  return join(
+    dir,
+    'agents/main/sessions',
+    `${createHash('sha1').update(String(index)).digest('hex').slice(0, 32)}.jsonl`,
+  );
 }
 
 function transcriptText(seeded: Seeded, lengthBytes: number): string {

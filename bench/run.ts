@@ -59,10 +59,14 @@ function playRound(round: number): void {
   each('first full', (tool, place) => tool.backup(place, dir, 'first'));
   each('unchanged tick', (tool, place) => tool.backup(place, dir, 'unchanged'));
   const ticks = Number(values.ticks);
+  const measured = new Set([1, 100, ticks]);
   for (let tick = 1; tick <= ticks; tick += 1) {
     agent.play();
-    if (tick === 1 || tick === 100 || tick === ticks) each(`busy tick ${tick}`, (tool, place) => tool.backup(place, dir, `tick-${tick}`));
-    else for (const tool of tools) if (tool.everyTick) tool.backup(placeOf(tool), dir, `tick-${tick}`);
+    if (measured.has(tick)) each(`busy tick ${tick}`, (tool, place) => tool.backup(place, dir, `tick-${tick}`));
+    // Before a measured tick every tool catches up, so that it stores one tick's change and no more.
+    else
+      for (const tool of tools)
+        if (tool.everyTick || measured.has(tick + 1)) tool.backup(placeOf(tool), dir, `tick-${tick}`);
   }
   agent.close();
   each('restore all', (tool, place) => {
@@ -78,16 +82,30 @@ function playRound(round: number): void {
 
 function print(): void {
   console.log(`\n${values.size} agent, ${values.rounds} rounds, medians; ratios are molt's median over the peer's\n`);
-  console.log(`${'work'.padEnd(16)} ${'tool'.padEnd(7)} ${'wall s'.padStart(8)} ${'cpu s'.padStart(8)} ${'peak MB'.padStart(8)} ${'stored kB'.padStart(10)}   molt's ratio`);
+  console.log(
+    `${'work'.padEnd(16)} ${'tool'.padEnd(7)} ${'wall s'.padStart(8)} ${'cpu s'.padStart(8)} ${'peak MB'.padStart(8)} ${'stored kB'.padStart(10)}   molt's ratio`,
+  );
   for (const [row, byTool] of rows) {
     const molt = byTool.get('molt');
     for (const [tool, costs] of byTool) {
       const wall = median(costs.map((cost) => cost.wallS));
       const stored = median(costs.map((cost) => cost.storedBytes));
-      const ratio = molt === undefined || tool === 'molt' ? '' : `time ${(median(molt.map((cost) => cost.wallS)) / wall).toFixed(2)}`;
-      const bytes = ratio === '' || stored <= 0 ? '' : `, bytes ${(median((molt ?? []).map((cost) => cost.storedBytes)) / stored).toFixed(3)}`;
-      const cells = [wall.toFixed(3), median(costs.map((c) => c.cpuS)).toFixed(2), median(costs.map((c) => c.peakMB)).toFixed(0)];
-      console.log(`${row.padEnd(16)} ${tool.padEnd(7)} ${cells.map((cell) => cell.padStart(8)).join(' ')} ${(stored / 1000).toFixed(1).padStart(10)}   ${ratio}${bytes}`);
+      const ratio =
+        molt === undefined || tool === 'molt'
+          ? ''
+          : `time ${(median(molt.map((cost) => cost.wallS)) / wall).toFixed(2)}`;
+      const bytes =
+        ratio === '' || stored <= 0
+          ? ''
+          : `, bytes ${(median((molt ?? []).map((cost) => cost.storedBytes)) / stored).toFixed(3)}`;
+      const cells = [
+        wall.toFixed(3),
+        median(costs.map((c) => c.cpuS)).toFixed(2),
+        median(costs.map((c) => c.peakMB)).toFixed(0),
+      ];
+      console.log(
+        `${row.padEnd(16)} ${tool.padEnd(7)} ${cells.map((cell) => cell.padStart(8)).join(' ')} ${(stored / 1000).toFixed(1).padStart(10)}   ${ratio}${bytes}`,
+      );
     }
   }
   if (missing.length > 0) console.log(`\nnot installed: ${missing.join(', ')}`);

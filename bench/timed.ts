@@ -21,7 +21,9 @@ export function timed(command: string, args: readonly string[], env: NodeJS.Proc
   const wallS = (performance.now() - started) / 1000;
   const match = /@@ ([\d.]+) ([\d.]+) (\d+)\s*$/.exec(result.stderr ?? '');
   if (result.status !== 0 || match === null) {
-    throw new Error(`${command} ${args.join(' ')} failed (${result.status}): ${result.stderr}${String(result.error ?? '')}`);
+    throw new Error(
+      `${command} ${args.join(' ')} failed (${result.status}): ${result.stderr}${String(result.error ?? '')}`,
+    );
   }
   return { wallS, cpuS: Number(match[1]) + Number(match[2]), peakMB: Number(match[3]) / 1024, stdout: result.stdout };
 }

@@ -41,7 +41,8 @@ const restic: Tool = {
   everyTick: false,
   prepare: (place) => void timed('restic', ['init', '-q', '-r', place], RESTIC_ENV),
   backup: (place, dir) => timed('restic', ['backup', '-q', '-r', place, dir], RESTIC_ENV),
-  restore: (place, _dir, target) => timed('restic', ['restore', '-q', '-r', place, 'latest', '--target', target], RESTIC_ENV),
+  restore: (place, _dir, target) =>
+    timed('restic', ['restore', '-q', '-r', place, 'latest', '--target', target], RESTIC_ENV),
   version: () => timed('restic', ['version']),
   storedBytes,
 };
@@ -65,8 +66,10 @@ const bup: Tool = {
   command: 'bup',
   everyTick: false,
   prepare: (place) => void timed('bup', ['init'], { BUP_DIR: place }),
-  backup: (place, dir) => timed('sh', ['-c', 'bup index "$1" && exec bup save -q -n bench "$1"', 'sh', dir], { BUP_DIR: place }),
-  restore: (place, dir, target) => timed('bup', ['restore', '-q', '-C', target, `bench/latest${dir}/.`], { BUP_DIR: place }),
+  backup: (place, dir) =>
+    timed('sh', ['-c', 'bup index "$1" && exec bup save -q -n bench "$1"', 'sh', dir], { BUP_DIR: place }),
+  restore: (place, dir, target) =>
+    timed('bup', ['restore', '-q', '-C', target, `bench/latest${dir}/.`], { BUP_DIR: place }),
   version: () => timed('bup', ['--version']),
   storedBytes,
 };

@@ -28,6 +28,7 @@ import type { RestoreEntry } from '../model/entry.ts';
 import { MoltError, isSystemError } from '../model/error.ts';
 import type { BlobId } from '../model/ids.ts';
 import { displayPath, unescapeName } from '../model/name.ts';
+import { systemFailure } from '../model/system-error.ts';
 import { type NativePath, joinNative } from './native-path.ts';
 
 /** What writeEntries needs. */
@@ -237,7 +238,7 @@ function makeTarget(dir: string): void {
     chmodSync(dir, 0o700);
     if (readdirSync(dir).length === 0) return;
   } catch (error) {
-    throw new MoltError('IO', `cannot make the folder "${dir}"`, { cause: error });
+    throw systemFailure(error, `cannot make the folder "${dir}"`, dir);
   }
   throw new MoltError('EXISTS', `the folder "${dir}" is not empty`, { hint: 'name a folder that does not exist yet' });
 }
@@ -245,8 +246,7 @@ function makeTarget(dir: string): void {
 /** Throws what the system's error means for the path. */
 function explain(path: string, error: unknown): never {
   if (isSystemError(error, 'EEXIST', 'ELOOP', 'ENOTDIR')) throw describeClash(path, error);
-  if (!(error instanceof Error) || !('syscall' in error)) throw error;
-  throw new MoltError('IO', `cannot write "${displayPath(path)}"`, { cause: error });
+  throw systemFailure(error, `cannot write "${displayPath(path)}"`, 'the target folder');
 }
 
 /** Names what is there already: the same path, or one whose name the file system takes for the same. */

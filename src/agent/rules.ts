@@ -7,7 +7,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ignore, { type Ignore } from 'ignore';
-import { MoltError, isSystemError } from '../model/error.ts';
+import { isSystemError } from '../model/error.ts';
+import { systemFailure } from '../model/system-error.ts';
 import type { Root } from './profile.ts';
 
 /** What to do with a path: capture it, leave it out, or (a folder) leave it out but look inside for what is included. */
@@ -86,6 +87,6 @@ function readIgnoreFile(root: Root): string[] {
     return readFileSync(path, 'utf8').split(/\r?\n/);
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EISDIR')) return [];
-    throw new MoltError('IO', `cannot read "${path}"`, { cause: error });
+    throw systemFailure(error, `cannot read "${path}"`, path);
   }
 }

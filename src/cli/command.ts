@@ -26,6 +26,8 @@ export interface OptionSpec {
  */
 export interface WordSpec {
   readonly name: string;
+  /** What stands for it in the help, where that is not its name in capitals: `REV DIR`. */
+  readonly place?: string;
   readonly description: string;
   readonly required?: boolean;
   readonly many?: boolean;

@@ -73,15 +73,23 @@ export function formatChanges(
   return formatTable(rows);
 }
 
+/** Returns why a path was skipped, in one line. */
+export function formatReason({ reason }: SkippedPath): string {
+  return reason.replace(/\s+/g, ' ');
+}
+
 /**
- * Warns of what a commit skipped.
+ * Warns of what a commit skipped. What holds no data, such as a socket, is worth no mail from cron.
  * @throws {MoltError} PARTIAL when the agent has something that the commit lacks
  */
 export function reportSkipped(output: Output, skipped: readonly SkippedPath[]): void {
-  for (const { path, reason, kept } of skipped) {
-    output.warn(`${displayPath(path)} was skipped: ${reason}${kept ? '; its last saved version is kept' : ''}`);
-  }
   const losses = listLosses(skipped);
+  for (const skip of skipped) {
+    const { path, kept } = skip;
+    const text = `${displayPath(path)} was skipped: ${formatReason(skip)}${kept ? '; its last saved version is kept' : ''}`;
+    if (losses.includes(skip)) output.warn(text);
+    else output.note(text);
+  }
   if (losses.length === 0) return;
   const what =
     losses.length === 1 ? '1 path is not in it as it is now' : `${losses.length} paths are not in it as they are now`;

@@ -57,12 +57,15 @@ export function unknownCommand(
     const what = second === undefined ? `'${first}' needs a second word` : `'${first} ${second}' is not a command`;
     return new MoltError('USAGE', `${what}: ${names.join(', ')}`, { hint: `${program} help ${first}` });
   }
+  // `molt my-agent status`: the agent stands behind the command.
+  const swapped = entries.find((entry) => entry.name === second);
   const nearest = findNearest(
     first,
     new Set(entries.flatMap((entry) => [entry.name, entry.name.split(' ', 1)[0] ?? ''])),
   );
+  const guess = nearest ?? (swapped === undefined ? undefined : `${swapped.name} ${first}`);
   return new MoltError('USAGE', `'${first}' is not a command`, {
-    hint: nearest === undefined ? `${program} help` : `did you mean ${program} ${nearest}`,
+    hint: guess === undefined ? `${program} help` : `did you mean ${program} ${guess}`,
   });
 }
 

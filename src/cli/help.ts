@@ -26,16 +26,16 @@ export function programHelp(program: string, entries: readonly CommandEntry[]): 
 
 /** Returns the help of one command. */
 export function commandHelp(program: string, command: Command): string[] {
-  const places = command.words.map(({ name, required, many }) => {
-    const place = `${name.toUpperCase()}${many === true ? '…' : ''}`;
-    return required === true ? place : `[${place}]`;
+  const places = command.words.map(({ name, place, required, many }) => {
+    const shown = place ?? `${name.toUpperCase()}${many === true ? '…' : ''}`;
+    return required === true ? shown : `[${shown}]`;
   });
   const rest = command.rest === undefined ? [] : [`[-- ${command.rest}]`];
   const lines = [`Usage: ${[program, command.name, ...places, '[options]', ...rest].join(' ')}`, ''];
   lines.push(`${command.summary.charAt(0).toUpperCase()}${command.summary.slice(1)}.`);
   if (command.description !== undefined) lines.push('', ...command.description.split('\n'));
   if (command.words.length > 0) {
-    const rows = command.words.map(({ name, description }) => [`  ${name.toUpperCase()}`, description]);
+    const rows = command.words.map(({ name, place, description }) => [`  ${place ?? name.toUpperCase()}`, description]);
     lines.push('', 'Words:', ...formatTable(rows));
   }
   if (Object.keys(command.options).length > 0) lines.push('', 'Options:', ...optionLines(command.options));

@@ -106,7 +106,9 @@ export function createOutput(
     },
     async bytes(bytes) {
       const data = streams.stdout.isTTY === true ? printable(decoder.write(Buffer.from(bytes))) : bytes;
-      if (!stdout.write(data)) await Promise.race([once(streams.stdout, 'drain'), once(streams.stdout, 'close')]);
+      if (stdout.write(data)) return;
+      // What goes wrong with the stream meanwhile is kept by its guard.
+      await Promise.race([once(streams.stdout, 'drain'), once(streams.stdout, 'close')]).catch(() => undefined);
     },
     note(text) {
       if (!quiet && !json) say(text);

@@ -31,7 +31,7 @@ export function parseLine(program: string, command: Command, argv: readonly stri
   const rest = end === -1 ? [] : argv.slice(end + 1);
   const words = (end === -1 ? [...argv] : argv.slice(0, end)).map((word) => withBareValue(word, specs));
   const values = parserFor(specs)
-    .fail((message, error) => fail(lowerFirst(message ?? error?.message ?? 'the command line is wrong')))
+    .fail((message, error) => fail(describeFailure(message ?? error?.message ?? 'the command line is wrong')))
     .parseSync(words) as Values;
   const help = values['help'] === true;
   const globals = globalsOf(values, fail, help);
@@ -149,7 +149,7 @@ function assignWords(command: Command, given: string[], agentOption: string | un
     if (spec.name === 'agent' && agentOption !== undefined) continue;
     const value = spec.many === true ? given.splice(0) : given.shift();
     if (spec.required === true && (value === undefined || value.length === 0)) {
-      fail(`${command.name} needs ${spec.name.toUpperCase()}: ${spec.description}`);
+      fail(`${command.name} needs ${spec.place ?? spec.name.toUpperCase()}: ${spec.description}`);
     }
     if (value === '') fail(`${spec.name.toUpperCase()} is empty`);
     if (spec.name !== 'agent') words[spec.name] = value;
@@ -163,6 +163,9 @@ function dashed(name: string): string {
   return name.length === 1 ? `-${name}` : `--${name}`;
 }
 
-function lowerFirst(text: string): string {
+/** Says in molt's words what yargs found wrong. */
+function describeFailure(text: string): string {
+  const option = /^Not enough arguments following: (\S+)$/.exec(text)?.[1];
+  if (option !== undefined) return `${dashed(option)} needs a value`;
   return text.charAt(0).toLowerCase() + text.slice(1).replace(/\.$/, '');
 }

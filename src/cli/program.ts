@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import path from 'node:path';
 import { MoltError } from '../model/error.ts';
 import type { Clock, Random } from '../model/ports.ts';
+import { unforeseenFailure } from '../model/system-error.ts';
 import type { Context } from './command.ts';
 import { type CommandEntry, COMMANDS } from './commands.ts';
 import { exitStatus } from './exit.ts';
@@ -54,7 +55,7 @@ export async function runProgram(host: Host, commands: readonly CommandEntry[] =
   } catch (error) {
     const shown = isInterruption(error, host.signal)
       ? new MoltError('INTERRUPTED', 'interrupted', { cause: error })
-      : error;
+      : unforeseenFailure(error);
     output.error(shown);
     return exitStatus(shown);
   }

@@ -22,9 +22,10 @@ export interface Secrets {
   passphrase(subject: string): Promise<string>;
   /**
    * Returns the passphrase for something new: from the file if one is named here; on a terminal it is asked for twice.
+   * @param hint what helps where nobody can be asked
    * @throws {MoltError} USAGE when none is given and nobody can be asked
    */
-  newPassphrase(subject: string, file?: string): Promise<string>;
+  newPassphrase(subject: string, file?: string, hint?: string): Promise<string>;
   /** Returns a passphrase that is given by file or environment, or undefined; never asks. */
   findPassphrase(): Promise<string | undefined>;
   /**
@@ -51,11 +52,10 @@ export function createSecrets({ env, passphraseFile, prompt }: SecretSources): S
       if (prompt === undefined) throw new MoltError('USAGE', `a passphrase is needed for ${subject}`, { hint: HINT });
       return prompt.hidden(`Passphrase for ${subject}:`, isFilled);
     },
-    async newPassphrase(subject, file) {
+    async newPassphrase(subject, file, hint = HINT) {
       const given = file === undefined ? await findPassphrase() : await readSecret(file, 'passphrase');
       if (given !== undefined) return given;
-      if (prompt === undefined)
-        throw new MoltError('USAGE', `a new passphrase is needed for ${subject}`, { hint: HINT });
+      if (prompt === undefined) throw new MoltError('USAGE', `a new passphrase is needed for ${subject}`, { hint });
       const passphrase = await prompt.hidden(`New passphrase for ${subject}:`, isFilled);
       await prompt.hidden('Once more:', (again) => again === passphrase || 'That is not the same passphrase');
       return passphrase;

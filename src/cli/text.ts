@@ -20,14 +20,16 @@ export function formatSize(sizeBytes: number): string {
   return `${value.toFixed(digits).replace(/\.0$/, '')}${UNITS[unit]}`;
 }
 
-/** Returns a duration as people read it: `340ms`, `2.3s`, `4m 05s`, `2h 03m`. */
+/** Returns a duration as people read it: `340ms`, `2.3s`, `4m 05s`, `2h 03m`, `3d 04h`. */
 export function formatDuration(durationMs: number): string {
   if (durationMs < 1000) return `${Math.round(durationMs)}ms`;
   if (durationMs < 59_950) return `${(durationMs / 1000).toFixed(1)}s`;
   const seconds = Math.round(durationMs / 1000);
   const pad = (value: number): string => String(value).padStart(2, '0');
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${pad(seconds % 60)}s`;
-  return `${Math.floor(seconds / 3600)}h ${pad(Math.floor((seconds % 3600) / 60))}m`;
+  const hours = Math.floor(seconds / 3600);
+  if (hours < 48) return `${hours}h ${pad(Math.floor((seconds % 3600) / 60))}m`;
+  return `${Math.floor(hours / 24)}d ${pad(hours % 24)}h`;
 }
 
 /** Returns a count with its noun: `1 file`, `2 files`. */

@@ -116,7 +116,11 @@ function deriveContainerKey(epochKey: KeyObject, context: SealContext, salt: Buf
   if (repositoryId.length !== REPOSITORY_ID_BYTES) throw new Error('a repository id is 16 bytes');
   const kindByte = Buffer.alloc(1);
   kindByte.writeUInt8(kind);
-  return deriveCommittedKey(epochKey, salt, Buffer.concat([Buffer.from(`molt/${version}`, 'ascii'), kindByte, repositoryId]));
+  return deriveCommittedKey(
+    epochKey,
+    salt,
+    Buffer.concat([Buffer.from(`molt/${version}`, 'ascii'), kindByte, repositoryId]),
+  );
 }
 
 function drawSalt({ random, writer, pid, timeMs, firstBlock }: SealEntropy): Buffer {

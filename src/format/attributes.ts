@@ -7,7 +7,13 @@ import { MoltError } from '../model/error.ts';
 const HEADING = 'molt attributes 1\n';
 const TYPE_LETTERS: Record<EntryType, string> = { file: 'f', directory: 'd', symlink: 'l' };
 const TYPES: Record<string, EntryType> = { f: 'file', d: 'directory', l: 'symlink' };
-const COMPONENT_LETTERS: Record<Component, string> = { configuration: 'c', state: 's', skills: 'k', runtime: 'r', custom: 'u' };
+const COMPONENT_LETTERS: Record<Component, string> = {
+  configuration: 'c',
+  state: 's',
+  skills: 'k',
+  runtime: 'r',
+  custom: 'u',
+};
 const COMPONENTS_BY_LETTER = new Map(COMPONENTS.map((name) => [COMPONENT_LETTERS[name], name]));
 const LINE = /^([fdl])([cskru])(!?) ([0-7]{1,4}) (-?\d{1,20}) (\d{1,9}) (\S[^\n]*)$/;
 
@@ -29,7 +35,10 @@ export function parseAttributes(bytes: Buffer): EntryAttributes[] {
   const text = bytes.toString('utf8');
   if (!text.startsWith(HEADING)) {
     const newer = /^molt attributes \d+\n/.test(text);
-    throw new MoltError(newer ? 'NEWER_FORMAT' : 'DAMAGED', 'the attributes of this commit are not in a form this molt reads');
+    throw new MoltError(
+      newer ? 'NEWER_FORMAT' : 'DAMAGED',
+      'the attributes of this commit are not in a form this molt reads',
+    );
   }
   if (!text.endsWith('\n')) throw new MoltError('DAMAGED', 'the attributes of this commit end in the middle of a line');
   const entries: EntryAttributes[] = [];

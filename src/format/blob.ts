@@ -44,8 +44,10 @@ export function encodeBlobRecord(record: BlobRecord, id: BlobId): Buffer {
  * @throws {MoltError} DAMAGED, also when it is another blob's
  */
 export function parseBlobRecord(bytes: Buffer, id: BlobId): BlobRecord {
-  if (bytes.length !== RECORD_BYTES) throw new MoltError('DAMAGED', `the record of blob ${id} has ${bytes.length} bytes`);
-  if (bytes.toString('hex', 41, 61) !== id) throw new MoltError('DAMAGED', `the record of blob ${id} is another blob's`);
+  if (bytes.length !== RECORD_BYTES)
+    throw new MoltError('DAMAGED', `the record of blob ${id} has ${bytes.length} bytes`);
+  if (bytes.toString('hex', 41, 61) !== id)
+    throw new MoltError('DAMAGED', `the record of blob ${id} is another blob's`);
   const depth = bytes.readUInt8(0);
   const sizeBytes = Number(bytes.readBigUInt64LE(1));
   if (depth > MAX_DEPTH || !Number.isSafeInteger(sizeBytes)) {

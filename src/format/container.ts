@@ -184,14 +184,22 @@ export class ContainerReader {
     const key = keys(header.epoch);
     if (key === undefined) {
       const { epoch } = header;
-      throw new MoltError('WRONG_KEY', `${expected.name} is sealed under key epoch ${epoch}, which this keyring does not have`, { details: { epoch } });
+      throw new MoltError(
+        'WRONG_KEY',
+        `${expected.name} is sealed under key epoch ${epoch}, which this keyring does not have`,
+        { details: { epoch } },
+      );
     }
     const opener = openerOf(key, header, expected);
     // Only now: anybody can write a version into a header, but not a commitment that goes with it.
     if (header.version > FORMAT_VERSION) {
-      throw new MoltError('NEWER_FORMAT', `${expected.name} has format version ${header.version}; this molt reads up to ${FORMAT_VERSION}`, {
-        hint: 'install a newer molt; nothing was changed',
-      });
+      throw new MoltError(
+        'NEWER_FORMAT',
+        `${expected.name} has format version ${header.version}; this molt reads up to ${FORMAT_VERSION}`,
+        {
+          hint: 'install a newer molt; nothing was changed',
+        },
+      );
     }
     return new ContainerReader(expected.name, header, Buffer.from(headerBytes.subarray(0, HEADER_BYTES)), opener);
   }
@@ -254,7 +262,8 @@ export class ContainerReader {
  * are as somebody wrote them.
  */
 export function findDamage(container: Buffer, name: string): MoltError | undefined {
-  if (!container.subarray(0, MAGIC.length).equals(MAGIC) && !container.subarray(-END_MAGIC.length).equals(END_MAGIC)) return undefined;
+  if (!container.subarray(0, MAGIC.length).equals(MAGIC) && !container.subarray(-END_MAGIC.length).equals(END_MAGIC))
+    return undefined;
   try {
     const stripes = damagedStripes(container, parseTrailer(container, container.length, name));
     if (stripes.length === 0) return undefined;

@@ -4,7 +4,15 @@
 import { zstdCompressSync } from 'node:zlib';
 import { decompressFrame } from '../chunk/zstd.ts';
 import { MoltError } from '../model/error.ts';
-import { ENCODING, FOOTER_MAX_BYTES, KEY_BYTES, OBJECT, type BlockType, type Encoding, type ObjectType } from './layout.ts';
+import {
+  ENCODING,
+  FOOTER_MAX_BYTES,
+  KEY_BYTES,
+  OBJECT,
+  type BlockType,
+  type Encoding,
+  type ObjectType,
+} from './layout.ts';
 
 /** One block, as the block table has it. */
 export interface BlockEntry {
@@ -48,7 +56,9 @@ const BASE_ENTRY_BYTES = 36;
 /** Encodes a footer to the plaintext that is sealed: u32 length of what follows decoded, then one zstd frame. */
 export function encodeFooter(footer: Footer): Buffer {
   const record = Buffer.from(JSON.stringify(footer.record), 'utf8');
-  const bases = footer.objects.flatMap((object, index) => (object.base === undefined ? [] : [{ index, key: object.base }]));
+  const bases = footer.objects.flatMap((object, index) =>
+    object.base === undefined ? [] : [{ index, key: object.base }],
+  );
   const size =
     16 +
     record.length +
@@ -92,7 +102,8 @@ export function encodeFooter(footer: Footer): Buffer {
  * @throws {MoltError} DAMAGED when it is not what encodeFooter writes
  */
 export function parseFooter(plain: Buffer, name: string): Footer {
-  const damaged = (why: string, cause?: unknown): MoltError => new MoltError('DAMAGED', `${name} has a footer that ${why}`, { cause });
+  const damaged = (why: string, cause?: unknown): MoltError =>
+    new MoltError('DAMAGED', `${name} has a footer that ${why}`, { cause });
   const bytes = inflate(plain, damaged);
   let at = 0;
   const count = (entryBytes: number): number => {
@@ -123,7 +134,8 @@ export function parseFooter(plain: Buffer, name: string): Footer {
   let last = -1;
   for (let left = count(BASE_ENTRY_BYTES); left > 0; left -= 1) {
     const index = bytes.readUInt32LE(at);
-    if (index <= last || index >= objectCount) throw damaged('names bases of objects that are not there, or out of order');
+    if (index <= last || index >= objectCount)
+      throw damaged('names bases of objects that are not there, or out of order');
     last = index;
     bases.set(index, bytes.subarray(at + 4, at + BASE_ENTRY_BYTES));
     at += BASE_ENTRY_BYTES;
@@ -153,9 +165,11 @@ function checkObject(entry: ObjectEntry, blocks: readonly BlockEntry[], damaged:
   const block = blocks[entry.block];
   if (block === undefined) throw damaged('places an object in a block that is not there');
   if (entry.offsetBytes + entry.lengthBytes > block.plainBytes) throw damaged('places an object outside of its block');
-  if (entry.type < OBJECT.chunk || entry.type > OBJECT.blob) throw damaged(`names an object of unknown type ${entry.type}`);
+  if (entry.type < OBJECT.chunk || entry.type > OBJECT.blob)
+    throw damaged(`names an object of unknown type ${entry.type}`);
   if ((block.encoding === ENCODING.deltas) !== (entry.base !== undefined)) throw damaged('has a delta without a base');
-  if (entry.base === undefined && entry.objectBytes !== entry.lengthBytes) throw damaged('gives a whole object two lengths');
+  if (entry.base === undefined && entry.objectBytes !== entry.lengthBytes)
+    throw damaged('gives a whole object two lengths');
 }
 
 function inflate(plain: Buffer, damaged: (why: string, cause?: unknown) => MoltError): Buffer {

@@ -15,7 +15,12 @@ export interface FormatFile {
 
 /** Encodes format.json. */
 export function encodeFormatFile(format: FormatFile): Buffer {
-  const value = { molt: 'repository', version: FORMAT_VERSION, repository: format.repositoryId, storage: format.storageId };
+  const value = {
+    molt: 'repository',
+    version: FORMAT_VERSION,
+    repository: format.repositoryId,
+    storage: format.storageId,
+  };
   return Buffer.from(`${JSON.stringify(value)}\n`, 'utf8');
 }
 
@@ -29,12 +34,17 @@ export function parseFormatFile(bytes: Buffer, label: string): FormatFile {
     throw new MoltError('DAMAGED', `${FORMAT_FILE} in ${label} does not describe a molt repository`);
   }
   if (value['version'] !== FORMAT_VERSION) {
-    throw new MoltError('NEWER_FORMAT', `${label} is in format version ${value['version']}; this molt reads version ${FORMAT_VERSION}`, {
-      hint: 'install a newer molt; nothing was changed',
-    });
+    throw new MoltError(
+      'NEWER_FORMAT',
+      `${label} is in format version ${value['version']}; this molt reads version ${FORMAT_VERSION}`,
+      {
+        hint: 'install a newer molt; nothing was changed',
+      },
+    );
   }
   const { repository, storage } = value;
-  if (!isId(repository) || !isId(storage)) throw new MoltError('DAMAGED', `${FORMAT_FILE} in ${label} has no valid ids`);
+  if (!isId(repository) || !isId(storage))
+    throw new MoltError('DAMAGED', `${FORMAT_FILE} in ${label} has no valid ids`);
   return { repositoryId: repository as RepositoryId, storageId: storage as StorageId };
 }
 

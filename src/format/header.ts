@@ -91,7 +91,10 @@ function checkPlace(header: Header, expected: ExpectedHeader): void {
     throw new MoltError('WRONG_REPOSITORY', `${name} belongs to repository ${header.repositoryId}, not to this one`);
   }
   if (header.storageId !== expected.storageId) {
-    throw new MoltError('WRONG_STORAGE', `${name} was written for storage ${header.storageId ?? 'none'}, not for this one`);
+    throw new MoltError(
+      'WRONG_STORAGE',
+      `${name} was written for storage ${header.storageId ?? 'none'}, not for this one`,
+    );
   }
   if (expected.seq !== undefined && header.seq !== expected.seq) {
     throw new MoltError('RENAMED', `${name} is number ${header.seq} under another name`);

@@ -96,11 +96,15 @@ export function buildIndexRun(
     if (filled === RUN_BLOCK_ENTRIES) flush();
   }
   if (filled > 0) flush();
-  const packBlock = packs.size === 0 ? null : writer.add(rawBlock(BLOCK.packs, Buffer.from([...packs.keys()].join(''), 'hex')));
+  const packBlock =
+    packs.size === 0 ? null : writer.add(rawBlock(BLOCK.packs, Buffer.from([...packs.keys()].join(''), 'hex')));
   const commitBlocks: { block: number; time: number }[] = [];
   for (let at = 0; at < commits.length; at += RUN_BLOCK_ENTRIES) {
     const slice = commits.slice(at, at + RUN_BLOCK_ENTRIES);
-    commitBlocks.push({ block: writer.add(rawBlock(BLOCK.commits, encodeCommits(slice))), time: slice[0]?.timeMs ?? 0 });
+    commitBlocks.push({
+      block: writer.add(rawBlock(BLOCK.commits, encodeCommits(slice))),
+      time: slice[0]?.timeMs ?? 0,
+    });
   }
   if (writer.blockCount === 0) writer.add(rawBlock(BLOCK.data, Buffer.alloc(0)));
   const record = { ...range, objects, packs: packBlock, commits: commitBlocks };
@@ -281,7 +285,8 @@ function encodeContainerRef(ref: ContainerRef, packs: Map<PackId, number>): numb
 function parseContainerRef(value: number, packs: Buffer | undefined, name: string): ContainerRef {
   if (value < PACK_FLAG) return { seq: value as SegmentSeq };
   const at = (value - PACK_FLAG) * 32;
-  if (packs === undefined || at + 32 > packs.length) throw new MoltError('DAMAGED', `${name} names a pack that is not in its table`);
+  if (packs === undefined || at + 32 > packs.length)
+    throw new MoltError('DAMAGED', `${name} names a pack that is not in its table`);
   return { pack: packs.toString('hex', at, at + 32) as PackId };
 }
 

@@ -5,7 +5,7 @@ import type { SkippedPath } from '../model/entry.ts';
 import { commitAgent, type CommitOptions, type CommitResult } from './commit.ts';
 import type { OpsContext } from './context.ts';
 import { openAgent } from './open.ts';
-import { checkTagName } from './tag.ts';
+import { checkNewTagName } from './tag.ts';
 
 /** What was saved, and of which agent. */
 export interface BackupResult extends CommitResult {
@@ -21,7 +21,7 @@ export async function backUp(
   label: string | undefined,
   options: CommitOptions,
 ): Promise<BackupResult> {
-  if (options.name !== undefined) checkTagName(options.name);
+  if (options.name !== undefined) await checkNewTagName(context, options.name);
   await using open = await openAgent(context, label);
   const result = await commitAgent(context, open.agent, open.repository, options);
   return { agent: open.agent.label, ...result };

@@ -34,7 +34,12 @@ export interface CapturedAgent {
   readonly components: readonly ComponentSize[];
   readonly skipped: readonly SkippedPath[];
   /** How the files differ from the previous commit's. */
-  readonly counts: { readonly added: number; readonly modified: number; readonly removed: number; readonly kept: number };
+  readonly counts: {
+    readonly added: number;
+    readonly modified: number;
+    readonly removed: number;
+    readonly kept: number;
+  };
   readonly readBytes: number;
   /** When reading began, and when each database was copied, in milliseconds since the Unix epoch. */
   readonly capturedMs: number;
@@ -157,11 +162,15 @@ class Capture {
     }
     const head = await this.#head.view();
     if (head === undefined) {
-      if (this.#head.id !== undefined) this.#context.reporter.warn(`the last commit can't be read (run molt verify); every file is stored that is not there`);
+      if (this.#head.id !== undefined)
+        this.#context.reporter.warn(
+          `the last commit can't be read (run molt verify); every file is stored that is not there`,
+        );
       return;
     }
     const list = async (): Promise<void> => {
-      for await (const { path, blob } of listAgentFiles(this.#repository, head)) this.#previous.set(path, { blob, cached: undefined });
+      for await (const { path, blob } of listAgentFiles(this.#repository, head))
+        this.#previous.set(path, { blob, cached: undefined });
     };
     await unlessDamaged(list());
   }
@@ -264,7 +273,12 @@ class Capture {
     this.#counts.kept += 1;
     this.#attributes.push({ ...attributes, linkGroup: 0 });
     this.#files.set(entry.path, { mode: treeMode(attributes), blob: previous.blob, sizeBytes });
-    this.#cached.set(entry.path, { ...UNTRUSTED, blob: previous.blob, blobSizeBytes: sizeBytes, kind: previous.cached?.kind ?? 'plain' });
+    this.#cached.set(entry.path, {
+      ...UNTRUSTED,
+      blob: previous.blob,
+      blobSizeBytes: sizeBytes,
+      kind: previous.cached?.kind ?? 'plain',
+    });
   }
 
   #file(entry: ScannedEntry, blob: BlobId, sizeBytes: number, mtimeNs: bigint): void {

@@ -122,11 +122,16 @@ export async function readDescription(
 }
 
 /** Reads which folders a commit was captured from, by where they stand in it; none for no commit. */
-export async function readRoots(repository: Repository, view: CommitView | undefined): Promise<{ key: string; dir: string }[]> {
+export async function readRoots(
+  repository: Repository,
+  view: CommitView | undefined,
+): Promise<{ key: string; dir: string }[]> {
   if (view === undefined) return [];
   const { roots } = await readDescription(repository, view, AGENT_FILE);
   if (!Array.isArray(roots)) return [];
-  return roots.filter((root): root is { key: string; dir: string } => typeof root?.key === 'string' && typeof root?.dir === 'string');
+  return roots.filter(
+    (root): root is { key: string; dir: string } => typeof root?.key === 'string' && typeof root?.dir === 'string',
+  );
 }
 
 /** Lists the files below a tree, depth first in the tree's order. */

@@ -75,7 +75,13 @@ export async function commitAgent(
     const took = (): number => context.clock.now() - startedMs;
     if (head.id !== undefined && tag === undefined && isSameTree(top, plan.compared)) {
       await remember(context, agent, repository, head.id, captured, plan);
-      const made = { id: head.id, parent: (await head.view())?.commit.parents[0], storedBytes: 0, tag, unchanged: true };
+      const made = {
+        id: head.id,
+        parent: (await head.view())?.commit.parents[0],
+        storedBytes: 0,
+        tag,
+        unchanged: true,
+      };
       return resultOf(options, captured, made, took());
     }
     await writePlanned({ repository, transaction }, plan, head);
@@ -118,7 +124,9 @@ interface Writing {
 }
 
 /** Publishes commit and tag; when another process moved the branch meanwhile, the commit goes on top of the winner's. */
-async function publishCommit(writing: Writing): Promise<{ id: CommitId; parent: CommitId | undefined; storedBytes: number }> {
+async function publishCommit(
+  writing: Writing,
+): Promise<{ id: CommitId; parent: CommitId | undefined; storedBytes: number }> {
   const { repository, transaction, agent, options, captured } = writing;
   for (let attempt = 1; ; attempt += 1) {
     const parent = repository.refs.get(branchRef(agent));
@@ -126,7 +134,9 @@ async function publishCommit(writing: Writing): Promise<{ id: CommitId; parent: 
     const { id, moves } = await writeObjects(writing, parent);
     try {
       // oxlint-disable-next-line no-await-in-loop -- one try after the other
-      const { storedBytes } = await transaction.publish(moves, [{ id, timeMs: captured.capturedMs, kind: options.kind }]);
+      const { storedBytes } = await transaction.publish(moves, [
+        { id, timeMs: captured.capturedMs, kind: options.kind },
+      ]);
       return { id, parent, storedBytes };
     } catch (error) {
       if (!isMoltError(error, 'CONFLICT') || attempt === MOST_TRIES) throw error;
@@ -141,13 +151,19 @@ async function writeObjects(writing: Writing, parent: GitId | undefined): Promis
   const signature = { name: agent.label, email: 'agent@molt', timestampS };
   const { counts, components } = captured;
   const text = { kind: options.kind, trigger: options.trigger, timeMs: captured.capturedMs, counts, components };
-  const subject = options.kind === 'incremental' ? subjectOf(captured) : `${options.kind} backup, ${subjectOf(captured)}`;
+  const subject =
+    options.kind === 'incremental' ? subjectOf(captured) : `${options.kind} backup, ${subjectOf(captured)}`;
   const message = encodeCommitText({ ...text, message: options.message ?? subject });
   const parents = parent === undefined ? [] : [parent];
   const id = await writeCommit(transaction, repository, { tree, parents, signature, message });
   const moves: RefMove[] = [{ name: branchRef(agent), from: parent, to: id }];
   if (tag !== undefined) {
-    const tagId = await writeTag(transaction, repository, { name: tag, commit: id, signature, message: `${options.message ?? `${options.kind} backup`}\n` });
+    const tagId = await writeTag(transaction, repository, {
+      name: tag,
+      commit: id,
+      signature,
+      message: `${options.message ?? `${options.kind} backup`}\n`,
+    });
     moves.push({ name: `refs/tags/${tag}`, from: undefined, to: tagId });
   }
   return { id, moves };
@@ -208,7 +224,11 @@ export async function planTree(agent: Agent, captured: CapturedAgent): Promise<P
   return { root, trees, descriptions, compared };
 }
 
-async function writePlanned(writing: Pick<Writing, 'repository' | 'transaction'>, plan: PlannedTree, head: HeadCommit): Promise<void> {
+async function writePlanned(
+  writing: Pick<Writing, 'repository' | 'transaction'>,
+  plan: PlannedTree,
+  head: HeadCommit,
+): Promise<void> {
   const { repository, transaction } = writing;
   const view = await head.view();
   await transaction.writeBlob(plan.descriptions.attributes, view?.top.get(ATTRIBUTES_FILE)?.id);
@@ -238,7 +258,9 @@ function describeCapture(agent: Agent, captured: CapturedAgent): Record<string, 
     roots: roots.map(({ key, dir, reason }) => ({ key, dir, reason })),
     components,
     captured: new Date(capturedMs).toISOString(),
-    databasesCaptured: Object.fromEntries(Object.entries(databases).map(([path, ms]) => [path, new Date(ms).toISOString()])),
+    databasesCaptured: Object.fromEntries(
+      Object.entries(databases).map(([path, ms]) => [path, new Date(ms).toISOString()]),
+    ),
     skipped,
   };
 }
@@ -261,14 +283,22 @@ async function remember(
     await saveCommitCache(context.home, agent, repository, { head, top: plan.compared, roots, stat: captured.cache });
   } catch (error) {
     if (!isSystemError(error, 'ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'EIO')) throw error;
-    context.reporter.warn(`the stat cache could not be saved (${error.code ?? ''}): the next commit reads everything again`);
+    context.reporter.warn(
+      `the stat cache could not be saved (${error.code ?? ''}): the next commit reads everything again`,
+    );
   }
 }
 
 function resultOf(
   options: CommitOptions,
   captured: CapturedAgent,
-  made: { id: CommitId; parent: CommitId | undefined; storedBytes: number; tag: string | undefined; unchanged: boolean },
+  made: {
+    id: CommitId;
+    parent: CommitId | undefined;
+    storedBytes: number;
+    tag: string | undefined;
+    unchanged: boolean;
+  },
   durationMs: number,
 ): CommitResult {
   return {

@@ -40,7 +40,10 @@ const LABEL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 /** @throws {MoltError} USAGE when a text can't be an agent's label */
 export function checkLabel(label: string): void {
   if (LABEL.test(label) && !label.endsWith('.json')) return;
-  throw new MoltError('USAGE', `"${label}" can't be an agent's name: letters, digits, dots, dashes and underscores, up to 63`);
+  throw new MoltError(
+    'USAGE',
+    `"${label}" can't be an agent's name: letters, digits, dots, dashes and underscores, up to 63`,
+  );
 }
 
 /** The folder of agents on this machine. */
@@ -97,8 +100,17 @@ export class Home {
 
   /** Returns this machine's device key, or undefined if there is none. */
   async findDeviceKey(): Promise<Buffer | undefined> {
-    const bytes = await readIfThere(join(this.dir, 'device.key'));
-    return bytes === undefined ? undefined : parseDeviceKey(bytes.toString('utf8'));
+    const path = join(this.dir, 'device.key');
+    const bytes = await readIfThere(path);
+    if (bytes === undefined) return undefined;
+    try {
+      return parseDeviceKey(bytes.toString('utf8'));
+    } catch (cause) {
+      throw new MoltError('DAMAGED', `"${path}" does not hold a device key`, {
+        hint: 'bring it back from a copy, or move it away: a passphrase or recovery key opens without it',
+        cause,
+      });
+    }
   }
 
   /** Returns this machine's device key; makes it if there is none. */
@@ -123,7 +135,9 @@ export class Home {
 
 /** Returns the error for a label that is taken. */
 export function agentExists(label: string): MoltError {
-  return new MoltError('EXISTS', `there is an agent "${label}" already`, { hint: 'choose another name, or see molt agents' });
+  return new MoltError('EXISTS', `there is an agent "${label}" already`, {
+    hint: 'choose another name, or see molt agents',
+  });
 }
 
 /**
@@ -181,7 +195,10 @@ function parseAgent(bytes: Buffer, label: string): Agent {
   try {
     value = JSON.parse(bytes.toString('utf8'));
   } catch (cause) {
-    throw new MoltError('DAMAGED', `${name} is not JSON`, { cause });
+    throw new MoltError('DAMAGED', `${name} is not JSON`, {
+      hint: `bring agents/${label}.json back from a copy of molt's folder`,
+      cause,
+    });
   }
   const fields = new Fields(value, name);
   if (fields.integer('version') > 1) throw new MoltError('NEWER_FORMAT', `${name} was written by a newer molt`);

@@ -6,7 +6,8 @@ import { encodeRecoveryKey } from '../crypto/recovery-key.ts';
 import type { RootKeys } from '../crypto/roots.ts';
 import { createSlot, type SlotSecret } from '../crypto/slot.ts';
 import { createKeyring, encodeKeyring } from '../format/keyring.ts';
-import { MoltError } from '../model/error.ts';
+import { isSystemError, MoltError } from '../model/error.ts';
+import { systemFailure } from '../model/system-error.ts';
 import { keyringName } from '../repo/keyrings.ts';
 import { claimStorage, newRepository, Repository } from '../repo/repository.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
@@ -129,10 +130,17 @@ async function planAgent(context: OpsContext, options: InitOptions): Promise<Age
   checkLabel(label);
   if ((await context.home.findAgent(label)) !== undefined) throw agentExists(label);
   const stateDir = await realpath(options.stateDir).catch((cause: unknown) => {
-    throw new MoltError('NOT_FOUND', `there is no state folder "${options.stateDir}"`, { cause, hint: 'give it with --state DIR' });
+    if (!isSystemError(cause, 'ENOENT', 'ENOTDIR'))
+      throw systemFailure(cause, `cannot look into "${options.stateDir}"`, options.stateDir);
+    throw new MoltError('NOT_FOUND', `there is no state folder "${options.stateDir}"`, {
+      cause,
+      hint: 'give it with --state DIR',
+    });
   });
   if (!(await stat(stateDir)).isDirectory()) {
-    throw new MoltError('USAGE', `"${options.stateDir}" is not a folder`, { hint: 'give the folder that holds the agent\'s state' });
+    throw new MoltError('USAGE', `"${options.stateDir}" is not a folder`, {
+      hint: "give the folder that holds the agent's state",
+    });
   }
   const home = await realpath(context.home.dir).catch(() => context.home.dir);
   if (stateDir === home || stateDir.startsWith(`${home}/`)) {

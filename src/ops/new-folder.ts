@@ -4,6 +4,7 @@ import { chmod, mkdir, mkdtemp, open, readdir, rename, rm, rmdir } from 'node:fs
 import { basename, dirname, join, resolve } from 'node:path';
 import { flushTree } from '../agent/rehydrate.ts';
 import { isSystemError, MoltError } from '../model/error.ts';
+import { systemFailure } from '../model/system-error.ts';
 
 /**
  * Returns a folder's absolute path if nothing is in its way: it does not exist, or is an empty folder.
@@ -16,7 +17,7 @@ export async function checkNewFolder(cwd: string, dir: string): Promise<string> 
     if (names.length === 0) return path;
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return path;
-    if (!isSystemError(error, 'ENOTDIR')) throw new MoltError('IO', `cannot look into "${path}"`, { cause: error });
+    if (!isSystemError(error, 'ENOTDIR')) throw systemFailure(error, `cannot look into "${path}"`, path);
   }
   throw new MoltError('EXISTS', `"${path}" is there already, and is not an empty folder`, {
     hint: 'name a folder that does not exist yet',
@@ -40,7 +41,7 @@ export async function makeFolder<T>(path: string, write: (temp: string) => Promi
     return result;
   } catch (error) {
     await removeTree(temp);
-    throw error;
+    throw systemFailure(error, `cannot write "${path}"`, parent);
   }
 }
 
@@ -49,7 +50,7 @@ async function makeTemp(parent: string, path: string): Promise<string> {
     await mkdir(parent, { recursive: true });
     return await mkdtemp(join(parent, `${basename(path)}.molt-tmp-`));
   } catch (error) {
-    throw new MoltError('IO', `cannot make a folder in "${parent}"`, { cause: error });
+    throw systemFailure(error, `cannot make a folder in "${parent}"`, parent);
   }
 }
 
@@ -64,7 +65,7 @@ async function takePlace(temp: string, path: string): Promise<void> {
     if (isSystemError(error, 'EEXIST', 'ENOTEMPTY', 'ENOTDIR')) {
       throw new MoltError('EXISTS', `"${path}" was made by somebody else meanwhile`, { cause: error });
     }
-    throw new MoltError('IO', `cannot make "${path}"`, { cause: error });
+    throw systemFailure(error, `cannot make "${path}"`, dirname(path));
   }
 }
 

@@ -37,6 +37,17 @@ export async function openForWords(
   return { open, words, [Symbol.asyncDispose]: () => open[Symbol.asyncDispose]() };
 }
 
+/** Splits the agent, if -a does not name one already, off the front of words that name nothing yet. */
+export async function takeAgent(
+  context: OpsContext,
+  label: string | undefined,
+  words: readonly string[],
+): Promise<{ readonly agent: string | undefined; readonly words: readonly string[] }> {
+  const [first, ...rest] = words;
+  const named = label === undefined && first !== undefined ? await context.home.findAgent(first) : undefined;
+  return named === undefined ? { agent: label, words } : { agent: named.label, words: rest };
+}
+
 /** Returns the agent that a revision names: `my-agent`, `my-agent:PATH`, `my-agent@{yesterday}`. */
 async function findAgentInRevision(context: OpsContext, word: string | undefined): Promise<string | undefined> {
   if (word === undefined) return undefined;

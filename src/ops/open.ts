@@ -2,7 +2,7 @@
 
 import { realpath } from 'node:fs/promises';
 import type { Keyring } from '../format/keyring.ts';
-import { MoltError } from '../model/error.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
 import type { RepositoryId } from '../model/ids.ts';
 import { Repository } from '../repo/repository.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
@@ -23,12 +23,14 @@ export interface OpenAgent extends AsyncDisposable {
  * @throws {MoltError} NOT_FOUND or AMBIGUOUS, listing the agents there are
  */
 export async function resolveAgent(context: OpsContext, label: string | undefined): Promise<Agent> {
+  // The named one alone: the damaged file of another agent is no reason to refuse it.
+  const named = label === undefined ? undefined : await context.home.findAgent(label);
+  if (named !== undefined) return named;
   const agents = await context.home.listAgents();
   const names = agents.map((agent) => agent.label);
   if (label !== undefined) {
-    const named = agents.find((agent) => agent.label === label);
-    if (named !== undefined) return named;
-    throw new MoltError('NOT_FOUND', `there is no agent "${label}"${names.length > 0 ? `; there is ${names.join(', ')}` : ''}`, {
+    const others = names.length === 0 ? '' : `; there ${names.length === 1 ? 'is' : 'are'} ${names.join(', ')}`;
+    throw new MoltError('NOT_FOUND', `there is no agent "${label}"${others}`, {
       hint: names.length === 0 ? 'molt init AGENT --state DIR makes one' : 'molt agents lists them',
     });
   }
@@ -67,5 +69,10 @@ export async function openRepositoryOf(context: OpsContext, agent: Agent): Promi
 
 /** Opens the local storage of a repository. */
 export async function openStorage(context: OpsContext, repository: RepositoryId): Promise<Storage> {
-  return DirectoryStorage.open(context.home.repositoryDir(repository));
+  const dir = context.home.repositoryDir(repository);
+  return DirectoryStorage.open(dir).catch((cause: unknown) => {
+    if (!isMoltError(cause, 'NOT_FOUND')) throw cause;
+    const hint = 'check MOLT_HOME, and that its disk is mounted';
+    throw new MoltError('NO_REPOSITORY', `there is no repository ${dir}`, { hint, cause });
+  });
 }

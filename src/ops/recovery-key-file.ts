@@ -2,6 +2,7 @@
 
 import { unlink } from 'node:fs/promises';
 import { isSystemError, MoltError } from '../model/error.ts';
+import { systemFailure } from '../model/system-error.ts';
 import { writeDurably } from './home.ts';
 
 /**
@@ -18,8 +19,7 @@ export async function writeRecoveryKeyFile(path: string, text: string): Promise<
         cause: error,
       });
     }
-    if (isSystemError(error)) throw new MoltError('IO', `can't write "${path}" (${error.code})`, { cause: error });
-    throw error;
+    throw systemFailure(error, `cannot write "${path}"`, path);
   }
 }
 

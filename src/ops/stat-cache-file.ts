@@ -26,7 +26,11 @@ export interface CommitCache {
 const MAX_CACHE_BYTES = 1 << 30;
 
 /** Loads an agent's cache, or undefined if there is none that can be used. */
-export async function loadCommitCache(home: Home, agent: Agent, repository: Repository): Promise<CommitCache | undefined> {
+export async function loadCommitCache(
+  home: Home,
+  agent: Agent,
+  repository: Repository,
+): Promise<CommitCache | undefined> {
   const bytes = await readIfThere(home.cacheFile(agent));
   if (bytes === undefined) return undefined;
   try {
@@ -38,7 +42,12 @@ export async function loadCommitCache(home: Home, agent: Agent, repository: Repo
 }
 
 /** Saves an agent's cache: whole or not at all. It is not flushed to the disk: after a power cut it is made anew. */
-export async function saveCommitCache(home: Home, agent: Agent, repository: Repository, cache: CommitCache): Promise<void> {
+export async function saveCommitCache(
+  home: Home,
+  agent: Agent,
+  repository: Repository,
+  cache: CommitCache,
+): Promise<void> {
   const path = home.cacheFile(agent);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const temp = `${path}.${process.pid}.tmp`;
@@ -70,13 +79,19 @@ async function openCache(bytes: Buffer, repository: Repository): Promise<CommitC
   const fields = new Fields(footer.record, name);
   const block = footer.blocks[0];
   if (block === undefined || block.plainBytes > MAX_CACHE_BYTES) return undefined;
-  const packed = reader.openBlock(0, BLOCK.data, bytes.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes));
+  const packed = reader.openBlock(
+    0,
+    BLOCK.data,
+    bytes.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes),
+  );
   const stat = parseStatCache(zstdDecompressSync(packed, { maxOutputLength: Math.max(block.plainBytes, 1) }));
   if (stat === undefined) return undefined;
   return {
     head: fields.text('head', HEX_20) as CommitId,
     top: new Map(fields.entries('top').map(([key, id]) => [key, gitId(id)])),
-    roots: fields.list('roots').map((root) => ({ key: root.text('key', /^[a-z0-9/]+$/), dir: root.text('dir', /^\//) })),
+    roots: fields
+      .list('roots')
+      .map((root) => ({ key: root.text('key', /^[a-z0-9/]+$/), dir: root.text('dir', /^\//) })),
     stat,
   };
 }

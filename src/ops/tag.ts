@@ -25,10 +25,22 @@ export interface TagSummary {
  * Checks the name of a tag or branch.
  * @throws {MoltError} USAGE
  */
-export function checkTagName(name: string): void {
+function checkTagName(name: string): void {
   if (isRevisionName(name) && !/^(refs|heads|tags)\//.test(name)) return;
   throw new MoltError('USAGE', `"${name}" can't be a tag's name`, {
     hint: 'use letters, digits, dots, dashes and slashes, as in before-upgrade',
+  });
+}
+
+/**
+ * Checks the name of a tag that is to be made. A bare word is looked up as an agent first, so a tag can't be called like one.
+ * @throws {MoltError} USAGE
+ */
+export async function checkNewTagName(context: OpsContext, name: string): Promise<void> {
+  checkTagName(name);
+  if ((await context.home.findAgent(name)) === undefined) return;
+  throw new MoltError('USAGE', `"${name}" can't be a tag's name: it is that of an agent`, {
+    hint: 'choose another name',
   });
 }
 
@@ -61,7 +73,7 @@ export async function createTag(
   label: string | undefined,
   tag: { readonly name: string; readonly revision: string; readonly message?: string | undefined },
 ): Promise<TagSummary> {
-  checkTagName(tag.name);
+  await checkNewTagName(context, tag.name);
   await using open = await openAgent(context, label);
   const { agent, repository } = open;
   const { name } = tag;

@@ -102,7 +102,8 @@ export class BlobSink implements BlobWriter {
     const key = chunkId(this.#idKey, chunk);
     const id = key.toString('hex') as ChunkId;
     this.#chunks.push({ id, sizeBytes: chunk.length });
-    if (this.#previous === undefined) return this.#sink.put({ key, type: OBJECT.chunk, bytes: chunk }, this.#group, undefined);
+    if (this.#previous === undefined)
+      return this.#sink.put({ key, type: OBJECT.chunk, bytes: chunk }, this.#group, undefined);
     if (this.#previous.match(id)) return undefined;
     const previous = this.#previous.next();
     const base = previous === undefined ? undefined : chunkKey(previous);

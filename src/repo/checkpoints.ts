@@ -10,7 +10,14 @@ import {
   type RunNote,
 } from '../format/checkpoint.ts';
 import { ContainerWriter } from '../format/container.ts';
-import { buildIndexRun, compareCommits, indexName, RUN_MAX_ENTRIES, type CommitEntry, type IndexEntry } from '../format/index-run.ts';
+import {
+  buildIndexRun,
+  compareCommits,
+  indexName,
+  RUN_MAX_ENTRIES,
+  type CommitEntry,
+  type IndexEntry,
+} from '../format/index-run.ts';
 import { BLOCK, BLOCK_MAX_BYTES, KIND } from '../format/layout.ts';
 import { segmentName } from '../format/segment.ts';
 import { MoltError } from '../model/error.ts';
@@ -33,8 +40,8 @@ export async function findCheckpoint(containers: Containers): Promise<Checkpoint
   return undefined;
 }
 
-/** Writes the log's tail as an index run, merged with older ones of its size, and a checkpoint that names all runs. */
-export async function writeCheckpoint(repository: Repository): Promise<void> {
+/** Writes the log's tail as an index run, merged with older ones of its size, and a checkpoint that names all runs; returns their bytes. */
+export async function writeCheckpoint(repository: Repository): Promise<number> {
   const { index, log, storage } = repository;
   const { seq, hash } = log.tip;
   const kept = [...index.runs];
@@ -50,11 +57,18 @@ export async function writeCheckpoint(repository: Repository): Promise<void> {
   await storage.createOnce(indexName(run.note.id), run.parts);
   const runs = [...kept.map(({ note }) => note), run.note];
   const checkpoint: Checkpoint = { seq, hash, refs: log.refs, runs, holes: log.holes };
-  const writer = new ContainerWriter({ ...repository.containerSpec(), kind: KIND.checkpoint, seq, storageId: repository.storageId });
+  const writer = new ContainerWriter({
+    ...repository.containerSpec(),
+    kind: KIND.checkpoint,
+    seq,
+    storageId: repository.storageId,
+  });
   writer.add(encodeCheckpoint(checkpoint));
-  await storage.createOnce(checkpointName(seq, hash), writer.finish({}, [], 'padme').parts);
+  const container = writer.finish({}, [], 'padme');
+  await storage.createOnce(checkpointName(seq, hash), container.parts);
   index.reset(runs);
   await tidyCaches(repository, checkpoint);
+  return run.sizeBytes + container.sizeBytes;
 }
 
 async function mergeRuns(repository: Repository, merging: readonly IndexRun[], fromSeq: number, toSeq: SegmentSeq) {
@@ -68,9 +82,14 @@ async function mergeRuns(repository: Repository, merging: readonly IndexRun[], f
     commits.push(...(await run.readCommits()));
   }
   const spec = { ...repository.containerSpec(), kind: KIND.index, seq: toSeq, storageId: repository.storageId };
-  const { sha256, parts, objects } = buildIndexRun(spec, { fromSeq, toSeq }, entries, commits.toSorted(compareCommits));
+  const { sha256, parts, sizeBytes, objects } = buildIndexRun(
+    spec,
+    { fromSeq, toSeq },
+    entries,
+    commits.toSorted(compareCommits),
+  );
   const note: RunNote = { id: sha256, fromSeq, toSeq, objects };
-  return { note, parts };
+  return { note, parts, sizeBytes };
 }
 
 /** Merges two sorted lists; where both have a key, the better place stays. */
@@ -147,11 +166,21 @@ async function hasRuns({ storage }: Containers, { runs }: Checkpoint): Promise<b
  * Reads a checkpoint from its bytes. Whether the log agrees with it is the caller's question.
  * @throws {MoltError} DAMAGED and its kin
  */
-export async function openCheckpoint(containers: Containers, name: string, seq: SegmentSeq, bytes: Buffer): Promise<Checkpoint> {
+export async function openCheckpoint(
+  containers: Containers,
+  name: string,
+  seq: SegmentSeq,
+  bytes: Buffer,
+): Promise<Checkpoint> {
   const reader = containers.openWhole(bytes, { name, kind: KIND.checkpoint, seq });
   const { footer } = await reader.readFooter(async (start, end) => bytes.subarray(start, end), bytes.length);
   const block = footer.blocks[0];
-  if (block === undefined || block.plainBytes > BLOCK_MAX_BYTES) throw new MoltError('DAMAGED', `${name} holds nothing`);
-  const plain = reader.openBlock(0, BLOCK.data, bytes.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes));
+  if (block === undefined || block.plainBytes > BLOCK_MAX_BYTES)
+    throw new MoltError('DAMAGED', `${name} holds nothing`);
+  const plain = reader.openBlock(
+    0,
+    BLOCK.data,
+    bytes.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes),
+  );
   return parseCheckpoint(decodeBlock('zstd', plain, block.plainBytes), name);
 }

@@ -23,7 +23,10 @@ export interface Named {
 }
 
 /** Where a block is. */
-export type BlockPlace = Pick<Place, 'container' | 'block' | 'blockOffsetBytes' | 'blockSealedBytes' | 'blockPlainBytes' | 'encoding'>;
+export type BlockPlace = Pick<
+  Place,
+  'container' | 'block' | 'blockOffsetBytes' | 'blockSealedBytes' | 'blockPlainBytes' | 'encoding'
+>;
 
 /** Reads containers of one storage. */
 export class Containers {
@@ -72,7 +75,12 @@ export class Containers {
     if (cached !== undefined) return cached;
     const reader = await this.#reader(namedRef(place.container));
     const sealed = await this.#read(name, place.blockOffsetBytes, place.blockOffsetBytes + place.blockSealedBytes);
-    const block = decode(reader.openBlock(place.block, BLOCK.data, sealed), place.encoding, place.blockPlainBytes, name);
+    const block = decode(
+      reader.openBlock(place.block, BLOCK.data, sealed),
+      place.encoding,
+      place.blockPlainBytes,
+      name,
+    );
     this.#blocks.set(cacheKey, block, block.length);
     return block;
   }
@@ -105,7 +113,8 @@ export class Containers {
     const footer = await this.openWhole(bytes, named).verifyWhole(bytes);
     if (named.kind === KIND.pack || named.kind === KIND.index) {
       const hash = createHash('sha256').update(bytes).digest('hex');
-      if (!named.name.endsWith(hash)) throw new MoltError('RENAMED', `${named.name} holds a whole container of another name`);
+      if (!named.name.endsWith(hash))
+        throw new MoltError('RENAMED', `${named.name} holds a whole container of another name`);
     }
     return footer;
   }
@@ -142,7 +151,8 @@ export class Containers {
   async #read(name: string, start: number, end: number): Promise<Buffer> {
     const bytes = await this.storage.read(name, { start, end });
     if (bytes === undefined) throw missing(name);
-    if (bytes.length < end - start) throw new MoltError('TRUNCATED', `${name} ends at ${start + bytes.length}, before a block of it does`);
+    if (bytes.length < end - start)
+      throw new MoltError('TRUNCATED', `${name} ends at ${start + bytes.length}, before a block of it does`);
     return bytes;
   }
 }

@@ -13,7 +13,11 @@ import type { Transaction } from './transaction.ts';
 export const GIT_DIR = '/molt';
 
 const LOOSE = /^\/molt\/objects\/([0-9a-f]{2})\/([0-9a-f]{38})$/;
-const TYPES: Partial<Record<ObjectType, GitType>> = { [OBJECT.commit]: 'commit', [OBJECT.tree]: 'tree', [OBJECT.tag]: 'tag' };
+const TYPES: Partial<Record<ObjectType, GitType>> = {
+  [OBJECT.commit]: 'commit',
+  [OBJECT.tree]: 'tree',
+  [OBJECT.tag]: 'tag',
+};
 
 /** Makes the file system; without a transaction, writing fails. */
 export function createGitFs(repository: Repository, transaction: Transaction | undefined): PromiseFsClient {
@@ -62,7 +66,11 @@ export function createGitFs(repository: Repository, transaction: Transaction | u
   };
 }
 
-async function readLoose(repository: Repository, transaction: Transaction | undefined, path: string): Promise<Buffer | undefined> {
+async function readLoose(
+  repository: Repository,
+  transaction: Transaction | undefined,
+  path: string,
+): Promise<Buffer | undefined> {
   const match = LOOSE.exec(path);
   if (match === null) return undefined;
   const id = `${match[1]}${match[2]}` as GitId;
@@ -79,7 +87,8 @@ async function writeLoose(transaction: Transaction | undefined, path: string, by
   const wrapped = inflateSync(bytes);
   const end = wrapped.indexOf(0);
   const type = wrapped.toString('latin1', 0, end).split(' ')[0] ?? '';
-  if (type !== 'commit' && type !== 'tree' && type !== 'tag') throw new Error(`isomorphic-git tried to write a ${type}`);
+  if (type !== 'commit' && type !== 'tree' && type !== 'tag')
+    throw new Error(`isomorphic-git tried to write a ${type}`);
   await transaction.writeGit(type, Buffer.from(wrapped.subarray(end + 1)));
 }
 
@@ -88,7 +97,13 @@ function wrap(type: GitType, content: Buffer): Buffer {
 }
 
 function stats(isDirectory: boolean): object {
-  return { isDirectory: () => isDirectory, isFile: () => !isDirectory, isSymbolicLink: () => false, size: 0, mode: 0o644 };
+  return {
+    isDirectory: () => isDirectory,
+    isFile: () => !isDirectory,
+    isSymbolicLink: () => false,
+    size: 0,
+    mode: 0o644,
+  };
 }
 
 function absent(path: string): Error {

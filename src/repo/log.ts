@@ -81,7 +81,11 @@ export class Log {
   }
 
   /** Starts from a checkpoint instead of the beginning. */
-  restart(from: { tip: { seq: SegmentSeq; hash: string }; refs: ReadonlyMap<string, GitId>; holes: readonly number[] }): void {
+  restart(from: {
+    tip: { seq: SegmentSeq; hash: string };
+    refs: ReadonlyMap<string, GitId>;
+    holes: readonly number[];
+  }): void {
     this.#tip = from.tip;
     this.#refs = new Map(from.refs);
     this.#holes = [...from.holes];
@@ -123,7 +127,9 @@ export class Log {
    * and may throw to give up.
    * @param build seals the segment for its place; called again for every try, since a changed byte needs a new seal
    */
-  async append(build: (next: NextSegment) => { container: FinishedContainer; record: SegmentRecord; footer: Footer }): Promise<ReplayedSegment> {
+  async append(
+    build: (next: NextSegment) => { container: FinishedContainer; record: SegmentRecord; footer: Footer },
+  ): Promise<ReplayedSegment> {
     for (;;) {
       const { container, record, footer } = build(this.next());
       const name = segmentName(record.seq);
@@ -224,9 +230,13 @@ export class Log {
   async #checkKeysAreNewest(seq: SegmentSeq): Promise<void> {
     const newest = await findNewestKeyring(this.#containers.storage);
     if (newest === undefined || newest <= this.#keyGeneration) return;
-    throw new MoltError('WRONG_KEY', `${segmentName(seq)} is sealed under newer keys than the ones at hand (keyring ${newest})`, {
-      hint: 'run the command again; if it says so again, give a passphrase or recovery key that opens that keyring',
-    });
+    throw new MoltError(
+      'WRONG_KEY',
+      `${segmentName(seq)} is sealed under newer keys than the ones at hand (keyring ${newest})`,
+      {
+        hint: 'run the command again; if it says so again, give a passphrase or recovery key that opens that keyring',
+      },
+    );
   }
 
   async #parse(seq: SegmentSeq, bytes: Buffer): Promise<{ record: SegmentRecord; footer: Footer }> {

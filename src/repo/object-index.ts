@@ -150,7 +150,10 @@ export class ObjectIndex {
     const found = await this.#ask(() => Promise.all(this.#runs.map((run) => run.findCommitAt(timeMs))));
     return [...found, ...this.#commits]
       .filter((commit): commit is CommitEntry => commit !== undefined && commit.timeMs <= timeMs)
-      .reduce<CommitEntry | undefined>((best, commit) => (best === undefined || isLater(commit, best) ? commit : best), undefined);
+      .reduce<CommitEntry | undefined>(
+        (best, commit) => (best === undefined || isLater(commit, best) ? commit : best),
+        undefined,
+      );
   }
 
   /** Lists the commits whose id begins with a prefix of at least four hex digits. */

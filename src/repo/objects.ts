@@ -44,7 +44,8 @@ export class Objects {
   async readPlace(key: Buffer, place: Place): Promise<Buffer> {
     const block = await this.#containers.readBlock(place);
     const end = place.offsetBytes + place.lengthBytes;
-    if (end > block.length) throw new MoltError('DAMAGED', `${containerName(place.container)} places an object outside of its block`);
+    if (end > block.length)
+      throw new MoltError('DAMAGED', `${containerName(place.container)} places an object outside of its block`);
     const stored = block.subarray(place.offsetBytes, end);
     const bytes = place.encoding === ENCODING.deltas ? await this.#undelta(key, place, stored) : stored;
     this.#checkChunk(key, place, bytes);
@@ -153,11 +154,13 @@ export class Objects {
     let total = 0;
     for await (const chunk of this.listChunks(record)) {
       const bytes = await this.readChunk(chunk.id);
-      if (bytes.length !== chunk.sizeBytes) throw new MoltError('DAMAGED', `a chunk of blob ${id} has another length than its list says`);
+      if (bytes.length !== chunk.sizeBytes)
+        throw new MoltError('DAMAGED', `a chunk of blob ${id} has another length than its list says`);
       total += bytes.length;
       yield bytes;
     }
-    if (total !== record.sizeBytes) throw new MoltError('DAMAGED', `blob ${id} has ${total} bytes instead of ${record.sizeBytes}`);
+    if (total !== record.sizeBytes)
+      throw new MoltError('DAMAGED', `blob ${id} has ${total} bytes instead of ${record.sizeBytes}`);
   }
 
   /**
@@ -193,7 +196,10 @@ export class Objects {
     const children = parseNode(await this.#readKeyed(entry.id, 'chunk list'), entry.id);
     const sizeBytes = children.reduce((sum, child) => sum + child.sizeBytes, 0);
     if (sizeBytes === entry.sizeBytes && children.every((child) => child.sizeBytes > 0)) return children;
-    throw new MoltError('DAMAGED', `chunk list ${entry.id} adds up to ${sizeBytes} bytes instead of ${entry.sizeBytes}`);
+    throw new MoltError(
+      'DAMAGED',
+      `chunk list ${entry.id} adds up to ${sizeBytes} bytes instead of ${entry.sizeBytes}`,
+    );
   }
 
   async *#walkKeys(entry: NodeEntry, depth: number): AsyncIterable<{ key: Buffer; isNode: boolean }> {
@@ -214,14 +220,19 @@ export class Objects {
     if (basePlace === undefined || mapKey(baseKey) === mapKey(key)) {
       throw new MoltError('DAMAGED', `the base of ${keyText(key)} is missing or no whole object`);
     }
-    if (place.objectBytes > BLOCK_MAX_BYTES) throw new MoltError('DAMAGED', `${keyText(key)} claims an impossible length`);
+    if (place.objectBytes > BLOCK_MAX_BYTES)
+      throw new MoltError('DAMAGED', `${keyText(key)} claims an impossible length`);
     return decodeDelta(frame, await this.readPlace(baseKey, basePlace), place.objectBytes);
   }
 
   #checkChunk(key: Buffer, place: Place, bytes: Buffer): void {
     if (place.type !== OBJECT.chunk && place.type !== OBJECT.node) return;
     const id = place.type === OBJECT.chunk ? chunkId(this.#keys.idKey, bytes) : chunkListId(this.#keys.idKey, bytes);
-    if (!id.equals(key)) throw new MoltError('DAMAGED', `chunk ${keyText(key)} in ${containerName(place.container)} is not what its id says`);
+    if (!id.equals(key))
+      throw new MoltError(
+        'DAMAGED',
+        `chunk ${keyText(key)} in ${containerName(place.container)} is not what its id says`,
+      );
   }
 }
 

@@ -40,7 +40,9 @@ export interface OpenedKeys {
 export async function readFormat(storage: Storage): Promise<{ repositoryId: RepositoryId; storageId: StorageId }> {
   const bytes = await storage.read(FORMAT_FILE);
   if (bytes === undefined) {
-    throw new MoltError('NO_REPOSITORY', `there is no molt repository in ${storage.label}`, { hint: 'molt init makes one' });
+    throw new MoltError('NO_REPOSITORY', `there is no molt repository in ${storage.label}`, {
+      hint: 'molt init makes one',
+    });
   }
   return parseFormatFile(bytes, storage.label);
 }
@@ -66,7 +68,12 @@ export class Repository {
   #packProblems: LogProblem[] = [];
   #badBlocks: ReadonlySet<string> | undefined;
 
-  private constructor(storage: Storage, ids: { repositoryId: RepositoryId; storageId: StorageId }, keys: OpenedKeys, ports: RepositoryPorts) {
+  private constructor(
+    storage: Storage,
+    ids: { repositoryId: RepositoryId; storageId: StorageId },
+    keys: OpenedKeys,
+    ports: RepositoryPorts,
+  ) {
     this.storage = storage;
     this.id = ids.repositoryId;
     this.storageId = ids.storageId;
@@ -141,12 +148,15 @@ export class Repository {
     }
   }
 
-  /** Takes up what a transaction stored, and writes a checkpoint when one is due. */
-  async indexNew(stored: StoredPacks): Promise<void> {
-    await this.#index(stored.packs.map(({ id }) => id), stored.entries);
+  /** Takes up what a transaction stored, and writes a checkpoint when one is due; returns the bytes of the latter. */
+  async indexNew(stored: StoredPacks): Promise<number> {
+    await this.#index(
+      stored.packs.map(({ id }) => id),
+      stored.entries,
+    );
     const due = this.#tailSegments >= TAIL_SEGMENTS || this.index.tailSize >= TAIL_OBJECTS || stored.packs.length > 0;
     // A checkpoint would hide from later readers what is wrong now, and what may be put right: a pack that is still being copied.
-    if (due && this.problems.length === 0) await this.#checkpoint();
+    return due && this.problems.length === 0 ? this.#checkpoint() : 0;
   }
 
   /** Returns what all new containers of this repository have in common. */
@@ -209,13 +219,15 @@ export class Repository {
   }
 
   /** A checkpoint that can't be written is no failure of what was published: the next transaction tries again. */
-  async #checkpoint(): Promise<void> {
+  async #checkpoint(): Promise<number> {
     try {
-      await writeCheckpoint(this);
+      const storedBytes = await writeCheckpoint(this);
       this.#tailSegments = 0;
+      return storedBytes;
     } catch (error) {
       if (!isMoltError(error)) throw error;
       if (isDamage(error)) await this.#rebuildIndex();
+      return 0;
     }
   }
 
@@ -253,7 +265,10 @@ export function newRepository(random: Random): { roots: RootKeys; repositoryId: 
  * Claims a storage for a new repository by writing format.json.
  * @throws {MoltError} EXISTS when one is there
  */
-export async function claimStorage(storage: Storage, ids: { repositoryId: RepositoryId; storageId: StorageId }): Promise<void> {
+export async function claimStorage(
+  storage: Storage,
+  ids: { repositoryId: RepositoryId; storageId: StorageId },
+): Promise<void> {
   if (!(await storage.createOnce(FORMAT_FILE, [encodeFormatFile(ids)]))) {
     throw new MoltError('EXISTS', `${storage.label} holds a molt repository already`);
   }

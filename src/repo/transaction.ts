@@ -44,7 +44,7 @@ const WAITING_BLOCKS = 12;
 /** What a transaction published. */
 export interface Published {
   readonly seq: number;
-  /** Bytes that reached the storage: segment and packs. */
+  /** Bytes that reached the storage: segment, packs, and now and then a checkpoint with its index run. */
   readonly storedBytes: number;
 }
 
@@ -85,7 +85,12 @@ export class Transaction implements ObjectSink {
    * @param options.sizesBytes the numbers of bytes that may follow, mostly one
    * @param options.previous an earlier version of the same file
    */
-  openBlob(options: { chunking: Chunking; sizesBytes: readonly number[]; secret?: boolean; previous?: BlobId | undefined }): BlobWriter {
+  openBlob(options: {
+    chunking: Chunking;
+    sizesBytes: readonly number[];
+    secret?: boolean;
+    previous?: BlobId | undefined;
+  }): BlobWriter {
     const { previous, chunking, sizesBytes } = options;
     return new BlobSink({
       sink: this,
@@ -194,7 +199,8 @@ export class Transaction implements ObjectSink {
   async promote(key: Buffer): Promise<void> {
     if (await this.#isKnown(key)) return;
     const found = await this.#repository.objects.find(key);
-    if (found === undefined) throw new MoltError('DAMAGED', `an object that the full backup needs is missing`, { hint: 'run molt verify' });
+    if (found === undefined)
+      throw new MoltError('DAMAGED', `an object that the full backup needs is missing`, { hint: 'run molt verify' });
     // A chunk that lies uncompressed may be a secret and stays so; others that do would not compress either.
     const group = found.place.encoding === ENCODING.raw ? 'secret' : 'content';
     await this.#add(mapKey(key), { key, ...found }, found.type === OBJECT.chunk ? group : 'metadata', undefined);
@@ -215,8 +221,8 @@ export class Transaction implements ObjectSink {
     const repository = this.#repository;
     try {
       const segment = await repository.log.append((next) => this.#seal(next, { moves, commits, stored }));
-      await repository.indexNew(stored);
-      return { seq: segment.record.seq, storedBytes: stored.storedBytes + segment.sizeBytes };
+      const cachedBytes = await repository.indexNew(stored);
+      return { seq: segment.record.seq, storedBytes: stored.storedBytes + segment.sizeBytes + cachedBytes };
     } catch (error) {
       // What won must be known before the caller can put its commit on top of it.
       if (isMoltError(error, 'CONFLICT')) await repository.refresh();
@@ -231,7 +237,12 @@ export class Transaction implements ObjectSink {
   ): { container: FinishedContainer; record: SegmentRecord; footer: Footer } {
     const repository = this.#repository;
     for (const move of moves) checkMove(move, repository.refs.get(move.name));
-    const writer = new ContainerWriter({ ...repository.containerSpec(), kind: KIND.segment, seq, storageId: repository.storageId });
+    const writer = new ContainerWriter({
+      ...repository.containerSpec(),
+      kind: KIND.segment,
+      seq,
+      storageId: repository.storageId,
+    });
     const objects: ObjectEntry[] = [];
     for (const { block, objects: placed } of this.#segmentBlocks) {
       const number = writer.add(block);
@@ -271,7 +282,10 @@ export class Transaction implements ObjectSink {
     const { key, type, bytes } = object;
     // The format's cap: what is larger could not be read back.
     if (bytes.length > BLOCK_MAX_BYTES) {
-      throw new MoltError('HOSTILE', `an object of ${bytes.length} bytes (mostly a folder with too many files) is more than molt keeps in one piece`);
+      throw new MoltError(
+        'HOSTILE',
+        `an object of ${bytes.length} bytes (mostly a folder with too many files) is more than molt keeps in one piece`,
+      );
     }
     // Only Git's objects are looked at again before they are published.
     const isGit = type !== OBJECT.chunk && type !== OBJECT.node;
@@ -288,7 +302,11 @@ export class Transaction implements ObjectSink {
   }
 
   /** Encodes an object as a delta if that pays. A predecessor that is damaged must not keep what follows it from being saved. */
-  async #tryDelta(bytes: Buffer, group: BlockGroup, previous: Buffer): Promise<{ frame: Buffer; base: Buffer } | undefined> {
+  async #tryDelta(
+    bytes: Buffer,
+    group: BlockGroup,
+    previous: Buffer,
+  ): Promise<{ frame: Buffer; base: Buffer } | undefined> {
     try {
       return await this.#delta(bytes, group, previous);
     } catch (error) {
@@ -297,7 +315,11 @@ export class Transaction implements ObjectSink {
     }
   }
 
-  async #delta(bytes: Buffer, group: BlockGroup, previous: Buffer): Promise<{ frame: Buffer; base: Buffer } | undefined> {
+  async #delta(
+    bytes: Buffer,
+    group: BlockGroup,
+    previous: Buffer,
+  ): Promise<{ frame: Buffer; base: Buffer } | undefined> {
     if (this.#whole || group === 'secret' || bytes.length < DELTA_LEAST_BYTES) return undefined;
     if (this.#segmentBytes > SEGMENT_LIMIT_BYTES) return undefined;
     const { index, objects } = this.#repository;
@@ -375,5 +397,7 @@ function checkRefName(name: string): void {
 
 function checkMove(move: RefMove, current: GitId | undefined): void {
   if (current === move.from) return;
-  throw new MoltError('CONFLICT', `${move.name} was moved by another process`, { details: { ref: move.name, current } });
+  throw new MoltError('CONFLICT', `${move.name} was moved by another process`, {
+    details: { ref: move.name, current },
+  });
 }

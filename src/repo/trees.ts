@@ -21,7 +21,10 @@ const MODES = new Set<string>(Object.values(TREE_MODES));
 /** Encodes a tree's content; entries may come in any order. */
 export function encodeTree(entries: readonly TreeEntry[]): Buffer {
   const sorted = entries
-    .map((entry) => ({ entry, key: Buffer.from(entry.mode === TREE_MODES.tree ? `${entry.name}/` : entry.name, 'utf8') }))
+    .map((entry) => ({
+      entry,
+      key: Buffer.from(entry.mode === TREE_MODES.tree ? `${entry.name}/` : entry.name, 'utf8'),
+    }))
     .toSorted((a, b) => a.key.compare(b.key));
   return Buffer.concat(
     sorted.flatMap(({ entry }) => [Buffer.from(`${entry.mode} ${entry.name}\0`, 'utf8'), Buffer.from(entry.id, 'hex')]),
@@ -99,7 +102,11 @@ function folderAt(root: Folder, path: string): Folder {
   return folder;
 }
 
-async function writeFolder(folder: Folder, path: string, write: (content: Buffer, path: string) => Promise<TreeId>): Promise<TreeId> {
+async function writeFolder(
+  folder: Folder,
+  path: string,
+  write: (content: Buffer, path: string) => Promise<TreeId>,
+): Promise<TreeId> {
   const entries: TreeEntry[] = [];
   for (const [name, file] of folder.files) entries.push({ mode: file.mode, name, id: file.blob });
   for (const [name, child] of folder.folders) {

@@ -1,6 +1,6 @@
 // Saving and reading history, as a user's shell sees it.
 
-import { chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, chmod, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test from 'ava';
@@ -314,9 +314,36 @@ test('the first word may name the agent, and a word with two meanings is refused
   t.like(await json(['cat', 'other:link']), { type: 'symlink', content: 'x.md' });
   t.like(await json(['show', 'other@{now}']), { agent: 'other' });
   t.like(await run(['show', '-a', 'bot', 'other']), { status: 1 });
-  await json(['tag', '-a', 'bot', 'bot']);
-  const twice = await run(['log', 'bot']);
+  t.like(await json(['tag', 'bot', 'late', 'HEAD']), { name: 'late' });
+  t.deepEqual(
+    (await json(['tag', 'bot'])).map(({ name }: { name: string }) => name.split('/')[0]),
+    ['full', 'late'],
+  );
+  const agents = path.join(home, '.molt', 'agents');
+  await copyFile(path.join(agents, 'bot.json'), path.join(agents, 'late.json'));
+  const twice = await run(['log', 'late']);
   t.is(twice.status, 2);
-  t.true(twice.stderr.includes('agent "bot", tag "bot"'));
-  t.is((await json(['log', '-a', 'bot'])).length, 1);
+  t.true(twice.stderr.includes('agent "late", tag "late"'));
+  t.is((await json(['log', '-a', 'late'])).length, 1);
+});
+
+test('a tag can’t be called like an agent', async (t) => {
+  const { run } = await makeAgentMachine(t, FILES);
+  for (const line of [
+    ['tag', '-a', 'bot', 'bot'],
+    ['backup', 'create', '--name', 'bot'],
+  ]) {
+    const { status, stderr } = await run(line);
+    t.is(status, 2);
+    t.true(stderr.includes('"bot" can\'t be a tag\'s name: it is that of an agent'));
+  }
+});
+
+test('the damaged file of one agent keeps no other from being used', async (t) => {
+  const { home, run } = await makeAgentMachine(t, FILES);
+  await writeFile(path.join(home, '.molt', 'agents', 'other.json'), '{');
+  t.like(await run(['log', 'bot']), { status: 0 });
+  const { status, stderr } = await run(['log', 'other']);
+  t.is(status, 13);
+  t.true(stderr.includes('agents/other.json'));
 });

@@ -145,6 +145,8 @@ test('durations are told in two units at most', (t) => {
     [59_960, '1m 00s'],
     [245_000, '4m 05s'],
     [7_380_000, '2h 03m'],
+    [172_799_000, '47h 59m'],
+    [273_600_000, '3d 04h'],
   ];
   for (const [ms, text] of cases) t.is(formatDuration(ms), text);
 });

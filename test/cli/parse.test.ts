@@ -83,7 +83,7 @@ test(refused, ['-n', ''], '--limit is empty');
 test(refused, ['-n', '1', '-n', '2'], '--limit is given twice');
 test(refused, ['--tz', 'UTC', '--tz', 'WIB'], '--tz is given twice');
 test(refused, ['--kind', 'ful'], "--kind takes full, manual, not 'ful'", 'did you mean --kind full');
-test(refused, ['--kind'], 'not enough arguments following: kind');
+test(refused, ['--kind'], '--kind needs a value');
 test(refused, ['--home='], '--home is empty');
 test(refused, ['a', 'b', 'c'], "sample takes no 'c'");
 test(refused, ['-a', 'x', 'b', 'c'], "sample takes no 'c'");
@@ -143,6 +143,7 @@ test('a word that is no command gets the nearest one, or the second words of its
     return isMoltError(error, 'USAGE') ? `${error.message} | ${error.hint}` : String(error);
   };
   t.is(hint('stauts'), "'stauts' is not a command | did you mean molt status");
+  t.is(hint('my-agent', 'status'), "'my-agent' is not a command | did you mean molt status my-agent");
   t.is(hint('xx'), "'xx' is not a command | molt help");
   t.is(hint('xyzzy'), "'xyzzy' is not a command | molt help");
   t.is(hint('pod'), "'pod' needs a second word: list, start | molt help pod");

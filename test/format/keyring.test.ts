@@ -130,12 +130,9 @@ test('a slot is removed in the next generation, and its secret opens that one no
 
 test('slots of unknown types keep their place, their members and the order of these', async (t) => {
   const keyring = makeKeyring(FIRST, [UNKNOWN, await makeSlot(FIRST, RECOVERY)]);
-  const after = addSlot(
-    parseKeyring(encodeKeyring(keyring), REPOSITORY),
-    FIRST,
-    await makeSlot(FIRST, DEVICE),
-    { timeMs: TIME_MS },
-  );
+  const after = addSlot(parseKeyring(encodeKeyring(keyring), REPOSITORY), FIRST, await makeSlot(FIRST, DEVICE), {
+    timeMs: TIME_MS,
+  });
   t.true(
     encodeKeyring(after)
       .toString()
@@ -152,7 +149,9 @@ test('the last passphrase or recovery slot stays, whatever other slots there are
       code: 'USAGE',
     });
   }
-  t.deepEqual(removeSlot(makeKeyring(FIRST, [recovery, device]), FIRST, device.id, { timeMs: TIME_MS }).slots, [recovery]);
+  t.deepEqual(removeSlot(makeKeyring(FIRST, [recovery, device]), FIRST, device.id, { timeMs: TIME_MS }).slots, [
+    recovery,
+  ]);
 });
 
 test('removing a slot that is not there says so', async (t) => {

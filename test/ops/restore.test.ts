@@ -1,6 +1,7 @@
 // Restoring into a new folder: whole or not at all, byte for byte, and never outside of it, whatever a commit says.
 
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
@@ -66,6 +67,23 @@ test('an interrupted restore leaves nothing', async (t) => {
     dir: 'restored',
   });
   const reporter = { ...agent.context.reporter, progress: () => controller.abort(new Error('stop')) };
+  await t.throwsAsync(applyRestore({ ...agent.context, reporter }, agent.open, plan), { message: 'stop' });
+  t.deepEqual(leftovers(agent), []);
+});
+
+test('a restore is interrupted by what happens while it writes, not only between files', async (t) => {
+  const controller = new AbortController();
+  const agent = await makeOneAgent(t, { signal: controller.signal });
+  writeFileSync(join(agent.stateDir, 'large'), randomBytes(16 * 1024 * 1024));
+  await agent.commit();
+  const plan = await planRestore(agent.context, agent.open, {
+    revision: 'latest',
+    timestamp: undefined,
+    dir: 'restored',
+  });
+  // As a signal comes: not from within the restore, but when the process looks for events.
+  const progress = (): void => void setImmediate(() => controller.abort(new Error('stop')));
+  const reporter = { ...agent.context.reporter, progress };
   await t.throwsAsync(applyRestore({ ...agent.context, reporter }, agent.open, plan), { message: 'stop' });
   t.deepEqual(leftovers(agent), []);
 });

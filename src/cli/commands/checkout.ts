@@ -16,7 +16,15 @@ export const command = defineCommand({
   description:
     'DIR must not exist, or be empty. The state folder goes to DIR/state, each folder outside of it to DIR/roots/NUMBER.\n' +
     'The agent is not touched. A PATH counts from the state folder, or is one as molt shows it: state/workspace/MEMORY.md.',
-  words: [{ name: 'revision', many: true, required: true, description: 'REV DIR' }],
+  words: [
+    {
+      name: 'revision',
+      place: 'REV DIR',
+      many: true,
+      required: true,
+      description: 'a moment, and the folder to put it into; an agent may stand before them',
+    },
+  ],
   options: {},
   rest: 'PATH…',
   examples: [

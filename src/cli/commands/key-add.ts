@@ -15,7 +15,7 @@ export const command = defineCommand({
   name: 'key add',
   summary: 'add a passphrase, a recovery key or this machine’s key',
   description:
-    'passphrase asks for a new one (or --new-passphrase-file); recovery makes a key and prints it once; device lets this machine in unattended, by the key file in its home.',
+    'passphrase asks for a new one (or --new-passphrase-file); recovery makes a key and prints it once; device lets this machine\nin unattended, by the key file in its home.',
   words: [{ name: 'type', required: true, description: 'passphrase, recovery or device' }],
   options: {
     label: { type: 'string', value: 'TEXT', description: 'what to call the new key' },
@@ -45,7 +45,11 @@ export const command = defineCommand({
       const file = resolveFile(context, options['new-passphrase-file']);
       return report(
         context,
-        await add({ type, label, passphrase: () => context.secrets.newPassphrase('the repository', file) }),
+        await add({
+          type,
+          label,
+          passphrase: () => context.secrets.newPassphrase('the repository', file, 'give --new-passphrase-file FILE'),
+        }),
       );
     }
     return addRecovery(context, add, label, resolveFile(context, options['recovery-key-file']));

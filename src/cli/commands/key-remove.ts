@@ -11,7 +11,7 @@ export const command = defineCommand({
   name: 'key remove',
   summary: 'remove a key',
   description:
-    'Who has a copy of the repository from before and the removed key can still read it: removing a key is no remedy for one that leaked.',
+    'Who has a copy of the repository from before and the removed key can still read it: removing a key is no remedy for one\nthat leaked.',
   words: [{ name: 'slot', required: true, description: 'the beginning of its id, or its label' }],
   options: {},
   examples: [

@@ -49,7 +49,9 @@ export const command = defineCommand({
       output.note(
         rest.length > 0
           ? `no commit changed ${rest.map((path) => `"${path}"`).join(' or ')}`
-          : 'no commits in that time',
+          : since === undefined && until === undefined
+            ? 'no commits to show'
+            : 'no commits in that time',
       );
   },
 });

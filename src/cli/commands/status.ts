@@ -6,7 +6,7 @@ import { displayPath } from '../../model/name.ts';
 import { formatAge, formatTime } from '../../model/time-format.ts';
 import { readStatus, type Status } from '../../ops/status.ts';
 import { defineCommand, type Context } from '../command.ts';
-import { formatChanges, formatComponents } from '../commit-text.ts';
+import { formatChanges, formatComponents, formatReason } from '../commit-text.ts';
 import { parseDuration } from '../duration.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { formatCount } from '../text.ts';
@@ -59,7 +59,7 @@ function* describeStatus({ output, zone, clock, program }: Context, status: Stat
   if (changed.length === 0) {
     yield attributesChanged === 0 ? 'Nothing changed since then.' : 'No content changed since then.';
   } else {
-    yield `Changed since then, ${formatCount(changed.length, 'path')}; ${program} commit saves them:`;
+    yield `Changed since then, ${formatCount(changed.length, 'path')}; ${program} commit saves ${changed.length === 1 ? 'it' : 'them'}:`;
     yield* formatChanges(output, changed);
   }
   if (attributesChanged > 0) {
@@ -69,5 +69,6 @@ function* describeStatus({ output, zone, clock, program }: Context, status: Stat
   yield '';
   yield 'The agent now:';
   yield* formatComponents(components);
-  for (const { path, reason } of skipped) yield output.style('dim', `  not captured: ${displayPath(path)}: ${reason}`);
+  for (const skip of skipped)
+    yield output.style('dim', `  not captured: ${displayPath(skip.path)}: ${formatReason(skip)}`);
 }

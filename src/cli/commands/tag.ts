@@ -5,6 +5,7 @@ import { shortId } from '../../model/ids.ts';
 import { formatTime } from '../../model/time-format.ts';
 import { createTag, listTags, removeTag } from '../../ops/tag.ts';
 import { defineCommand } from '../command.ts';
+import { takeAgent } from '../../ops/open-words.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { formatTable } from '../text.ts';
 
@@ -12,10 +13,15 @@ import { formatTable } from '../text.ts';
 export const command = defineCommand({
   name: 'tag',
   summary: 'name a moment, or list names',
-  description: 'Full and manual backups are tagged by themselves: full/TIME and manual/TIME.',
+  description:
+    'Without NAME all tags are listed. Full and manual backups are tagged by themselves: full/TIME and manual/TIME.',
   words: [
-    { name: 'name', description: 'the name; without one all are listed' },
-    { name: 'revision', description: 'what to name; the newest commit if it is left out' },
+    {
+      name: 'words',
+      place: 'NAME [REV]',
+      many: true,
+      description: 'the name, and what to name: the newest commit if it is left out; an agent may stand before them',
+    },
   ],
   options: {
     delete: { type: 'boolean', alias: 'd', description: 'remove the name; the commit stays' },
@@ -24,13 +30,16 @@ export const command = defineCommand({
   examples: [
     ['tag', 'list all tags'],
     ['tag before-upgrade', 'name the newest commit'],
-    ["tag -a my-agent good 'my-agent@{yesterday}'", 'name a moment of yesterday'],
+    ["tag my-agent good 'my-agent@{yesterday}'", 'name a moment of yesterday'],
     ['tag -d before-upgrade', 'remove a name'],
   ],
-  async run(context, { agent, words, options }) {
+  async run(context, { agent: option, words, options }) {
     const { output, zone } = context;
     const ops = makeOpsContext(context);
-    const { name, revision } = words;
+    const { agent, words: left } = await takeAgent(ops, option, words.words);
+    const [name, revision, surplus] = left;
+    if (surplus !== undefined)
+      throw new MoltError('USAGE', `tag takes no '${surplus}'`, { hint: `${context.program} tag --help` });
     if (options.delete) {
       if (name === undefined)
         throw new MoltError('USAGE', 'tag -d needs NAME', { hint: `${context.program} tag lists the names` });
