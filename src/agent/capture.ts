@@ -30,24 +30,29 @@ export interface CaptureContext {
   readonly quickCheck?: boolean;
 }
 
+/** An entry whose content was taken. */
+export interface CapturedEntry {
+  readonly status: 'captured';
+  readonly id: BlobId;
+  readonly sizeBytes: number;
+  readonly kind: FileKind;
+  /** How a database was read. */
+  readonly method?: DatabaseMethod;
+  /** What is wrong with a database that was checked. It is taken as it is: history keeps the good version before it. */
+  readonly damage?: string;
+  /** The stat cache may remember it under `stamp`, `wal` and `journal`. */
+  readonly cacheable: boolean;
+  /** When the content was as captured, in milliseconds since the Unix epoch: files and databases differ within a commit. */
+  readonly capturedMs: number;
+  /** The file as it was when it was opened, which may be later than the scan saw it. */
+  readonly stamp: FileStamp;
+  readonly wal?: FileStamp;
+  readonly journal?: FileStamp;
+}
+
 /** What became of one entry. */
 export type CaptureOutcome =
-  | {
-      readonly status: 'captured';
-      readonly id: BlobId;
-      readonly sizeBytes: number;
-      readonly kind: FileKind;
-      /** How a database was read. */
-      readonly method?: DatabaseMethod;
-      /** The stat cache may remember it under `stamp`, `wal` and `journal`. */
-      readonly cacheable: boolean;
-      /** When the content was as captured, in milliseconds since the Unix epoch: files and databases differ within a commit. */
-      readonly capturedMs: number;
-      /** The file as it was when it was opened, which may be later than the scan saw it. */
-      readonly stamp: FileStamp;
-      readonly wal?: FileStamp;
-      readonly journal?: FileStamp;
-    }
+  | CapturedEntry
   /** It went away since the scan. */
   | { readonly status: 'vanished' }
   | { readonly status: 'unreadable'; readonly reason: string };

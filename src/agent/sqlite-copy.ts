@@ -165,7 +165,7 @@ export async function findDamage(copy: string): Promise<string | undefined> {
     const database = new DatabaseSync(copy);
     try {
       const found: unknown = database.prepare('PRAGMA quick_check(1)').get()?.['quick_check'];
-      return found === 'ok' ? undefined : String(found);
+      return found === 'ok' ? undefined : String(found).replaceAll(/\s+/g, ' ').trim();
     } finally {
       database.close();
     }

@@ -6,6 +6,9 @@ import type { CaptureContext } from './capture.ts';
 export type CopyResult = 'copied' | 'not a database' | 'needs recovery' | { readonly reason: string };
 
 // Primary result codes, sqlite.org/rescode.html.
+/** The reason given for a database that SQLite itself calls corrupt. */
+export const DAMAGED_DATABASE = 'a damaged database';
+
 const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
 const SQLITE_READONLY = 8;
@@ -32,7 +35,7 @@ export function describeSqliteTrouble(error: unknown): CopyResult {
   if (code === SQLITE_NOTADB) return 'not a database';
   if (code === SQLITE_READONLY || code === SQLITE_CANTOPEN) return 'needs recovery';
   if (code === SQLITE_BUSY || code === SQLITE_LOCKED) return { reason: 'a database that another process keeps locked' };
-  if (code === SQLITE_CORRUPT) return { reason: 'a damaged database' };
+  if (code === SQLITE_CORRUPT) return { reason: DAMAGED_DATABASE };
   if (code === SQLITE_FULL) return { reason: 'no room for a temporary copy of the database' };
   return { reason: `SQLite could not copy the database (${code})` };
 }

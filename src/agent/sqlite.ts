@@ -14,11 +14,12 @@
 
 import { join } from 'node:path';
 import type { BlobWriter } from '../model/entry.ts';
-import type { CaptureContext, CaptureOutcome, OpenBlob } from './capture.ts';
+import type { CaptureContext, CapturedEntry, CaptureOutcome, OpenBlob } from './capture.ts';
 import type { ScannedEntry } from './scan.ts';
 import { type DatabaseMethod, copyDatabase, findDamage, readInPlace } from './sqlite-copy.ts';
 import { type Stamps, hasLog, isFresh, readStamps } from './sqlite-files.ts';
 import { isWalMode } from './sqlite-header.ts';
+import { DAMAGED_DATABASE } from './sqlite-trouble.ts';
 import { readStable } from './stable-read.ts';
 import type { FileStamp } from './stamp.ts';
 import { makeTempFolder, removeTempFolder } from './temp.ts';
@@ -48,16 +49,28 @@ export async function captureDatabase(
     const copy = join(folder, 'database');
     const { result, method } = await copyDatabase(entry.native, copy, context, tries);
     if (result === 'not a database') return await capturePlain(entry, open, capturedMs, tries);
-    if (typeof result === 'object') return { status: 'unreadable', reason: result.reason };
+    if (typeof result === 'object')
+      return await captureTrouble(entry, open, result.reason, { stamps, capturedMs, tries });
     if (result === 'needs recovery') return { status: 'unreadable', reason: 'a database whose log keeps changing' };
     const damage = context.quickCheck === true ? await findDamage(copy) : undefined;
-    if (damage !== undefined) return { status: 'unreadable', reason: `a damaged database: ${damage}` };
     const read = await readStable(copy, open, { chunking: 'fixed', mode: 'bytes', tries: 1 });
     if (read.status !== 'read') throw new Error('a temporary copy changed while it was read');
-    return describeCapture(read, method, stamps, capturedMs);
+    return { ...describeCapture(read, method, stamps, capturedMs), ...(damage !== undefined && { damage }) };
   } finally {
     removeTempFolder(folder);
   }
+}
+
+/** A damaged database with nothing beside it is taken as it is: history keeps the good version before it, and some of it may be saved. */
+async function captureTrouble(
+  entry: ScannedEntry,
+  open: OpenBlob,
+  reason: string,
+  known: { readonly stamps: Stamps; readonly capturedMs: number; readonly tries: number },
+): Promise<CaptureOutcome> {
+  if (reason !== DAMAGED_DATABASE || hasLog(known.stamps)) return { status: 'unreadable', reason };
+  const outcome = await capturePlain(entry, open, known.capturedMs, known.tries);
+  return outcome.status === 'captured' ? { ...outcome, damage: reason } : outcome;
 }
 
 /** Streams a database that is shared through its log; undefined if it has to be copied. */
@@ -92,7 +105,7 @@ function describeCapture(
   method: DatabaseMethod,
   { main, wal, journal }: Stamps,
   capturedMs: number,
-): CaptureOutcome {
+): CapturedEntry {
   return {
     status: 'captured',
     id,

@@ -147,6 +147,6 @@ function parseOid(fields: Fields, key: string): GitId | undefined {
 }
 
 /** Names of refs: a branch or tag by git-check-ref-format's rules, a little stricter. */
-// oxlint-disable-next-line no-control-regex -- control characters are what it refuses
 export const REF_NAME =
+  // oxlint-disable-next-line no-control-regex -- control characters are what it refuses
   /^refs\/(heads|tags)\/(?!.*(\.\.|\/\/|@\{|\.lock(\/|$)|\/\.))[^\s~^:?*[\\\u0000-\u001f\u007f./][^\s~^:?*[\\\u0000-\u001f\u007f]{0,200}(?<![./])$/;

@@ -1,7 +1,13 @@
 // Captures a live agent into a transaction: scans its roots, reads what changed since the stat cache, and keeps the last good version
 // of what can't be read now.
 
-import { captureFile, type CaptureContext, type CaptureOutcome, type OpenBlob } from '../agent/capture.ts';
+import {
+  captureFile,
+  type CaptureContext,
+  type CapturedEntry,
+  type CaptureOutcome,
+  type OpenBlob,
+} from '../agent/capture.ts';
 import { getProfile, type ProfileDescription, type Root } from '../agent/profile.ts';
 import { loadRules } from '../agent/rules.ts';
 import { scan, type ScannedEntry } from '../agent/scan.ts';
@@ -11,6 +17,7 @@ import { COMPONENTS, type ComponentSize } from '../model/component.ts';
 import type { EntryAttributes, SkippedPath } from '../model/entry.ts';
 import { isMoltError } from '../model/error.ts';
 import type { BlobId, GitId } from '../model/ids.ts';
+import { displayPath } from '../model/name.ts';
 import type { Repository } from '../repo/repository.ts';
 import { unlessDamaged } from '../repo/storage-failure.ts';
 import type { Transaction } from '../repo/transaction.ts';
@@ -234,7 +241,11 @@ class Capture {
       });
     try {
       const outcome = await captureFile(entry, open, this.#captureContext);
-      if (outcome.status === 'captured') this.#readBytes += outcome.sizeBytes;
+      if (outcome.status !== 'captured') return outcome;
+      this.#readBytes += outcome.sizeBytes;
+      if (outcome.damage !== undefined) {
+        this.#context.reporter.warn(`${displayPath(entry.path)} is damaged and was saved as it is: ${outcome.damage}`);
+      }
       return outcome;
     } catch (error) {
       // One planted file must not stop the backup of all others.
@@ -249,7 +260,7 @@ class Capture {
     this.#file(entry, cached.blob, cached.blobSizeBytes, entry.mtimeNs);
   }
 
-  #add(entry: ScannedEntry, outcome: CaptureOutcome & { status: 'captured' }, previous: Previous | undefined): void {
+  #add(entry: ScannedEntry, outcome: CapturedEntry, previous: Previous | undefined): void {
     if (previous === undefined) this.#counts.added += 1;
     else if (previous.blob === outcome.id) this.#counts.kept += 1;
     else this.#counts.modified += 1;

@@ -6,7 +6,8 @@
 //     cache/<repository id>/<label>       stat cache, sealed; derived
 //     tmp/                                plaintext copies of databases during a commit
 
-import { mkdir, open, readFile, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
+import { open, readFile, readdir, rename, rm, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { encodeDeviceKey, parseDeviceKey } from '../crypto/device-key.ts';
 import { Fields, HEX_16 } from '../format/fields.ts';
@@ -145,7 +146,8 @@ export function agentExists(label: string): MoltError {
  * @param options.replace whether a file that is there may be replaced; if not, EEXIST is thrown
  */
 export async function writeDurably(path: string, bytes: Buffer, options: { readonly replace: boolean }): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  // The asynchronous form never settles below /proc.
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temp = options.replace ? `${path}.${process.pid}.tmp` : path;
   const file = await open(temp, options.replace ? 'w' : 'wx', 0o600);
   try {
