@@ -75,7 +75,8 @@ test('the package carries the licenses of what it bundles', async (t) => {
 });
 
 test('the package holds no source, test or development file', async (t) => {
-  t.deepEqual((await readdir(installed)).toSorted(), ['CHANGELOG.md', 'LICENSE', 'bin', 'dist', 'package.json', 'src']);
+  const top = ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'dist', 'package.json', 'src'];
+  t.deepEqual((await readdir(installed)).toSorted(), top);
   t.deepEqual(await readdir(path.join(installed, 'src'), { recursive: true }), ['format', 'format/FORMAT.md']);
 });
 
