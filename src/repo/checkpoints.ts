@@ -48,7 +48,7 @@ export async function writeCheckpoint(repository: Repository): Promise<number> {
   const merging: IndexRun[] = [];
   let objects = index.tailSize;
   for (let last = kept.at(-1); last !== undefined; last = kept.at(-1)) {
-    if (last.note.objects >= objects * 2 || last.note.objects + objects > RUN_MAX_ENTRIES) break;
+    if (last.note.objects > objects || last.note.objects + objects > RUN_MAX_ENTRIES) break;
     merging.unshift(last);
     kept.pop();
     objects += last.note.objects;
