@@ -10,7 +10,7 @@ import {
 } from '../agent/capture.ts';
 import { getProfile, type ProfileDescription, type Root } from '../agent/profile.ts';
 import { loadRules } from '../agent/rules.ts';
-import { scan, type ScannedEntry } from '../agent/scan.ts';
+import { isLoss, scan, type ScannedEntry } from '../agent/scan.ts';
 import { isUnchanged, type CachedFile } from '../agent/stat-cache.ts';
 import { sweepTemp } from '../agent/temp.ts';
 import { COMPONENTS, type ComponentSize } from '../model/component.ts';
@@ -101,8 +101,8 @@ export async function captureAgent(
   });
   const capture = new Capture(context, repository, store, options, cache, { capturedMs, scanStartNs });
   await capture.loadPrevious();
-  for (const skipped of scanned.skipped) capture.skip(skipped);
   await capture.readAll(scanned.entries);
+  await capture.skipAll(scanned.skipped);
   const description = await profile.describe(agent.stateDir);
   const checkedMs = cache === undefined ? undefined : Number(cache.stat.scanStartNs / 1_000_000n);
   return { roots, description, ...capture.result(), capturedMs, checkedMs, previousTop: cache?.top };
@@ -128,9 +128,9 @@ class Capture {
   readonly #cache: CommitCache | undefined;
   readonly #scanStartNs: bigint;
   #previous = new Map<string, Previous>();
-  #previousAttributes: Promise<Map<string, EntryAttributes>> | undefined;
+  #previousAttributes: Promise<ReadonlyMap<string, EntryAttributes>> | undefined;
   readonly #head: HeadCommit;
-  readonly #attributes: EntryAttributes[] = [];
+  #attributes: EntryAttributes[] = [];
   readonly #files = new Map<string, TreeFile & { sizeBytes: number }>();
   readonly #cached = new Map<string, CachedFile>();
   readonly #skipped: SkippedPath[] = [];
@@ -182,8 +182,18 @@ class Capture {
     await unlessDamaged(list());
   }
 
-  skip(skipped: SkippedPath): void {
-    this.#skipped.push(skipped);
+  /** Takes up what the scan could not read: files, and folders with all that the last commit has below them. */
+  async skipAll(all: readonly SkippedPath[]): Promise<void> {
+    for (const skipped of all) {
+      // oxlint-disable-next-line no-await-in-loop -- seldom more than one
+      const below = isLoss(skipped) ? await this.#previousBelow(skipped.path) : [];
+      for (const attributes of below) {
+        // oxlint-disable-next-line no-await-in-loop -- records of neighbouring files share a block
+        await this.#keepAttributes(attributes);
+      }
+      this.#skipped.push({ ...skipped, kept: below.length > 0 });
+      if (below.length > 0) this.#attributes = inTreeOrder(this.#attributes);
+    }
   }
 
   async readAll(entries: readonly ScannedEntry[]): Promise<void> {
@@ -227,7 +237,7 @@ class Capture {
     const outcome = this.#links.get(entry.linkGroup) ?? (await this.#capture(entry, previous?.blob));
     if (entry.linkGroup !== 0) this.#links.set(entry.linkGroup, outcome);
     if (outcome.status === 'captured') this.#add(entry, outcome, previous);
-    else if (outcome.status === 'unreadable') await this.#keepLastGood(entry, previous, outcome.reason);
+    else if (outcome.status === 'unreadable') await this.#keepLastGood(entry, outcome.reason);
   }
 
   async #capture(entry: ScannedEntry, previous: BlobId | undefined): Promise<CaptureOutcome> {
@@ -273,23 +283,45 @@ class Capture {
   }
 
   /** What can't be read now stays as the last commit had it, attributes included. */
-  async #keepLastGood(entry: ScannedEntry, previous: Previous | undefined, reason: string): Promise<void> {
-    this.#skipped.push({ path: entry.path, reason, kept: previous !== undefined });
-    const head = await this.#head.view();
-    if (previous === undefined || head === undefined) return;
-    this.#previousAttributes ??= readAttributes(this.#repository, head);
-    const attributes = (await this.#previousAttributes).get(entry.path);
-    if (attributes === undefined) return;
-    const { sizeBytes } = await this.#repository.objects.readBlobRecord(previous.blob);
-    this.#counts.kept += 1;
-    this.#attributes.push({ ...attributes, linkGroup: 0 });
-    this.#files.set(entry.path, { mode: treeMode(attributes), blob: previous.blob, sizeBytes });
-    this.#cached.set(entry.path, {
-      ...UNTRUSTED,
-      blob: previous.blob,
-      blobSizeBytes: sizeBytes,
-      kind: previous.cached?.kind ?? 'plain',
-    });
+  async #keepLastGood(entry: ScannedEntry, reason: string): Promise<void> {
+    const attributes = (await this.#readPrevious()).get(entry.path);
+    const kept = attributes !== undefined && (await this.#keepAttributes({ ...attributes, linkGroup: 0 }));
+    this.#skipped.push({ path: entry.path, reason, kept });
+  }
+
+  /** Returns what the last commit has at a path and below it, but for what was captured now. */
+  async #previousBelow(path: string): Promise<EntryAttributes[]> {
+    const present = new Set(this.#attributes.map((attributes) => attributes.path));
+    const previous = [...(await this.#readPrevious()).values()];
+    return previous
+      .filter((known) => (known.path === path || known.path.startsWith(`${path}/`)) && !present.has(known.path))
+      .map((known) => ({ ...known, linkGroup: 0 }));
+  }
+
+  #readPrevious(): Promise<ReadonlyMap<string, EntryAttributes>> {
+    this.#previousAttributes ??= (async () => {
+      const head = await this.#head.view();
+      const known = head === undefined ? undefined : await unlessDamaged(readAttributes(this.#repository, head));
+      return known ?? new Map<string, EntryAttributes>();
+    })();
+    return this.#previousAttributes;
+  }
+
+  /** Keeps one entry of the last commit; false if its content is lost there too. */
+  async #keepAttributes(attributes: EntryAttributes): Promise<boolean> {
+    const { path, type } = attributes;
+    if (type !== 'directory') {
+      const previous = this.#previous.get(path);
+      const record = previous && (await unlessDamaged(this.#repository.objects.readBlobRecord(previous.blob)));
+      if (previous === undefined || record === undefined) return false;
+      const { blob, cached } = previous;
+      this.#counts.kept += 1;
+      this.#files.set(path, { mode: treeMode(attributes), blob, sizeBytes: record.sizeBytes });
+      const kind = cached?.kind ?? 'plain';
+      this.#cached.set(path, { ...UNTRUSTED, blob, blobSizeBytes: record.sizeBytes, kind });
+    }
+    this.#attributes.push(attributes);
+    return true;
   }
 
   #file(entry: ScannedEntry, blob: BlobId, sizeBytes: number, mtimeNs: bigint): void {
@@ -297,6 +329,14 @@ class Capture {
     this.#attributes.push(attributes);
     this.#files.set(entry.path, { mode: treeMode(attributes), blob, sizeBytes });
   }
+}
+
+/** Puts what was kept where Git's trees have it: by bytes, a folder before what is in it. */
+function inTreeOrder(attributes: readonly EntryAttributes[]): EntryAttributes[] {
+  return attributes
+    .map((entry) => ({ entry, key: Buffer.from(entry.type === 'directory' ? `${entry.path}/` : entry.path, 'utf8') }))
+    .toSorted((a, b) => a.key.compare(b.key))
+    .map(({ entry }) => entry);
 }
 
 /** A stamp that no file has, for content that must be read again next time. */

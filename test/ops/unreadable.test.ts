@@ -1,0 +1,43 @@
+// A folder that can't be read for a while. On its own, because root reads everything and gives that up for the whole process.
+
+import { execFileSync } from 'node:child_process';
+import { chmodSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import test from 'ava';
+import { readCommitView, readRestoreEntries } from '../../src/ops/commit-files.ts';
+import type { CommitId } from '../../src/model/ids.ts';
+import { makeMachine } from './machine.ts';
+
+const NOBODY = 65_534;
+
+test('what a folder held stays in the commit while the folder cannot be read, and is reported', async (t) => {
+  const machine = await makeMachine(t);
+  machine.write('memory/a.md', 'a');
+  machine.write('memory/deep/b.md', 'b');
+  machine.write('memory.md', 'beside it in the order of bytes');
+  const before = (await machine.commit()).id;
+  if (process.getuid?.() === 0) {
+    execFileSync('chown', ['-R', String(NOBODY), dirname(machine.stateDir)]);
+    process.seteuid?.(NOBODY);
+    t.teardown(() => process.seteuid?.(0));
+  }
+  const folder = join(machine.stateDir, 'memory');
+  chmodSync(folder, 0);
+  t.teardown(() => chmodSync(folder, 0o700));
+  const { id, skipped, files } = await machine.commit();
+  t.deepEqual(
+    skipped.map(({ path, kept }) => ({ path, kept })),
+    [{ path: 'state/memory', kept: true }],
+  );
+  t.is(files.removed, 0);
+  const { repository } = await machine.open();
+  const list = async (commit: CommitId) => {
+    const entries = await readRestoreEntries(repository, await readCommitView(repository, commit));
+    return entries
+      .filter(({ path }) => path.startsWith('state/memory'))
+      .map(({ path, blob }) => `${path} ${blob ?? ''}`);
+  };
+  const kept = await list(id);
+  t.is(kept.length, 5);
+  t.deepEqual(kept, await list(before));
+});
