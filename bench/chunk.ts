@@ -1,6 +1,5 @@
 // Prints how many megabytes a second each part of src/chunk handles, on JSON lines and on random bytes: `node bench/chunk.ts`.
 
-import { BlockEncoder } from '../src/chunk/encoder-pool.ts';
 import { type Chunker } from '../src/chunk/chunker.ts';
 import { decodeBlock, encodeBlock } from '../src/chunk/compress.ts';
 import { decodeDelta, encodeDelta } from '../src/chunk/delta.ts';
@@ -42,15 +41,6 @@ function slices(data: Buffer, length: number): Buffer[] {
   );
 }
 
-async function encodeAll(encoder: BlockEncoder, blocks: readonly Buffer[]): Promise<void> {
-  const encoded: Promise<unknown>[] = [];
-  for (const block of blocks) {
-    await encoder.ready();
-    encoded.push(encoder.encode(block));
-  }
-  await Promise.all(encoded);
-}
-
 async function measureContent(name: string, data: Buffer): Promise<void> {
   const size = data.length;
   const blocks = slices(data, BLOCK_BYTES);
@@ -66,11 +56,6 @@ async function measureContent(name: string, data: Buffer): Promise<void> {
   await measure(`${name}: decode 512 KiB`, size, () =>
     encoded.map(({ encoding, bytes }) => decodeBlock(encoding, bytes, BLOCK_BYTES)),
   );
-  for (const workers of [0, 1, 2]) {
-    const encoder = new BlockEncoder({ workers, inlineBytes: 0 });
-    await measure(`${name}: encode 512 KiB, ${workers} workers`, size, () => encodeAll(encoder, blocks));
-    await encoder.close();
-  }
   const bases = slices(data, CHUNK_BYTES);
   const chunks = bases.map((base) =>
     Buffer.concat([base.subarray(0, 30_000), Buffer.from('changed'), base.subarray(30_007)]),

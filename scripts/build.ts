@@ -11,10 +11,10 @@ const DIST = path.join(ROOT, 'dist');
 const { metafile, outputFiles } = await build({
   absWorkingDir: ROOT,
   outdir: DIST,
-  entryPoints: { main: 'src/main.ts', 'encoder-worker': 'src/chunk/encoder-worker.ts' },
+  entryPoints: { main: 'src/main.ts', 'pack-worker': 'src/repo/pack-worker.ts' },
   bundle: true,
   splitting: true,
-  // Beside the entries: the worker is found by new URL('./encoder-worker.js', import.meta.url) from whichever chunk asks.
+  // Beside the entries: the worker is found by new URL('./pack-worker.js', import.meta.url) from whichever chunk asks.
   chunkNames: '[name]-[hash]',
   format: 'esm',
   platform: 'node',

@@ -1,14 +1,15 @@
 // Private copies of a database that its owner may be writing, made by SQLite or for it. VACUUM is never used: it moves every page.
 
-import { chmodSync, closeSync, constants, copyFileSync, openSync, writeSync } from 'node:fs';
+import { chmodSync, constants, copyFileSync } from 'node:fs';
+import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout } from 'node:timers/promises';
 import { isSystemError } from '../model/error.ts';
 import type { CaptureContext } from './capture.ts';
 import { type NativePath, suffixNative } from './native-path.ts';
 import { CLOCK_TICK_MS, isFresh, isSameMoment, readStamps } from './sqlite-files.ts';
 import { isWalMode } from './sqlite-header.ts';
-import { DEFAULT_BUSY_TIMEOUT_MS, type PageSink, readSnapshot } from './sqlite-snapshot.ts';
-import { type CopyResult, checkDeadline, describeSqliteTrouble } from './sqlite-trouble.ts';
+import { DEFAULT_BUSY_TIMEOUT_MS, type PageSink, quickCheck, readSnapshot, type Snapshot } from './sqlite-snapshot.ts';
+import { type CopyResult, type CopyTrouble, checkDeadline, describeSqliteTrouble } from './sqlite-trouble.ts';
 import { ReadFailure } from './stable-read.ts';
 
 /** How the content of a database was read; sqlite.ts says when which. */
@@ -27,12 +28,12 @@ export async function readInPlace(
   context: CaptureContext,
   tries: number,
   start: (sizeBytes: number) => PageSink,
-): Promise<CopyResult | undefined> {
+): Promise<Snapshot | CopyTrouble | undefined> {
   try {
     for (let attempt = 1; attempt <= tries; attempt += 1) {
       // oxlint-disable-next-line no-await-in-loop -- one try after the other
       const read = await readSnapshot(native, context, start);
-      if (read === 'read') return 'copied';
+      if (typeof read === 'object') return read;
       if (read === 'unfit') return undefined;
     }
     return undefined;
@@ -41,7 +42,7 @@ export async function readInPlace(
   }
 }
 
-/** Copies a database as one committed moment, without traces beside it. A copy to be checked is made in place where that fits. */
+/** Copies a database as one committed moment, without traces beside it. */
 export async function copyDatabase(
   native: NativePath,
   copy: string,
@@ -51,42 +52,10 @@ export async function copyDatabase(
   const { wal, hasShm } = readStamps(native);
   const isWal = isWalMode(native);
   const isShared = isWal && wal !== undefined && hasShm;
-  if (isShared && context.quickCheck === true) {
-    const result = await copyInPlace(native, copy, context, tries);
-    if (result === 'copied' || typeof result === 'object') return { result, method: 'in place' };
-  }
   const opensQuietly = isShared || (!isWal && wal === undefined);
   const result = opensQuietly ? await backupDatabase(native, copy, context) : 'needs recovery';
   if (result !== 'needs recovery') return { result, method: 'backup' };
   return { result: await copyPair(native, copy, context, tries), method: 'pair' };
-}
-
-/** Makes a file of what readInPlace reads. */
-async function copyInPlace(
-  native: NativePath,
-  copy: string,
-  context: CaptureContext,
-  tries: number,
-): Promise<CopyResult | undefined> {
-  let file: number | undefined;
-  try {
-    return await readInPlace(native, context, tries, () => {
-      if (file !== undefined) closeSync(file);
-      const opened = openSync(copy, 'w', 0o600);
-      file = opened;
-      return (bytes) => writeFully(opened, bytes);
-    });
-  } catch (error) {
-    if (isSystemError(error, 'ENOSPC', 'EDQUOT')) return { reason: 'no room for a temporary copy of the database' };
-    throw error;
-  } finally {
-    if (file !== undefined) closeSync(file);
-  }
-}
-
-function writeFully(file: number, bytes: Buffer): void {
-  let length = 0;
-  while (length < bytes.length) length += writeSync(file, bytes, length);
 }
 
 /** Copies through SQLite's backup API from a read-only handle. */
@@ -158,14 +127,31 @@ async function recoverCopy(copy: string): Promise<CopyResult> {
   }
 }
 
-/** Returns the first thing that quick_check finds. */
+/** Returns the first thing that quick_check finds in a private copy. */
 export async function findDamage(copy: string): Promise<string | undefined> {
   const { DatabaseSync } = await import('node:sqlite');
+  return checkDatabase(() => new DatabaseSync(copy));
+}
+
+/** Returns the first thing that quick_check finds in a database that has no log and that nobody writes, and leaves no log beside it. */
+export async function findDamageAtRest(native: NativePath): Promise<string | undefined> {
+  const { DatabaseSync } = await import('node:sqlite');
+  // sqlite.org/uri.html: no locks, no log, no recovery. Every byte that is no plain letter is escaped, valid UTF-8 or not.
+  const path = Buffer.from(native)
+    .toString('latin1')
+    .replaceAll(/[^A-Za-z0-9/]/g, escapeByte);
+  return checkDatabase(() => new DatabaseSync(`file:${path}?immutable=1`, { readOnly: true }));
+}
+
+function escapeByte(byte: string): string {
+  return `%${byte.charCodeAt(0).toString(16).padStart(2, '0')}`;
+}
+
+function checkDatabase(open: () => DatabaseSync): string | undefined {
   try {
-    const database = new DatabaseSync(copy);
+    const database = open();
     try {
-      const found: unknown = database.prepare('PRAGMA quick_check(1)').get()?.['quick_check'];
-      return found === 'ok' ? undefined : String(found).replaceAll(/\s+/g, ' ').trim();
+      return quickCheck(database);
     } finally {
       database.close();
     }

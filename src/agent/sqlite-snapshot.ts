@@ -34,8 +34,16 @@ import { isSameStamp, stampOf } from './stamp.ts';
 /** Takes a snapshot's bytes in order; they may be reused after the promise resolves. */
 export type PageSink = (bytes: Buffer) => void | Promise<void>;
 
-/** How a read ended. Unless it was `read`, what the sink got is no snapshot: after `changed` another try may do better. */
-export type SnapshotRead = 'read' | 'changed' | 'unfit';
+/** A database that was read. */
+export interface Snapshot {
+  /** What is wrong with it, where that was asked for. */
+  readonly damage: string | undefined;
+}
+
+/** How a read ended without a snapshot, whatever the sink got: after `changed` another try may do better. */
+export type SnapshotMiss = 'changed' | 'unfit';
+
+type PagesRead = 'read' | SnapshotMiss;
 
 /** How long SQLite may block for another process's lock, in milliseconds, unless the context says otherwise. */
 export const DEFAULT_BUSY_TIMEOUT_MS = 1000;
@@ -69,7 +77,7 @@ export async function readSnapshot(
   native: NativePath,
   context: CaptureContext,
   start: (sizeBytes: number) => PageSink,
-): Promise<SnapshotRead> {
+): Promise<Snapshot | SnapshotMiss> {
   const names = identify(native);
   if (names === undefined || !isLocal(native)) return 'unfit';
   const sqlite = await import('node:sqlite');
@@ -93,7 +101,10 @@ export async function readSnapshot(
       const [main = -1, wal = -1] = descriptors;
       const source = { main, wal, pageSize, buffer: Buffer.allocUnsafeSlow(BUFFER_BYTES) };
       const read = await readPages(source, progress, context, start);
-      return read === 'read' && identify(native) !== names ? 'changed' : read;
+      if (read !== 'read') return read;
+      // The same transaction, and so the same moment.
+      const damage = context.quickCheck === true ? quickCheck(holder) : undefined;
+      return identify(native) === names ? { damage } : 'changed';
     } finally {
       holder.close();
     }
@@ -120,7 +131,7 @@ async function readPages(
   { published, checkpointed }: LogProgress,
   context: CaptureContext,
   start: (sizeBytes: number) => PageSink,
-): Promise<SnapshotRead> {
+): Promise<PagesRead> {
   const { wal, pageSize, buffer } = source;
   if (published === checkpointed) {
     const before = stampOf(guard(() => fstatSync(source.main, { bigint: true })));
@@ -150,7 +161,7 @@ async function copyPages(
   log: DatabaseLog | undefined,
   context: CaptureContext,
   start: (sizeBytes: number) => PageSink,
-): Promise<SnapshotRead> {
+): Promise<PagesRead> {
   const size = pageCount * source.pageSize;
   let sink: PageSink | undefined;
   for (let offset = 0; offset < size; offset += source.buffer.length) {
@@ -197,6 +208,16 @@ function askProgress(openHandle: () => DatabaseSync): LogProgress | 'changed' | 
     return published >= 0 && checkpointed >= 0 ? { published, checkpointed } : 'unfit';
   } finally {
     handle.close();
+  }
+}
+
+/** Returns the first thing that SQLite's quick_check finds. */
+export function quickCheck(handle: DatabaseSync): string | undefined {
+  try {
+    const found: unknown = handle.prepare('PRAGMA quick_check(1)').get()?.['quick_check'];
+    return found === 'ok' ? undefined : String(found).replaceAll(/\s+/g, ' ').trim();
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
   }
 }
 

@@ -2,8 +2,11 @@
 
 import type { CaptureContext } from './capture.ts';
 
+/** Why a database was not copied. */
+export type CopyTrouble = 'not a database' | 'needs recovery' | { readonly reason: string };
+
 /** How an attempt to copy a database ended. */
-export type CopyResult = 'copied' | 'not a database' | 'needs recovery' | { readonly reason: string };
+export type CopyResult = 'copied' | CopyTrouble;
 
 // Primary result codes, sqlite.org/rescode.html.
 /** The reason given for a database that SQLite itself calls corrupt. */
@@ -28,7 +31,7 @@ export function checkDeadline(context: CaptureContext): void {
  * Says what an error thrown while a database was copied means for the copy.
  * @throws the error itself if it is neither SQLite's nor a passed deadline
  */
-export function describeSqliteTrouble(error: unknown): CopyResult {
+export function describeSqliteTrouble(error: unknown): CopyTrouble {
   if (error instanceof DeadlinePassed) return { reason: 'a database that could not be copied in time' };
   const code = sqliteCode(error);
   if (code === undefined) throw error;

@@ -16,12 +16,12 @@ import { join } from 'node:path';
 import type { BlobWriter } from '../model/entry.ts';
 import type { CaptureContext, CapturedEntry, CaptureOutcome, OpenBlob } from './capture.ts';
 import type { ScannedEntry } from './scan.ts';
-import { type DatabaseMethod, copyDatabase, findDamage, readInPlace } from './sqlite-copy.ts';
+import { type DatabaseMethod, copyDatabase, findDamage, findDamageAtRest, readInPlace } from './sqlite-copy.ts';
 import { type Stamps, hasLog, isFresh, readStamps } from './sqlite-files.ts';
 import { isWalMode } from './sqlite-header.ts';
 import { DAMAGED_DATABASE } from './sqlite-trouble.ts';
 import { readStable } from './stable-read.ts';
-import type { FileStamp } from './stamp.ts';
+import { type FileStamp, isSameStamp } from './stamp.ts';
 import { makeTempFolder, removeTempFolder } from './temp.ts';
 
 /**
@@ -38,7 +38,7 @@ export async function captureDatabase(
 ): Promise<CaptureOutcome> {
   const capturedMs = context.clock.now();
   const stamps = readStamps(entry.native);
-  if (isWalMode(entry.native) && context.quickCheck !== true) {
+  if (isWalMode(entry.native)) {
     const outcome = hasLog(stamps)
       ? await captureInPlace(entry, open, context, { stamps, capturedMs, tries })
       : await captureResting(entry, open, context);
@@ -55,7 +55,7 @@ export async function captureDatabase(
     const damage = context.quickCheck === true ? await findDamage(copy) : undefined;
     const read = await readStable(copy, open, { chunking: 'fixed', mode: 'bytes', tries: 1 });
     if (read.status !== 'read') throw new Error('a temporary copy changed while it was read');
-    return { ...describeCapture(read, method, stamps, capturedMs), ...(damage !== undefined && { damage }) };
+    return describeCapture(read, method, stamps, capturedMs, damage);
   } finally {
     removeTempFolder(folder);
   }
@@ -89,12 +89,13 @@ async function captureInPlace(
       unfinished.push(writer);
       return (bytes) => writer.write(bytes);
     });
-    if (typeof result === 'object') return { status: 'unreadable', reason: result.reason };
+    if (result === undefined || typeof result === 'string') return undefined;
+    if ('reason' in result) return { status: 'unreadable', reason: result.reason };
     const writer = unfinished[0];
-    if (result !== 'copied' || writer === undefined) return undefined;
+    if (writer === undefined) return undefined;
     const blob = await writer.finish();
     unfinished.pop();
-    return describeCapture(blob, 'in place', known.stamps, known.capturedMs);
+    return describeCapture(blob, 'in place', known.stamps, known.capturedMs, result.damage);
   } finally {
     abandon();
   }
@@ -105,6 +106,7 @@ function describeCapture(
   method: DatabaseMethod,
   { main, wal, journal }: Stamps,
   capturedMs: number,
+  damage: string | undefined,
 ): CapturedEntry {
   return {
     status: 'captured',
@@ -117,6 +119,7 @@ function describeCapture(
     stamp: main,
     ...(wal && { wal }),
     ...(journal && { journal }),
+    ...(damage !== undefined && { damage }),
   };
 }
 
@@ -127,11 +130,12 @@ async function captureResting(
   context: CaptureContext,
 ): Promise<CaptureOutcome | undefined> {
   const capturedMs = context.clock.now();
-  const confirm = (stamp: FileStamp) => !hasLog(readStamps(entry.native)) && !isFresh(stamp, capturedMs);
+  const stamps = readStamps(entry.native);
+  const damage = context.quickCheck === true ? await findDamageAtRest(entry.native) : undefined;
+  const confirm = (stamp: FileStamp) =>
+    isSameStamp(stamps.main, stamp) && !hasLog(readStamps(entry.native)) && !isFresh(stamp, capturedMs);
   const read = await readStable(entry.native, open, { chunking: 'fixed', mode: 'unchanging', tries: 1, confirm });
-  if (read.status !== 'read') return undefined;
-  const { id, sizeBytes, stamp } = read;
-  return { status: 'captured', id, sizeBytes, kind: 'sqlite', method: 'resting', cacheable: true, capturedMs, stamp };
+  return read.status === 'read' ? describeCapture(read, 'resting', stamps, capturedMs, damage) : undefined;
 }
 
 async function capturePlain(

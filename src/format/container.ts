@@ -61,14 +61,17 @@ export interface FinishedContainer {
 /** Builds one container, block by block. A writer is used once: a container that must change is sealed anew from its blocks. */
 export class ContainerWriter {
   readonly #spec: ContainerSpec;
+  readonly #into: Buffer | undefined;
   readonly #parts: Buffer[] = [];
   readonly #blocks: BlockEntry[] = [];
   #sealer: Sealer | undefined;
   #header: Buffer = Buffer.alloc(0);
   #size = HEADER_BYTES;
 
-  constructor(spec: ContainerSpec) {
+  /** @param into where to build it in one piece: memory that the container fits into */
+  constructor(spec: ContainerSpec, into?: Buffer) {
     this.#spec = spec;
+    this.#into = into;
   }
 
   /** Number of the next block. */
@@ -111,30 +114,33 @@ export class ContainerWriter {
     const total = size === 'padme' ? padme(leastBody + trailerBytes(leastBody)) : size;
     const bodyBytes = bodyWithin(total, leastBody);
     this.#seal(footerBlock + 1, BLOCK.padding, Buffer.alloc(bodyBytes - leastBody));
-    const body = [this.#header, ...this.#parts];
+    const body = this.#into === undefined ? [this.#header, ...this.#parts] : [this.#into.subarray(0, bodyBytes)];
     const crc = new StripeCrc();
-    const hash = createHash('sha256');
-    for (const part of body) {
-      crc.push(part);
-      hash.update(part);
-    }
+    for (const part of body) crc.push(part);
     const trailer = encodeTrailer({ bodyBytes, footerOffset, footerBytes, footerBlock, stripes: crc.finish() });
-    hash.update(trailer);
-    return {
-      parts: [...body, trailer],
-      sizeBytes: bodyBytes + trailer.length,
-      sha256: hash.digest('hex'),
-      blocks: this.#blocks,
-    };
+    const sizeBytes = bodyBytes + trailer.length;
+    if (this.#into !== undefined) trailer.copy(this.#into, bodyBytes);
+    const parts = this.#into === undefined ? [...body, trailer] : [this.#into.subarray(0, sizeBytes)];
+    const hash = createHash('sha256');
+    for (const part of parts) hash.update(part);
+    return { parts, sizeBytes, sha256: hash.digest('hex'), blocks: this.#blocks };
   }
 
   /** Seals a block behind what is there; returns its sealed length. */
   #seal(number: number, type: BlockType, plain: Buffer): number {
     this.#sealer ??= this.#start(plain);
-    const [ciphertext, tag] = this.#sealer.sealParts(number, type, this.#header, plain);
-    this.#parts.push(ciphertext, tag);
-    this.#size += ciphertext.length + tag.length;
-    return ciphertext.length + tag.length;
+    const into = this.#into;
+    const sealed = this.#sealer.sealParts(number, type, this.#header, plain);
+    const sealedBytes = plain.length + TAG_BYTES;
+    if (into === undefined) this.#parts.push(...sealed);
+    else if (this.#size + sealedBytes > into.length) throw new Error('a container outgrew its memory');
+    else {
+      if (number === 0) this.#header.copy(into);
+      let at = this.#size;
+      for (const part of sealed) at += part.copy(into, at);
+    }
+    this.#size += sealedBytes;
+    return sealedBytes;
   }
 
   #start(firstBlock: Buffer): Sealer {

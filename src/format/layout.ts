@@ -32,8 +32,8 @@ export const TAG_BYTES = 16;
 export const KEY_BYTES = 32;
 /** One CRC32 covers this many bytes of the body. */
 export const STRIPE_BYTES = 1 << 20;
-/** Every pack has exactly this size but the last of a transaction. */
-export const PACK_BYTES = 32 << 20;
+/** Packs have exactly this size, but for the last that a writer fills, and those of a single large object. */
+export const PACK_BYTES = 16 << 20;
 /** No container is larger; offsets within one are 32-bit numbers. */
 export const CONTAINER_MAX_BYTES = 2 ** 31;
 /** What a block holds at most before encoding. */

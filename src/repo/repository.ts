@@ -14,7 +14,7 @@ import { Containers } from './containers.ts';
 import { Log, type LogProblem } from './log.ts';
 import { ObjectIndex } from './object-index.ts';
 import { Objects } from './objects.ts';
-import type { StoredPacks } from './pack-writer.ts';
+import type { StoredPacks } from './pack-pool.ts';
 import { isDamage, isStorageFailure } from './storage-failure.ts';
 import { deriveRepositoryKeys, type RepositoryKeys } from './secrets.ts';
 import type { RootKeys } from '../crypto/roots.ts';

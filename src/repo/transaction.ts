@@ -5,12 +5,12 @@ import { encodeDelta, type Delta } from '../chunk/delta.ts';
 import type { Chunker } from '../chunk/chunker.ts';
 import { ContentChunker } from '../chunk/fastcdc.ts';
 import { FixedChunker } from '../chunk/fixed-chunker.ts';
-import { BlockEncoder } from '../chunk/encoder-pool.ts';
+import { encodeBlock } from '../chunk/compress.ts';
 import { encodeBlobRecord, type BlobRecord, type NodeEntry } from '../format/blob.ts';
-import { ContainerWriter, type FinishedContainer } from '../format/container.ts';
+import { ContainerWriter, type EncodedBlock, type FinishedContainer } from '../format/container.ts';
 import type { Footer, ObjectEntry } from '../format/footer.ts';
 import type { Place } from '../format/index-run.ts';
-import { BLOCK_MAX_BYTES, ENCODING, KIND, OBJECT, type ObjectType } from '../format/layout.ts';
+import { BLOCK, BLOCK_MAX_BYTES, ENCODING, KIND, OBJECT, type ObjectType } from '../format/layout.ts';
 import {
   encodeSegmentRecord,
   parseSegmentRecord,
@@ -24,11 +24,11 @@ import { isMoltError, MoltError } from '../model/error.ts';
 import type { BlobWriter, Chunking } from '../model/entry.ts';
 import type { BlobId, GitId } from '../model/ids.ts';
 import { BlobSink, type ObjectSink, type PreviousChunks } from './blob-sink.ts';
-import { BlockBuilder, type BlockGroup, type ReadyBlock } from './block-builder.ts';
+import { BlockBuilder, type BlockGroup, type PlacedObject, type PlainBlock } from './block-builder.ts';
 import { gitKey, mapKey } from './keys.ts';
 import { gitIdOf, type GitType } from './objects.ts';
 import type { NextSegment } from './log.ts';
-import { PackWriter, type StoredPacks } from './pack-writer.ts';
+import { PackPool, type EncodedPlainBlock, type StoredPacks } from './pack-pool.ts';
 import type { Repository } from './repository.ts';
 import { isDamage } from './storage-failure.ts';
 
@@ -38,8 +38,8 @@ const SEGMENT_LIMIT_BYTES = 8 << 20;
 const DELTA_LEAST_BYTES = 512;
 /** What a delta's base takes in the footer. */
 const DELTA_OVERHEAD_BYTES = 36;
-/** Blocks that may wait for their turn, so that memory stays flat. */
-const WAITING_BLOCKS = 12;
+/** Bytes that a full backup encodes on this thread before workers are worth starting. */
+const INLINE_BYTES = 4 << 20;
 
 /** What a transaction published. */
 export interface Published {
@@ -48,35 +48,40 @@ export interface Published {
   readonly storedBytes: number;
 }
 
+/** A block that is encoded and waits for its container. */
+interface ReadyBlock {
+  readonly group: BlockGroup;
+  readonly block: EncodedBlock;
+  readonly objects: readonly PlacedObject[];
+}
+
 /** Collects objects and ref moves. One blob is written at a time. */
 export class Transaction implements ObjectSink {
   readonly #repository: Repository;
-  readonly #encoder = new BlockEncoder();
   readonly #builder: BlockBuilder;
-  readonly #packs: PackWriter;
+  readonly #packs: PackPool;
   readonly #new = new Map<string, { readonly type: ObjectType; readonly bytes: Buffer | undefined }>();
   readonly #chunkers: Record<Chunking, Chunker>;
-  /** Blocks that were emitted and are not in a pack yet, in order. */
-  #ready: Promise<ReadyBlock>[] = [];
+  /** Blocks that are no pack's: the segment's, or for a full backup so few that no worker is worth starting. */
   #segmentBlocks: ReadyBlock[] = [];
   #segmentBytes = 0;
-  /** A block was emitted since the encoder was last asked. */
+  /** Bytes that those blocks had before they were encoded. */
+  #plainBytes = 0;
+  /** A block went to the pool since it was last asked whether it has room. */
   #emitted = false;
   readonly #whole: boolean;
-  #packed: boolean;
+  #pooled = false;
+  #mayBePublished = false;
 
   /** @param options.packs all objects go to packs whole, as a full backup asks for */
   constructor(repository: Repository, options: { readonly packs: boolean }) {
     this.#repository = repository;
     this.#whole = options.packs;
-    this.#packed = options.packs;
-    this.#builder = new BlockBuilder(this.#encoder, (block) => {
-      // A failed block is reported where it is awaited; until then it must not count as unhandled.
-      block.catch(() => undefined);
-      this.#ready.push(block);
-      this.#emitted = true;
-    });
-    this.#packs = new PackWriter(repository.storage, () => repository.containerSpec());
+    this.#packs = new PackPool(repository.storage, () => repository.containerSpec());
+    this.#builder = new BlockBuilder(
+      (block) => this.#take(block),
+      () => this.#packs.takeMemory(),
+    );
     this.#chunkers = { content: new ContentChunker(repository.gear), fixed: new FixedChunker() };
   }
 
@@ -216,16 +221,19 @@ export class Transaction implements ObjectSink {
   async publish(moves: readonly RefMove[], commits: readonly CommitNote[]): Promise<Published> {
     for (const { name } of moves) checkRefName(name);
     this.#builder.flush();
-    await this.#settle(0);
-    const stored = await this.#packs.finish();
+    const stored = await this.#storePacks();
     const repository = this.#repository;
+    // From here on a failure may mean that only the answer was lost.
+    this.#mayBePublished = true;
     try {
       const segment = await repository.log.append((next) => this.#seal(next, { moves, commits, stored }));
       const cachedBytes = await repository.indexNew(stored);
       return { seq: segment.record.seq, storedBytes: stored.storedBytes + segment.sizeBytes + cachedBytes };
     } catch (error) {
+      if (!isMoltError(error, 'CONFLICT')) throw error;
+      this.#mayBePublished = false;
       // What won must be known before the caller can put its commit on top of it.
-      if (isMoltError(error, 'CONFLICT')) await repository.refresh();
+      await repository.refresh();
       throw error;
     }
   }
@@ -268,9 +276,10 @@ export class Transaction implements ObjectSink {
     return { container, record, footer: { record, blocks: container.blocks, objects } };
   }
 
-  /** Gives back workers. Must be called once, published or not. */
+  /** Gives back workers, and what was stored for nothing. Must be called once, published or not. */
   async close(): Promise<void> {
-    await this.#encoder.close();
+    await this.#packs.close();
+    if (!this.#mayBePublished) await this.#packs.drop();
   }
 
   async #add(
@@ -293,12 +302,10 @@ export class Transaction implements ObjectSink {
     this.#new.set(id, { type, bytes: isGit ? Buffer.from(bytes) : undefined });
     if (delta === undefined) this.#builder.add(group, { key, type, bytes, objectBytes: bytes.length, base: undefined });
     else this.#builder.add('delta', { key, type, bytes: delta.frame, objectBytes: bytes.length, base: delta.base });
-    if (this.#emitted) {
-      this.#emitted = false;
-      // Waits while the encoder has enough to do, and compresses here meanwhile.
-      await this.#encoder.ready();
-    }
-    if (this.#ready.length > WAITING_BLOCKS) await this.#settle(WAITING_BLOCKS / 2);
+    if (!this.#emitted) return;
+    this.#emitted = false;
+    // Waits while the pool has enough to do, and compresses here meanwhile.
+    await this.#packs.ready();
   }
 
   /** Encodes an object as a delta if that pays. A predecessor that is damaged must not keep what follows it from being saved. */
@@ -337,36 +344,43 @@ export class Transaction implements ObjectSink {
     return step !== undefined && isWorthDelta(delta, step) ? { frame: delta.frame, base } : undefined;
   }
 
-  /** Moves emitted blocks on until at most `left` wait: into packs, or into the segment while they fit there. */
-  async #settle(left: number): Promise<void> {
-    while (this.#ready.length > left) {
-      const next = this.#ready.shift();
-      if (next === undefined) return;
-      // oxlint-disable-next-line no-await-in-loop -- blocks keep their order
-      const ready = await next;
-      if (ready.group === 'delta' || !this.#packed) this.#keepInSegment(ready);
-      // oxlint-disable-next-line no-await-in-loop -- blocks keep their order
-      else await this.#packs.add(ready);
-      // oxlint-disable-next-line no-await-in-loop -- happens once
-      if (!this.#packed && this.#segmentBytes > SEGMENT_LIMIT_BYTES) await this.#spill();
+  /** Takes a block from the builder: into the pool, or encoded at once as long as there is little. */
+  #take(plain: PlainBlock): void {
+    if (this.#pooled && plain.group !== 'delta') {
+      this.#pool(plain);
+      return;
     }
+    const block = encodePlain(plain);
+    this.#segmentBlocks.push({ group: plain.group, block, objects: plain.objects });
+    this.#segmentBytes += block.bytes.length;
+    this.#plainBytes += plain.plainBytes;
+    const isMuch = this.#whole ? this.#plainBytes > INLINE_BYTES : this.#segmentBytes > SEGMENT_LIMIT_BYTES;
+    if (isMuch) this.#turnToPacks();
   }
 
-  #keepInSegment(ready: ReadyBlock): void {
-    this.#segmentBlocks.push(ready);
-    this.#segmentBytes += ready.block.bytes.length;
+  #pool(plain: PlainBlock): void {
+    const encoding = plain.group === 'secret' ? 'raw' : 'plain';
+    this.#packs.add({ ...plain, usedBytes: plain.plainBytes, encoding });
+    this.#emitted = true;
   }
 
-  /** Turns to packs: what was meant for the segment goes there too, deltas aside, which only a segment may hold. */
-  async #spill(): Promise<void> {
-    this.#packed = true;
+  /** From now on all blocks go to packs, with those that were meant for the segment, deltas aside, which only a segment may hold. */
+  #turnToPacks(): void {
+    this.#pooled = true;
+    for (const block of this.#takePackable()) this.#packs.add(block);
+    this.#emitted = true;
+  }
+
+  #takePackable(): EncodedPlainBlock[] {
     const blocks = this.#segmentBlocks;
-    this.#segmentBlocks = blocks.filter((ready) => ready.group === 'delta');
-    this.#segmentBytes = this.#segmentBlocks.reduce((sum, ready) => sum + ready.block.bytes.length, 0);
-    for (const ready of blocks) {
-      // oxlint-disable-next-line no-await-in-loop -- blocks keep their order
-      if (ready.group !== 'delta') await this.#packs.add(ready);
-    }
+    this.#segmentBlocks = blocks.filter(({ group }) => group === 'delta');
+    this.#segmentBytes = this.#segmentBlocks.reduce((sum, { block }) => sum + block.bytes.length, 0);
+    return blocks.filter(({ group }) => group !== 'delta').map(packable);
+  }
+
+  async #storePacks(): Promise<StoredPacks> {
+    if (this.#whole && !this.#pooled) return this.#packs.packHere(this.#takePackable());
+    return this.#packs.finish();
   }
 
   async #previousChunks(id: BlobId): Promise<PreviousChunks> {
@@ -388,6 +402,21 @@ export class Transaction implements ObjectSink {
 function isWorthDelta(delta: Delta, step: Delta): boolean {
   const length = delta.frame.length + DELTA_OVERHEAD_BYTES;
   return length * length <= 2 * delta.wholeBytes * (step.frame.length + DELTA_OVERHEAD_BYTES);
+}
+
+function encodePlain({ group, memory, plainBytes }: PlainBlock): EncodedBlock {
+  const plain = Buffer.from(memory, 0, plainBytes);
+  if (group === 'delta') return { type: BLOCK.data, encoding: ENCODING.deltas, bytes: plain, plainBytes };
+  const { encoding, bytes } = group === 'secret' ? { encoding: 'raw' as const, bytes: plain } : encodeBlock(plain);
+  return { type: BLOCK.data, encoding: ENCODING[encoding], bytes, plainBytes };
+}
+
+/** Returns an encoded block as the pool takes it, in memory of its own. */
+function packable({ group, block, objects }: ReadyBlock): EncodedPlainBlock {
+  const memory = new SharedArrayBuffer(block.bytes.length);
+  new Uint8Array(memory).set(block.bytes);
+  const encoding = block.encoding === ENCODING.zstd ? 'zstd' : 'raw';
+  return { group, objects, memory, plainBytes: block.plainBytes, usedBytes: block.bytes.length, encoding };
 }
 
 function checkRefName(name: string): void {

@@ -308,7 +308,7 @@ test('a writer killed in the middle of a transaction leaves a log whose committe
   for (const { bytes } of captured) t.true(bytes.equals(expected));
 });
 
-test('a full checks a copy with the same bytes, and backup() differs only in four fields of the header', async (t) => {
+test('a full checks what it reads in place, and backup() differs only in four fields of the header', async (t) => {
   const dir = makeFolder();
   const actor = await startActor(join(dir, NAME));
   const inPlace = await capture(dir);

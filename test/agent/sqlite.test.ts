@@ -5,10 +5,12 @@ import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
+  closeSync,
   copyFileSync,
   existsSync,
   linkSync,
   mkdirSync,
+  openSync,
   readFileSync,
   readdirSync,
   rmSync,
@@ -16,6 +18,7 @@ import {
   truncateSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -244,6 +247,13 @@ test('a file that only begins like a database is captured as the plain file that
   }
 });
 
+/** Overwrites a part of a file. */
+function writeAt(path: string, bytes: Buffer, offset: number): void {
+  const descriptor = openSync(path, 'r+');
+  writeSync(descriptor, bytes, 0, bytes.length, offset);
+  closeSync(descriptor);
+}
+
 test('a damaged database is taken as it is, and reported by a full’s check', async (t) => {
   const dir = makeFolder();
   const path = makeDatabase(dir, 'delete');
@@ -251,6 +261,24 @@ test('a damaged database is taken as it is, and reported by a full’s check', a
   const { outcome, bytes } = await capture(dir, { quickCheck: true });
   t.is(bytes?.length, statSync(path).size);
   t.regex(getCaptured(outcome).damage ?? '', /\S/);
+});
+
+test('a full’s check finds damage in a database at rest and in one that is read in place, and leaves nothing behind', async (t) => {
+  for (const isOpen of [false, true]) {
+    const dir = makeFolder();
+    const path = makeDatabase(dir, 'wal');
+    // The third page from the end belongs to a table; what is over it is none.
+    writeAt(path, Buffer.alloc(4096, 0xee), statSync(path).size - 3 * 4096);
+    const writer = isOpen ? new DatabaseSync(path) : undefined;
+    writer?.exec('PRAGMA wal_autocheckpoint = 0; CREATE TABLE later (a)');
+    const before = readdirSync(dir);
+    const { outcome } = await capture(dir, { quickCheck: true });
+    t.is(getCaptured(outcome).method, isOpen ? 'in place' : 'resting');
+    t.regex(getCaptured(outcome).damage ?? '', /\S/);
+    t.is(getCaptured((await capture(dir)).outcome).damage, undefined, 'other commits do not look');
+    t.deepEqual(readdirSync(dir), before);
+    writer?.close();
+  }
 });
 
 test('a database that vanishes is no trouble', async (t) => {

@@ -208,7 +208,7 @@ test('equal content sealed twice has no bytes of its body in common, even from a
   t.notDeepEqual(first.subarray(HEADER_BYTES, HEADER_BYTES + 27), later.subarray(HEADER_BYTES, HEADER_BYTES + 27));
 });
 
-test('a full pack has exactly 32 MiB, whatever its last block is', async (t) => {
+test('a full pack has exactly 16 MiB, whatever its last block is', async (t) => {
   const spec = specOf({ kind: KIND.pack, storageId: undefined, seq: 0 });
   for (const blockBytes of [(511 << 10) + 3, 300_001]) {
     const writer = new ContainerWriter(spec);

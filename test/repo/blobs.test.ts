@@ -203,14 +203,15 @@ test('a secret is never a delta and never compressed, neither when it changes no
   t.is(promoted?.place.encoding, ENCODING.raw);
 });
 
-test('a large transaction spills into packs of exactly 32 MiB but the last', async (t) => {
+test('a large transaction spills into packs of exactly 16 MiB but each thread’s last', async (t) => {
   const repository = await makeRepository();
   const bytes = randomContent('large', 70_000_000);
   const id = await commitFiles(repository, { large: bytes, small: 'small' });
   const sizes = [];
   for await (const { sizeBytes } of repository.storage.list('packs/')) sizes.push(sizeBytes);
-  t.is(sizes.filter((size) => size === PACK_BYTES).length, 2);
-  t.is(sizes.length, 3);
+  const full = sizes.filter((size) => size === PACK_BYTES).length;
+  // Each of at most two threads ends with a pack that is not full.
+  t.true(full >= 3 && full >= sizes.length - 2 && sizes.every((size) => size <= PACK_BYTES), String(sizes));
   const segment = await repository.storage.stat('log/000000000001');
   t.true((segment?.sizeBytes ?? 0) < 10_000);
   const read = await readFiles(await openRepository(repository.storage), id);
