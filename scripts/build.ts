@@ -11,7 +11,11 @@ const DIST = path.join(ROOT, 'dist');
 const { metafile, outputFiles } = await build({
   absWorkingDir: ROOT,
   outdir: DIST,
-  entryPoints: { main: 'src/main.ts', 'pack-worker': 'src/repo/pack-worker.ts' },
+  entryPoints: {
+    main: 'src/main.ts',
+    'pack-worker': 'src/repo/pack-worker.ts',
+    'sha1-worker': 'src/repo/sha1-worker.ts',
+  },
   bundle: true,
   splitting: true,
   // Beside the entries: the worker is found by new URL('./pack-worker.js', import.meta.url) from whichever chunk asks.

@@ -48,7 +48,7 @@ type PagesRead = 'read' | SnapshotMiss;
 /** How long SQLite may block for another process's lock, in milliseconds, unless the context says otherwise. */
 export const DEFAULT_BUSY_TIMEOUT_MS = 1000;
 
-// A multiple of every page size, and more than a frame of the largest.
+// A multiple of every page size, and more than a frame of the largest; in shared memory, since another thread may hash it.
 const BUFFER_BYTES = 1024 * 1024;
 // 65,536 frames of 4 KiB. Their index is in memory, and a log has this many only if its checkpoints fail.
 const MAX_LOG_BYTES = 256 * 1024 * 1024;
@@ -99,7 +99,7 @@ export async function readSnapshot(
         descriptors.push(descriptor);
       }
       const [main = -1, wal = -1] = descriptors;
-      const source = { main, wal, pageSize, buffer: Buffer.allocUnsafeSlow(BUFFER_BYTES) };
+      const source = { main, wal, pageSize, buffer: Buffer.from(new SharedArrayBuffer(BUFFER_BYTES)) };
       const read = await readPages(source, progress, context, start);
       if (read !== 'read') return read;
       // The same transaction, and so the same moment.

@@ -43,6 +43,7 @@ export class ReadFailure extends Error {
   }
 }
 
+// Shared memory: another thread may hash what is read.
 const BUFFER_BYTES = 1024 * 1024;
 const TAIL_STEP_BYTES = 64 * 1024;
 // A last line longer than this is taken as it is: parsing it would cost more memory than it is worth.
@@ -61,7 +62,7 @@ export async function readStable(
   open: (chunking: Chunking, sizesBytes: readonly number[]) => BlobWriter,
   options: StableReadOptions,
 ): Promise<StableRead> {
-  const buffer = spareBuffers.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+  const buffer = spareBuffers.pop() ?? Buffer.from(new SharedArrayBuffer(BUFFER_BYTES));
   try {
     for (let attempt = 1; attempt <= options.tries; attempt += 1) {
       const fd = guard(() => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK));

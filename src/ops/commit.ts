@@ -146,7 +146,7 @@ async function publishCommit(
 }
 
 async function writeObjects(writing: Writing, parent: GitId | undefined): Promise<{ id: CommitId; moves: RefMove[] }> {
-  const { repository, transaction, agent, options, captured, tree, tag } = writing;
+  const { transaction, agent, options, captured, tree, tag } = writing;
   const timestampS = Math.floor(captured.capturedMs / 1000);
   const signature = { name: agent.label, email: 'agent@molt', timestampS };
   const { counts, components } = captured;
@@ -155,10 +155,10 @@ async function writeObjects(writing: Writing, parent: GitId | undefined): Promis
     options.kind === 'incremental' ? subjectOf(captured) : `${options.kind} backup, ${subjectOf(captured)}`;
   const message = encodeCommitText({ ...text, message: options.message ?? subject });
   const parents = parent === undefined ? [] : [parent];
-  const id = await writeCommit(transaction, repository, { tree, parents, signature, message });
+  const id = await writeCommit(transaction, { tree, parents, signature, message });
   const moves: RefMove[] = [{ name: branchRef(agent), from: parent, to: id }];
   if (tag !== undefined) {
-    const tagId = await writeTag(transaction, repository, {
+    const tagId = await writeTag(transaction, {
       name: tag,
       commit: id,
       signature,

@@ -1,9 +1,9 @@
 // The two kinds of thing that can be compared: a commit, and the live agent. Both are trees, blobs and attributes; the live agent's
 // are worked out in memory by the same capture that a commit uses, with nothing stored.
 
-import { createHash } from 'node:crypto';
 import type { BlobWriter, EntryAttributes } from '../model/entry.ts';
-import type { BlobId, CommitId, GitId, TreeId } from '../model/ids.ts';
+import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
+import { BlobHash } from '../repo/blob-hash.ts';
 import type { Repository } from '../repo/repository.ts';
 import { parseTree, type TreeEntry } from '../repo/trees.ts';
 import { captureAgent, type BlobStore, type CapturedAgent } from './capture-agent.ts';
@@ -107,19 +107,16 @@ class HashStore implements BlobStore {
   }
 
   openBlob({ sizesBytes, previous }: Parameters<BlobStore['openBlob']>[0]): BlobWriter {
-    const sha1s = new Map(sizesBytes.map((size) => [size, createHash('sha1').update(`blob ${size}\0`)]));
+    const hash = new BlobHash(sizesBytes);
     let parts: Buffer[] | undefined = Math.max(...sizesBytes) <= Math.min(KEEP_FILE_BYTES, this.#left) ? [] : undefined;
-    let written = 0;
     return {
       write: (bytes) => {
-        for (const sha1 of sha1s.values()) sha1.update(bytes);
+        hash.update(bytes);
         parts?.push(Buffer.from(bytes));
-        written += bytes.length;
       },
       finish: async () => {
-        const id = sha1s.get(written)?.digest('hex') as GitId | undefined;
-        if (id === undefined)
-          throw new Error(`a file of ${written} bytes was announced with ${sizesBytes.join(' or ')}`);
+        const id = hash.digest();
+        const { written } = hash;
         if (parts !== undefined && id !== previous && !this.kept.has(id)) {
           this.kept.set(id, Buffer.concat(parts));
           this.#left -= written;

@@ -81,7 +81,7 @@ export async function createTag(
   const { text } = await readHistoryCommit(repository, commit);
   const signature = { name: agent.label, email: 'agent@molt', timestampS: Math.floor(context.clock.now() / 1000) };
   await repository.transact({ packs: false }, async (transaction) => {
-    const id = await writeTag(transaction, repository, {
+    const id = await writeTag(transaction, {
       name,
       commit,
       signature,

@@ -1,13 +1,14 @@
 // Turns one file's bytes into chunks, chunk-list nodes and a blob record. What an earlier version of the file holds is found by
 // walking its chunk list alongside: an unchanged chunk costs no lookup, a changed one has its predecessor as delta base.
 
-import { createHash, type Hash, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { chunkId, chunkListId } from '../crypto/ids.ts';
 import type { Chunker } from '../chunk/chunker.ts';
 import { encodeNode, NODE_FANOUT, type BlobRecord, type NodeEntry } from '../format/blob.ts';
 import { OBJECT } from '../format/layout.ts';
 import type { BlobWriter } from '../model/entry.ts';
-import type { BlobId, ChunkId, GitId } from '../model/ids.ts';
+import type { BlobId, ChunkId } from '../model/ids.ts';
+import type { BlobHash } from './blob-hash.ts';
 import { chunkKey } from './keys.ts';
 import type { BlockGroup } from './block-builder.ts';
 
@@ -43,19 +44,17 @@ export class BlobSink implements BlobWriter {
   readonly #sink: ObjectSink;
   readonly #idKey: KeyObject;
   readonly #chunker: Chunker;
-  readonly #sha1s: ReadonlyMap<number, Hash>;
+  readonly #hash: BlobHash;
   readonly #group: BlockGroup;
   readonly #loadPrevious: (() => Promise<PreviousChunks>) | undefined;
   readonly #chunks: NodeEntry[] = [];
   #previous: PreviousList | undefined;
-  #written = 0;
 
-  /** @param sizesBytes the numbers of bytes that may be written, mostly one: Git's id begins with it */
   constructor(options: {
     sink: ObjectSink;
     idKey: KeyObject;
     chunker: Chunker;
-    sizesBytes: readonly number[];
+    hash: BlobHash;
     secret: boolean;
     loadPrevious: (() => Promise<PreviousChunks>) | undefined;
   }) {
@@ -64,38 +63,36 @@ export class BlobSink implements BlobWriter {
     this.#chunker = options.chunker;
     this.#group = options.secret ? 'secret' : 'content';
     this.#loadPrevious = options.loadPrevious;
-    this.#sha1s = new Map(options.sizesBytes.map((size) => [size, createHash('sha1').update(`blob ${size}\0`)]));
+    this.#hash = options.hash;
   }
 
   async write(bytes: Buffer): Promise<void> {
     if (this.#loadPrevious !== undefined) this.#previous ??= new PreviousList(await this.#loadPrevious());
-    for (const sha1 of this.#sha1s.values()) sha1.update(bytes);
-    this.#written += bytes.length;
+    this.#hash.update(bytes);
     this.#chunker.push(bytes);
     for (let chunk = this.#chunker.next(); chunk !== undefined; chunk = this.#chunker.next()) {
       const done = this.#put(chunk);
       // oxlint-disable-next-line no-await-in-loop -- back-pressure
       if (done !== undefined) await done;
     }
+    this.#hash.settle();
   }
 
   async finish(): Promise<{ id: BlobId; sizeBytes: number }> {
     const last = this.#chunker.finish();
     if (last !== undefined) await this.#put(last);
-    const sha1 = this.#sha1s.get(this.#written);
-    if (sha1 === undefined) {
-      throw new Error(`a blob of ${this.#written} bytes was announced with ${[...this.#sha1s.keys()].join(' or ')}`);
-    }
-    const id = sha1.digest('hex') as GitId;
+    const id = this.#hash.digest();
+    const sizeBytes = this.#hash.written;
     const { depth, root } = await this.#writeNodes();
-    await this.#sink.putBlob(id, { sizeBytes: this.#written, depth, root }, this.#chunks);
-    return { id, sizeBytes: this.#written };
+    await this.#sink.putBlob(id, { sizeBytes, depth, root }, this.#chunks);
+    return { id, sizeBytes };
   }
 
   abort(): void {
     // The chunker serves the next blob too: it has to be empty, wherever this one stopped.
     while (this.#chunker.next() !== undefined);
     this.#chunker.finish();
+    this.#hash.settle();
   }
 
   #put(chunk: Buffer): void | Promise<void> {

@@ -1,28 +1,19 @@
-// A file system for isomorphic-git whose .git folder is this repository: objects are read from it and from an open transaction,
-// refs are the log's, and what is written collects in the transaction.
+// A file system for isomorphic-git whose .git folder is this repository: objects are read from it, and refs are the log's.
 
-import { deflateSync, inflateSync } from 'node:zlib';
+import { deflateSync } from 'node:zlib';
 import type { PromiseFsClient } from 'isomorphic-git';
-import { OBJECT, type ObjectType } from '../format/layout.ts';
 import type { GitId } from '../model/ids.ts';
 import type { GitType } from './objects.ts';
 import type { Repository } from './repository.ts';
-import type { Transaction } from './transaction.ts';
 
 /** Where the repository seems to be. */
 export const GIT_DIR = '/molt';
 
 const LOOSE = /^\/molt\/objects\/([0-9a-f]{2})\/([0-9a-f]{38})$/;
-const TYPES: Partial<Record<ObjectType, GitType>> = {
-  [OBJECT.commit]: 'commit',
-  [OBJECT.tree]: 'tree',
-  [OBJECT.tag]: 'tag',
-};
-
-/** Makes the file system; without a transaction, writing fails. */
-export function createGitFs(repository: Repository, transaction: Transaction | undefined): PromiseFsClient {
+/** Makes the file system; it can't be written. */
+export function createGitFs(repository: Repository): PromiseFsClient {
   const read = async (path: string): Promise<Buffer> => {
-    const object = await readLoose(repository, transaction, path);
+    const object = await readLoose(repository, path);
     if (object !== undefined) return object;
     const ref = repository.refs.get(path.slice(GIT_DIR.length + 1));
     if (ref !== undefined) return Buffer.from(`${ref}\n`, 'latin1');
@@ -42,7 +33,9 @@ export function createGitFs(repository: Repository, transaction: Transaction | u
         const encoding = typeof options === 'string' ? options : options?.encoding;
         return encoding === undefined ? bytes : bytes.toString('utf8');
       },
-      writeFile: async (path: string, bytes: Uint8Array) => writeLoose(transaction, path, bytes),
+      writeFile: async (path: string) => {
+        throw new Error(`isomorphic-git tried to write ${path}`);
+      },
       stat: async (path: string) => {
         if (!(await exists(path))) throw absent(path);
         return stats(path === GIT_DIR);
@@ -66,30 +59,12 @@ export function createGitFs(repository: Repository, transaction: Transaction | u
   };
 }
 
-async function readLoose(
-  repository: Repository,
-  transaction: Transaction | undefined,
-  path: string,
-): Promise<Buffer | undefined> {
+async function readLoose(repository: Repository, path: string): Promise<Buffer | undefined> {
   const match = LOOSE.exec(path);
   if (match === null) return undefined;
-  const id = `${match[1]}${match[2]}` as GitId;
-  const pending = transaction?.findNewGit(id);
-  const pendingType = TYPES[pending?.type ?? OBJECT.chunk];
-  if (pending !== undefined && pendingType !== undefined) return wrap(pendingType, pending.content);
-  const found = await repository.objects.findGit(id);
+  const found = await repository.objects.findGit(`${match[1]}${match[2]}` as GitId);
   if (found === undefined) throw absent(path);
   return wrap(found.type, found.content);
-}
-
-async function writeLoose(transaction: Transaction | undefined, path: string, bytes: Uint8Array): Promise<void> {
-  if (transaction === undefined || !LOOSE.test(path)) throw new Error(`isomorphic-git tried to write ${path}`);
-  const wrapped = inflateSync(bytes);
-  const end = wrapped.indexOf(0);
-  const type = wrapped.toString('latin1', 0, end).split(' ')[0] ?? '';
-  if (type !== 'commit' && type !== 'tree' && type !== 'tag')
-    throw new Error(`isomorphic-git tried to write a ${type}`);
-  await transaction.writeGit(type, Buffer.from(wrapped.subarray(end + 1)));
 }
 
 function wrap(type: GitType, content: Buffer): Buffer {

@@ -3,5 +3,5 @@
 
 import git from 'isomorphic-git';
 
-/** Git's own objects and algorithms. */
-export const { writeCommit: writeCommitObject, writeTag: writeTagObject, findMergeBase } = git;
+/** Git's own algorithms. */
+export const { findMergeBase } = git;

@@ -48,6 +48,7 @@ export class Log {
   #problems: LogProblem[] = [];
 
   #applied: ReplayedSegment[] = [];
+  #replaying: Promise<void> = Promise.resolve();
 
   /** @param keyGeneration the generation of the keyring that the containers are opened with */
   constructor(containers: Containers, keyGeneration: number) {
@@ -94,8 +95,14 @@ export class Log {
     this.#applied = [];
   }
 
-  /** Reads and applies every segment after the tip. */
-  async replay(): Promise<void> {
+  /** Reads and applies every segment after the tip. Calls take turns. */
+  replay(): Promise<void> {
+    const done = this.#replaying.then(() => this.#replayTail());
+    this.#replaying = done.catch(() => undefined);
+    return done;
+  }
+
+  async #replayTail(): Promise<void> {
     for (let seq = this.next().seq; ; seq = (seq + 1) as SegmentSeq) {
       // oxlint-disable-next-line no-await-in-loop -- a chain is read in order
       const bytes = await this.#readNumber(seq);
@@ -220,6 +227,8 @@ export class Log {
       return;
     }
     const { record, footer } = parsed;
+    // A transaction of this process wrote it, and applied it meanwhile.
+    if (seq <= this.#tip.seq) return;
     if (record.previous !== this.#tip.hash) {
       this.#problems.push({ seq, problem: `${segmentName(seq)} does not follow what stands before it` });
     }

@@ -23,6 +23,7 @@ import {
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { BlobWriter, Chunking } from '../model/entry.ts';
 import type { BlobId, GitId } from '../model/ids.ts';
+import { BlobHash } from './blob-hash.ts';
 import { BlobSink, type ObjectSink, type PreviousChunks } from './blob-sink.ts';
 import { BlockBuilder, type BlockGroup, type PlacedObject, type PlainBlock } from './block-builder.ts';
 import { gitKey, mapKey } from './keys.ts';
@@ -30,6 +31,7 @@ import { gitIdOf, type GitType } from './objects.ts';
 import type { NextSegment } from './log.ts';
 import { PackPool, type EncodedPlainBlock, type StoredPacks } from './pack-pool.ts';
 import type { Repository } from './repository.ts';
+import { Sha1Thread } from './sha1-thread.ts';
 import { isDamage } from './storage-failure.ts';
 
 /** Encoded bytes that a segment may carry before a transaction turns to packs. */
@@ -40,6 +42,10 @@ const DELTA_LEAST_BYTES = 512;
 const DELTA_OVERHEAD_BYTES = 36;
 /** Bytes that a full backup encodes on this thread before workers are worth starting. */
 const INLINE_BYTES = 4 << 20;
+
+/** A blob of this size starts the thread that hashes blobs, and then it hashes those of the lesser size too. */
+const HASH_THREAD_BYTES = 48 << 20;
+const HASHED_THERE_BYTES = 8 << 20;
 
 /** What a transaction published. */
 export interface Published {
@@ -72,6 +78,7 @@ export class Transaction implements ObjectSink {
   readonly #whole: boolean;
   #pooled = false;
   #mayBePublished = false;
+  #sha1Thread: Sha1Thread | undefined;
 
   /** @param options.packs all objects go to packs whole, as a full backup asks for */
   constructor(repository: Repository, options: { readonly packs: boolean }) {
@@ -101,11 +108,18 @@ export class Transaction implements ObjectSink {
       sink: this,
       idKey: this.#repository.keys.idKey,
       chunker: this.#chunkers[chunking],
-      sizesBytes,
+      hash: new BlobHash(sizesBytes, this.#hashThread(sizesBytes)),
       secret: options.secret ?? false,
       // For a full backup every chunk is looked up: that the previous version has it does not tell that a pack has it.
       loadPrevious: previous === undefined || this.#whole ? undefined : () => this.#previousChunks(previous),
     });
+  }
+
+  /** Returns the thread that hashes large blobs, once there is one that is worth starting it. */
+  #hashThread(sizesBytes: readonly number[]): Sha1Thread | undefined {
+    const [sizeBytes = 0] = sizesBytes;
+    if (sizeBytes >= HASH_THREAD_BYTES) this.#sha1Thread ??= new Sha1Thread();
+    return sizeBytes >= HASHED_THERE_BYTES ? this.#sha1Thread : undefined;
   }
 
   /** Writes a small blob whole. */
@@ -278,7 +292,7 @@ export class Transaction implements ObjectSink {
 
   /** Gives back workers, and what was stored for nothing. Must be called once, published or not. */
   async close(): Promise<void> {
-    await this.#packs.close();
+    await Promise.all([this.#packs.close(), this.#sha1Thread?.close()]);
     if (!this.#mayBePublished) await this.#packs.drop();
   }
 

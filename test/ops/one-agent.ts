@@ -108,7 +108,7 @@ export async function publishCrafted(open: OpenAgent, tree: CraftedTree, attribu
     ]);
     const from = repository.refs.get(`refs/heads/${agent.branch}`);
     const signature = { name: 'it', email: 'it@molt', timestampS: 1_770_000_000 };
-    const id = await writeCommit(transaction, repository, {
+    const id = await writeCommit(transaction, {
       tree: root.id,
       parents: [],
       signature,

@@ -98,7 +98,7 @@ test('commits and tags have the ids that git hash-object gives, and git fsck fin
   }
   const tag = await repository.transact({ packs: false }, async (transaction) => {
     const signature = { name: 'Ågent', email: 'agent@molt', timestampS: 1_772_676_000 };
-    const id = await writeTag(transaction, repository, {
+    const id = await writeTag(transaction, {
       name: 'full/1',
       commit: must(ids[3]),
       signature,
@@ -171,10 +171,7 @@ test('merge bases are those of git merge-base', async (t) => {
     for (const [name, ...parents] of graph) {
       const signature = { name: 'n', email: 'e', timestampS: 1_772_676_000 + commits.size };
       const ids = parents.map((parent) => must(commits.get(parent)));
-      commits.set(
-        name,
-        await writeCommit(transaction, repository, { tree, parents: ids, signature, message: `${name}\n` }),
-      );
+      commits.set(name, await writeCommit(transaction, { tree, parents: ids, signature, message: `${name}\n` }));
     }
     const moves = [...commits].map(([name, to]) => ({
       name: `refs/heads/${name.replace(' ', '-')}`,

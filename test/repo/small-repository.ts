@@ -87,10 +87,10 @@ export async function makeSmallRepository(
       const parent = commits.at(-1);
       const signature = { name: 'agent', email: 'agent@molt', timestampS: 1_770_000_000 + tick };
       const parents = parent === undefined ? [] : [parent];
-      const id = await writeCommit(transaction, repository, { tree, parents, signature, message: `tick ${tick}\n` });
+      const id = await writeCommit(transaction, { tree, parents, signature, message: `tick ${tick}\n` });
       const moves = [{ name: 'refs/heads/main', from: parent, to: id }];
       const tag = full
-        ? await writeTag(transaction, repository, { name: 'full/1', commit: id, signature, message: 'full\n' })
+        ? await writeTag(transaction, { name: 'full/1', commit: id, signature, message: 'full\n' })
         : undefined;
       const tags = tag === undefined ? [] : [{ name: 'refs/tags/full/1', from: undefined, to: tag }];
       await transaction.publish(

@@ -91,7 +91,7 @@ export async function writeFiles(
   const tree = await writeTrees(entries, (content) => transaction.writeGit('tree', content));
   const timestampS = Math.floor((choices.timeMs ?? TIME_MS) / 1000);
   const signature = { name: 'tester', email: 'tester@molt', timestampS };
-  return writeCommit(transaction, repository, { tree, parents, signature, message: choices.message ?? 'a test\n' });
+  return writeCommit(transaction, { tree, parents, signature, message: choices.message ?? 'a test\n' });
 }
 
 /** Commits files on a branch, on top of what is there. */
