@@ -115,8 +115,9 @@ export class Transaction implements ObjectSink {
     });
   }
 
-  /** Returns the thread that hashes large blobs, once there is one that is worth starting it. */
+  /** Returns the thread that hashes large blobs, once there is one that is worth starting it; packing needs the cores itself. */
   #hashThread(sizesBytes: readonly number[]): Sha1Thread | undefined {
+    if (this.#whole || this.#pooled) return undefined;
     const [sizeBytes = 0] = sizesBytes;
     if (sizeBytes >= HASH_THREAD_BYTES) this.#sha1Thread ??= new Sha1Thread();
     return sizeBytes >= HASHED_THERE_BYTES ? this.#sha1Thread : undefined;
