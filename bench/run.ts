@@ -23,7 +23,10 @@ const missing = TOOLS.filter((tool) => !isInstalled(tool.command)).map((tool) =>
 const lab = mkdtempSync(join(tmpdir(), 'molt-bench-'));
 
 /** What was measured: by row, by tool, one value a round. */
-const rows = new Map<string, Map<string, (Cost & { storedBytes: number })[]>>();
+const rows = new Map<string, Map<string, Run[]>>();
+
+/** What each tick of a day stored, by tool, of those that take part in every tick. */
+const days = new Map<string, number[]>();
 
 function shapeOf(size: string): AgentShape {
   const shape = SHAPES[size];
@@ -35,9 +38,21 @@ function measure(row: string, tool: Tool, place: string, run: () => Cost): void 
   const before = tool.storedBytes(place);
   const cost = run();
   const stored = tool.storedBytes(place) - before;
-  const byTool = rows.get(row) ?? new Map<string, (Cost & { storedBytes: number })[]>();
+  const byTool = rows.get(row) ?? new Map<string, Run[]>();
   byTool.set(tool.name, [...(byTool.get(tool.name) ?? []), { ...cost, storedBytes: stored }]);
   rows.set(row, byTool);
+  if (row.startsWith('busy tick') && tool.everyTick) noteTick(tool, stored);
+}
+
+function noteTick(tool: Tool, storedBytes: number): void {
+  days.set(tool.name, [...(days.get(tool.name) ?? []), storedBytes]);
+}
+
+/** Saves a tick that is not measured, but for what it stores. */
+function saveTick(tool: Tool, place: string, dir: string, tick: number): void {
+  const before = tool.storedBytes(place);
+  tool.backup(place, dir, `tick-${tick}`);
+  if (tool.everyTick) noteTick(tool, tool.storedBytes(place) - before);
 }
 
 /** Rotates the order of the tools, so that none always meets the warmer cache. */
@@ -65,8 +80,7 @@ function playRound(round: number): void {
     if (measured.has(tick)) each(`busy tick ${tick}`, (tool, place) => tool.backup(place, dir, `tick-${tick}`));
     // Before a measured tick every tool catches up, so that it stores one tick's change and no more.
     else
-      for (const tool of tools)
-        if (tool.everyTick || measured.has(tick + 1)) tool.backup(placeOf(tool), dir, `tick-${tick}`);
+      for (const tool of tools) if (tool.everyTick || measured.has(tick + 1)) saveTick(tool, placeOf(tool), dir, tick);
   }
   agent.close();
   each('restore all', (tool, place) => {
@@ -80,33 +94,48 @@ function playRound(round: number): void {
   rmSync(dir, { recursive: true, force: true });
 }
 
+type Run = Cost & { storedBytes: number };
+
+const FIGURES: Readonly<Record<string, (run: Run) => number>> = {
+  time: (run) => run.wallS,
+  cpu: (run) => run.cpuS,
+  memory: (run) => run.peakMB,
+  bytes: (run) => run.storedBytes,
+};
+
+function middle(runs: readonly Run[], figure: string): number {
+  return median(runs.map(FIGURES[figure] ?? (() => Number.NaN)));
+}
+
+/** Returns molt's medians over a peer's, figure by figure. */
+function ratios(molt: readonly Run[], peer: readonly Run[]): string {
+  return Object.keys(FIGURES)
+    .filter((figure) => figure !== 'bytes' || middle(peer, figure) > 0)
+    .map((figure) => `${figure} ${(middle(molt, figure) / middle(peer, figure)).toFixed(2)}`)
+    .join('  ');
+}
+
 function print(): void {
   console.log(`\n${values.size} agent, ${values.rounds} rounds, medians; ratios are molt's median over the peer's\n`);
-  console.log(
-    `${'work'.padEnd(16)} ${'tool'.padEnd(7)} ${'wall s'.padStart(8)} ${'cpu s'.padStart(8)} ${'peak MB'.padStart(8)} ${'stored kB'.padStart(10)}   molt's ratio`,
-  );
+  const titles = ['wall s', 'cpu s', 'peak MB', 'stored kB'].map((title) => title.padStart(9)).join(' ');
+  console.log(`${'work'.padEnd(18)} ${'tool'.padEnd(7)} ${titles}   molt's ratio`);
   for (const [row, byTool] of rows) {
     const molt = byTool.get('molt');
-    for (const [tool, costs] of byTool) {
-      const wall = median(costs.map((cost) => cost.wallS));
-      const stored = median(costs.map((cost) => cost.storedBytes));
-      const ratio =
-        molt === undefined || tool === 'molt'
-          ? ''
-          : `time ${(median(molt.map((cost) => cost.wallS)) / wall).toFixed(2)}`;
-      const bytes =
-        ratio === '' || stored <= 0
-          ? ''
-          : `, bytes ${(median((molt ?? []).map((cost) => cost.storedBytes)) / stored).toFixed(3)}`;
+    for (const [tool, runs] of byTool) {
       const cells = [
-        wall.toFixed(3),
-        median(costs.map((c) => c.cpuS)).toFixed(2),
-        median(costs.map((c) => c.peakMB)).toFixed(0),
+        middle(runs, 'time').toFixed(3),
+        middle(runs, 'cpu').toFixed(2),
+        middle(runs, 'memory').toFixed(0),
+        (middle(runs, 'bytes') / 1000).toFixed(1),
       ];
-      console.log(
-        `${row.padEnd(16)} ${tool.padEnd(7)} ${cells.map((cell) => cell.padStart(8)).join(' ')} ${(stored / 1000).toFixed(1).padStart(10)}   ${ratio}${bytes}`,
-      );
+      const ratio = molt === undefined || tool === 'molt' ? '' : ratios(molt, runs);
+      console.log(`${row.padEnd(18)} ${tool.padEnd(7)} ${cells.map((cell) => cell.padStart(9)).join(' ')}   ${ratio}`);
     }
+  }
+  for (const [tool, ticks] of days) {
+    const kB = (bytes: number): string => (bytes / 1000).toFixed(1);
+    const mean = ticks.reduce((sum, bytes) => sum + bytes, 0) / ticks.length;
+    console.log(`\na busy day of ${tool}: ${kB(mean)} kB a tick on average, ${kB(Math.max(...ticks))} kB at most`);
   }
   if (missing.length > 0) console.log(`\nnot installed: ${missing.join(', ')}`);
 }
