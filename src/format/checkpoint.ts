@@ -3,7 +3,7 @@
 
 import { zstdCompressSync } from 'node:zlib';
 import { MoltError } from '../model/error.ts';
-import type { GitId, SegmentSeq } from '../model/ids.ts';
+import type { CommitId, GitId, SegmentSeq } from '../model/ids.ts';
 import { Fields, HEX_20, HEX_32 } from './fields.ts';
 import type { EncodedBlock } from './container.ts';
 import { BLOCK, ENCODING } from './layout.ts';
@@ -25,6 +25,8 @@ export interface Checkpoint {
   /** SHA-256 of the segment's bytes. */
   readonly hash: string;
   readonly refs: ReadonlyMap<string, GitId>;
+  /** The commits that tags name, by ref, as far as the log says. */
+  readonly tagged: ReadonlyMap<string, CommitId>;
   /** Oldest first, together covering 1 to seq without gaps. */
   readonly runs: readonly RunNote[];
   /** Numbers up to seq that are holes. */
@@ -50,6 +52,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): EncodedBlock {
       seq: checkpoint.seq,
       hash: checkpoint.hash,
       refs: Object.fromEntries(checkpoint.refs),
+      tagged: Object.fromEntries(checkpoint.tagged),
       runs: checkpoint.runs,
       holes: checkpoint.holes,
     }),
@@ -71,13 +74,17 @@ export function parseCheckpoint(plain: Buffer, name: string): Checkpoint {
     toSeq: run.integer('toSeq', 1),
     objects: run.integer('objects'),
   }));
-  const refs = fields.entries('refs').map(([ref, id]): [string, GitId] => {
-    if (!REF_NAME.test(ref) || typeof id !== 'string' || !HEX_20.test(id)) {
-      throw new MoltError('DAMAGED', `${name} has an impossible ref`);
-    }
-    return [ref, id as GitId];
-  });
-  return { seq, hash: fields.text('hash', HEX_32), refs: new Map(refs), runs, holes: fields.integers('holes') };
+  const ids = (key: string): Map<string, GitId> => {
+    const entries = fields.entries(key).map(([ref, id]): [string, GitId] => {
+      if (!REF_NAME.test(ref) || typeof id !== 'string' || !HEX_20.test(id)) {
+        throw new MoltError('DAMAGED', `${name} has an impossible ref`);
+      }
+      return [ref, id as GitId];
+    });
+    return new Map(entries);
+  };
+  const [refs, tagged] = [ids('refs'), ids('tagged')];
+  return { seq, hash: fields.text('hash', HEX_32), refs, tagged, runs, holes: fields.integers('holes') };
 }
 
 function parseJson(plain: Buffer, name: string): unknown {

@@ -59,11 +59,12 @@ export class Fields {
     return value as number[];
   }
 
-  /** Returns a list of texts; an absent one is empty. @throws {MoltError} DAMAGED */
-  texts(key: string): string[] {
+  /** Returns a list of texts, all of which match a pattern if one is given; an absent list is empty. @throws {MoltError} DAMAGED */
+  texts(key: string, pattern?: RegExp): string[] {
     const value = this.#value[key] ?? [];
-    if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) throw this.#damaged(key);
-    return value;
+    const isValid = (item: unknown): boolean => typeof item === 'string' && pattern?.test(item) !== false;
+    if (!Array.isArray(value) || !value.every(isValid)) throw this.#damaged(key);
+    return value as string[];
   }
 
   #damaged(key: string): MoltError {

@@ -1,13 +1,16 @@
-// An index run (FORMAT.md, "Index runs"): a sorted table from object key to place, and one of commits by capture time. Runs are
-// read block by block and merged geometrically; they hold nothing that the footers of segments and packs don't say.
+// An index run (FORMAT.md, "Index runs"): sorted tables that lead from an object's key to its entry in a container's footer, from a
+// path to the segments that changed it, and a table of commits. They hold nothing that the log's containers don't say.
 
 import { MoltError } from '../model/error.ts';
-import type { CommitId, PackId, SegmentSeq } from '../model/ids.ts';
+import type { PackId, SegmentSeq } from '../model/ids.ts';
 import { ContainerWriter, type ContainerSpec, type EncodedBlock, type FinishedContainer } from './container.ts';
+import { COMMIT_KEY_BYTES, COMMIT_ROW_BYTES } from './commit-rows.ts';
 import { Fields } from './fields.ts';
-import type { Footer, ObjectEntry } from './footer.ts';
-import { BLOCK, ENCODING, KEY_BYTES, OBJECT, type Encoding, type ObjectType } from './layout.ts';
-import { COMMIT_KINDS, packName, segmentName, type CommitKind } from './segment.ts';
+import type { Footer } from './footer.ts';
+import { BLOCK, ENCODING, type BlockType, type Encoding, type ObjectType } from './layout.ts';
+import { PATH_HASH_BYTES } from './path-note.ts';
+import { encodeRows, ROWS_PER_BLOCK } from './rows.ts';
+import { packName, segmentName } from './segment.ts';
 
 /** A container that holds objects. */
 export type ContainerRef = { readonly seq: SegmentSeq } | { readonly pack: PackId };
@@ -15,6 +18,8 @@ export type ContainerRef = { readonly seq: SegmentSeq } | { readonly pack: PackI
 /** Where an object is: everything needed to read it but a delta's base, which the container's footer names. */
 export interface Place {
   readonly container: ContainerRef;
+  /** The object's number in the container's object table. */
+  readonly entry: number;
   readonly block: number;
   readonly blockOffsetBytes: number;
   readonly blockSealedBytes: number;
@@ -33,21 +38,34 @@ export interface IndexEntry {
   readonly place: Place;
 }
 
-/** A commit in the time table. */
-export interface CommitEntry {
-  readonly id: CommitId;
-  readonly timeMs: number;
-  readonly seq: SegmentSeq;
-  readonly kind: CommitKind;
+/** What an entry row says: which object of which container, to be held against the container's footer. */
+export interface EntryRef {
+  readonly container: ContainerRef;
+  readonly entry: number;
+  readonly isDelta: boolean;
 }
 
-/** Entries of one block. */
-export const RUN_BLOCK_ENTRIES = 1024;
-/** Entries of one run at most, so that it stays under 32 MiB; larger runs are not merged any more. */
-export const RUN_MAX_ENTRIES = 400_000;
-const ENTRY_BYTES = 68;
-const COMMIT_BYTES = 40;
+/** Bytes of a key that an entry row holds. */
+export const PREFIX_BYTES = 6;
+/** An entry row: the beginning of the key, container u32, delta bit and entry u24. */
+export const ENTRY_ROW_BYTES = 13;
+/** A path row: hash of the path, segment u32. */
+export const PATH_ROW_BYTES = PATH_HASH_BYTES + 4;
 const PACK_FLAG = 0x8000_0000;
+const DELTA_FLAG = 0x80_0000;
+
+/** The tables of a run, by name in its record, in the order of their blocks. */
+export const RUN_TABLES = {
+  entries: { type: BLOCK.entries, rowBytes: ENTRY_ROW_BYTES, keyBytes: PREFIX_BYTES },
+  commits: { type: BLOCK.commits, rowBytes: COMMIT_ROW_BYTES, keyBytes: COMMIT_KEY_BYTES },
+  paths: { type: BLOCK.paths, rowBytes: PATH_ROW_BYTES, keyBytes: PATH_ROW_BYTES },
+} as const;
+export type RunTableName = keyof typeof RUN_TABLES;
+
+/** The content of a run: sorted rows, and the packs that entry rows name by number. */
+export interface RunContent extends Readonly<Record<RunTableName, Buffer>> {
+  readonly packs: readonly PackId[];
+}
 
 /** Returns the object name of an index run. */
 export function indexName(id: string): string {
@@ -59,235 +77,159 @@ export function containerName(ref: ContainerRef): string {
   return 'seq' in ref ? segmentName(ref.seq) : packName(ref.pack);
 }
 
-/** Orders commits by capture time, ties by segment number. */
-export function compareCommits(a: CommitEntry, b: CommitEntry): number {
-  return a.timeMs - b.timeMs || a.seq - b.seq;
-}
-
-/**
- * Builds a run.
- * @param entries in ascending order of their keys, each key once
- * @param commits in the order of compareCommits
- */
+/** Builds a run. */
 export function buildIndexRun(
   spec: ContainerSpec,
   range: { readonly fromSeq: number; readonly toSeq: number },
-  entries: Iterable<IndexEntry>,
-  commits: readonly CommitEntry[],
+  content: RunContent,
 ): FinishedContainer & { readonly objects: number } {
   const writer = new ContainerWriter(spec);
-  const firstKeys: ObjectEntry[] = [];
-  const packs = new Map<PackId, number>();
-  const block = Buffer.alloc(RUN_BLOCK_ENTRIES * ENTRY_BYTES);
-  let filled = 0;
-  let objects = 0;
-  const flush = (): void => {
-    const bytes = Buffer.from(block.subarray(0, filled * ENTRY_BYTES));
-    const number = writer.add(rawBlock(BLOCK.entries, bytes));
-    const key = bytes.subarray(0, KEY_BYTES);
-    const at = { offsetBytes: 0, lengthBytes: bytes.length, objectBytes: bytes.length };
-    firstKeys.push({ key, type: OBJECT.chunk, block: number, ...at, base: undefined });
-    filled = 0;
-  };
-  for (const entry of entries) {
-    encodeEntry(entry, block, filled * ENTRY_BYTES, packs);
-    filled += 1;
-    objects += 1;
-    if (filled === RUN_BLOCK_ENTRIES) flush();
+  const first: Record<RunTableName, string[]> = { entries: [], commits: [], paths: [] };
+  for (const [table, firsts] of Object.entries(first) as [RunTableName, string[]][]) {
+    const { type, rowBytes, keyBytes } = RUN_TABLES[table];
+    const rows = content[table];
+    for (let at = 0; at < rows.length; at += ROWS_PER_BLOCK * rowBytes) {
+      writer.add(encodeRows(type, rows.subarray(at, at + ROWS_PER_BLOCK * rowBytes), rowBytes));
+      firsts.push(rows.toString('hex', at, at + keyBytes));
+    }
   }
-  if (filled > 0) flush();
-  const packBlock =
-    packs.size === 0 ? null : writer.add(rawBlock(BLOCK.packs, Buffer.from([...packs.keys()].join(''), 'hex')));
-  const commitBlocks: { block: number; time: number }[] = [];
-  for (let at = 0; at < commits.length; at += RUN_BLOCK_ENTRIES) {
-    const slice = commits.slice(at, at + RUN_BLOCK_ENTRIES);
-    commitBlocks.push({
-      block: writer.add(rawBlock(BLOCK.commits, encodeCommits(slice))),
-      time: slice[0]?.timeMs ?? 0,
-    });
-  }
+  if (content.packs.length > 0) writer.add(rawBlock(BLOCK.packs, Buffer.from(content.packs.join(''), 'hex')));
   if (writer.blockCount === 0) writer.add(rawBlock(BLOCK.data, Buffer.alloc(0)));
-  const record = { ...range, objects, packs: packBlock, commits: commitBlocks };
-  return { ...writer.finish(record, firstKeys, 'padme'), objects };
+  const objects = content.entries.length / ENTRY_ROW_BYTES;
+  return { ...writer.finish({ ...range, objects, ...first }, [], 'padme'), objects };
 }
 
+/** A table of a run: its blocks, each with the key of its first row in hex, ascending. */
+export type RunTable = readonly { readonly block: number; readonly first: string }[];
+
 /** What a run's footer says, ready for searching. */
-export interface IndexRunTable {
+export interface IndexRunTables extends Readonly<Record<RunTableName, RunTable>> {
   readonly fromSeq: number;
   readonly toSeq: number;
   readonly objects: number;
-  /** The entry blocks with their first keys, ascending. */
-  readonly entryBlocks: readonly { readonly firstKey: Buffer; readonly block: number }[];
   readonly packBlock: number | undefined;
-  /** The commit blocks with their first times, ascending. */
-  readonly commitBlocks: readonly { readonly block: number; readonly timeMs: number }[];
 }
 
 /**
  * Reads a run's footer.
  * @throws {MoltError} DAMAGED
  */
-export function parseIndexRunTable(footer: Footer, name: string): IndexRunTable {
+export function parseIndexRun(footer: Footer, name: string): IndexRunTables {
   const fields = new Fields(footer.record, `the record of ${name}`);
-  const blockNumber = (from: Fields, key: string): number => {
-    const number = from.integer(key);
-    if (footer.blocks[number] === undefined) throw new MoltError('DAMAGED', `${name} names a block that is not there`);
-    return number;
+  const blocksOf = (type: BlockType): number[] =>
+    footer.blocks.flatMap((block, number) => (block.type === type ? [number] : []));
+  const table = (key: RunTableName): RunTable => {
+    const { type, keyBytes } = RUN_TABLES[key];
+    const firsts = fields.texts(key, new RegExp(`^[0-9a-f]{${keyBytes * 2}}$`));
+    const blocks = blocksOf(type);
+    if (blocks.length !== firsts.length) throw new MoltError('DAMAGED', `${name} does not name all blocks of its ${key}`);
+    return firsts.map((first, at) => ({ first, block: blocks[at] ?? 0 }));
   };
   return {
     fromSeq: fields.integer('fromSeq', 1),
     toSeq: fields.integer('toSeq', 1),
     objects: fields.integer('objects'),
-    entryBlocks: footer.objects.map(({ key, block }) => ({ firstKey: key, block })),
-    packBlock: fields.isNull('packs') ? undefined : blockNumber(fields, 'packs'),
-    commitBlocks: fields.list('commits').map((commit) => ({
-      block: blockNumber(commit, 'block'),
-      timeMs: commit.integer('time', Number.MIN_SAFE_INTEGER),
-    })),
+    entries: table('entries'),
+    commits: table('commits'),
+    paths: table('paths'),
+    packBlock: blocksOf(BLOCK.packs)[0],
   };
 }
 
-/** Returns the last position whose first key is not after the key, or -1. */
-export function findEntryBlock(table: IndexRunTable, key: Buffer): number {
+/** Returns the position of the first block of a table that may hold rows that begin with `prefix`, in hex. */
+export function findFirstBlock(table: RunTable, prefix: string): number {
   let low = 0;
-  let high = table.entryBlocks.length;
+  let high = table.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    const first = table.entryBlocks[middle]?.firstKey;
-    if (first !== undefined && first.compare(key) <= 0) low = middle + 1;
+    if ((table[middle]?.first ?? '') < prefix) low = middle + 1;
     else high = middle;
   }
-  return low - 1;
+  // Rows that begin so may already stand at the end of the block before.
+  return Math.max(low - 1, 0);
 }
 
-/** Finds the first entry of an entry block that is not before a key; its index may be the number of entries. */
-export function lowerBound(block: Buffer, key: Buffer): number {
-  let low = 0;
-  let high = Math.floor(block.length / ENTRY_BYTES);
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const at = middle * ENTRY_BYTES;
-    if (key.compare(block, at, at + KEY_BYTES) > 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
-/** Returns the number of entries in an entry block. */
-export function entryCount(block: Buffer): number {
-  return Math.floor(block.length / ENTRY_BYTES);
-}
-
-/** Returns the key of an entry, as a view. */
-export function entryKey(block: Buffer, index: number): Buffer {
-  return block.subarray(index * ENTRY_BYTES, index * ENTRY_BYTES + KEY_BYTES);
-}
-
-/** Says whether an entry lies in a pack, whose table is needed to read its place. */
-export function isInPack(block: Buffer, index: number): boolean {
-  return block.readUInt32LE(index * ENTRY_BYTES + 32) >= PACK_FLAG;
+/** Encodes an entry row. @param packs numbers of the packs named so far; a new one is added */
+export function encodeEntry({ key, place }: IndexEntry, into: Buffer, at: number, packs: Map<PackId, number>): void {
+  key.copy(into, at, 0, PREFIX_BYTES);
+  into.writeUInt32BE(encodeContainerRef(place.container, packs), at + 6);
+  into.writeUIntBE(place.entry + (place.encoding === ENCODING.deltas ? DELTA_FLAG : 0), at + 10, 3);
 }
 
 /**
- * Reads an entry's place.
- * @param packs the run's pack block, if it has one
+ * Reads an entry row.
+ * @param packs the packs of the run
  * @throws {MoltError} DAMAGED
  */
-export function entryPlace(block: Buffer, index: number, packs: Buffer | undefined, name: string): Place {
-  const at = index * ENTRY_BYTES;
+export function parseEntry(rows: Buffer, row: number, packs: readonly PackId[], name: string): EntryRef {
+  const at = row * ENTRY_ROW_BYTES;
+  const entry = rows.readUIntBE(at + 10, 3);
   return {
-    container: parseContainerRef(block.readUInt32LE(at + 32), packs, name),
-    block: block.readUInt32LE(at + 36),
-    blockOffsetBytes: block.readUInt32LE(at + 40),
-    blockSealedBytes: block.readUInt32LE(at + 44),
-    blockPlainBytes: block.readUInt32LE(at + 48),
-    offsetBytes: block.readUInt32LE(at + 52),
-    lengthBytes: block.readUInt32LE(at + 56),
-    objectBytes: block.readUInt32LE(at + 60),
-    type: block.readUInt8(at + 64) as ObjectType,
-    encoding: block.readUInt8(at + 65) as Encoding,
+    container: parseContainerRef(rows.readUInt32BE(at + 6), packs, name),
+    entry: entry % DELTA_FLAG,
+    isDelta: entry >= DELTA_FLAG,
   };
+}
+
+/** Parses a run's pack block. */
+export function parsePacks(block: Buffer): PackId[] {
+  return Array.from({ length: Math.floor(block.length / 32) }, (_, at) => {
+    return block.toString('hex', at * 32, at * 32 + 32) as PackId;
+  });
+}
+
+/** Gives the packs in entry rows the numbers of another list; rows of segments stay. */
+export function renumberPacks(rows: Buffer, from: readonly PackId[], to: Map<PackId, number>, name: string): Buffer {
+  if (from.length === 0) return rows;
+  const renumbered = Buffer.from(rows);
+  for (let at = 0; at < rows.length; at += ENTRY_ROW_BYTES) {
+    const container = rows.readUInt32BE(at + 6);
+    if (container < PACK_FLAG) continue;
+    renumbered.writeUInt32BE(encodeContainerRef(parseContainerRef(container, from, name), to), at + 6);
+  }
+  return renumbered;
 }
 
 /** Returns the places of a container's objects by its footer. */
 export function* footerEntries(container: ContainerRef, footer: Footer): Iterable<IndexEntry> {
-  for (const object of footer.objects) {
-    const block = footer.blocks[object.block];
-    if (block === undefined) continue;
-    const { offsetBytes, lengthBytes, objectBytes, type } = object;
-    const place: Place = {
-      container,
-      block: object.block,
-      blockOffsetBytes: block.offsetBytes,
-      blockSealedBytes: block.sealedBytes,
-      blockPlainBytes: block.plainBytes,
-      encoding: block.encoding,
-      offsetBytes,
-      lengthBytes,
-      objectBytes,
-      type,
-    };
-    yield { key: object.key, place };
+  for (const [entry, { key }] of footer.objects.entries()) {
+    const place = placeOf(container, footer, entry);
+    if (place !== undefined) yield { key, place };
   }
 }
 
-/**
- * Parses a commit block.
- * @throws {MoltError} DAMAGED
- */
-export function parseCommits(block: Buffer, name: string): CommitEntry[] {
-  if (block.length % COMMIT_BYTES !== 0) throw new MoltError('DAMAGED', `${name} has a torn commit table`);
-  return Array.from({ length: block.length / COMMIT_BYTES }, (_, index) => {
-    const at = index * COMMIT_BYTES;
-    return {
-      timeMs: Number(block.readBigInt64LE(at)),
-      seq: Number(block.readBigUInt64LE(at + 8)) as SegmentSeq,
-      id: block.toString('hex', at + 16, at + 36) as CommitId,
-      kind: COMMIT_KINDS[block.readUInt8(at + 36)] ?? 'incremental',
-    };
-  });
-}
-
-function encodeCommits(commits: readonly CommitEntry[]): Buffer {
-  const bytes = Buffer.alloc(commits.length * COMMIT_BYTES);
-  commits.forEach((commit, index) => {
-    const at = index * COMMIT_BYTES;
-    bytes.writeBigInt64LE(BigInt(commit.timeMs), at);
-    bytes.writeBigUInt64LE(BigInt(commit.seq), at + 8);
-    bytes.write(commit.id, at + 16, 20, 'hex');
-    bytes.writeUInt8(COMMIT_KINDS.indexOf(commit.kind), at + 36);
-  });
-  return bytes;
-}
-
-function encodeEntry({ key, place }: IndexEntry, into: Buffer, at: number, packs: Map<PackId, number>): void {
-  key.copy(into, at, 0, KEY_BYTES);
-  into.writeUInt32LE(encodeContainerRef(place.container, packs), at + 32);
-  into.writeUInt32LE(place.block, at + 36);
-  into.writeUInt32LE(place.blockOffsetBytes, at + 40);
-  into.writeUInt32LE(place.blockSealedBytes, at + 44);
-  into.writeUInt32LE(place.blockPlainBytes, at + 48);
-  into.writeUInt32LE(place.offsetBytes, at + 52);
-  into.writeUInt32LE(place.lengthBytes, at + 56);
-  into.writeUInt32LE(place.objectBytes, at + 60);
-  into.writeUInt8(place.type, at + 64);
-  into.writeUInt8(place.encoding, at + 65);
-  into.writeUInt16LE(0, at + 66);
+/** Returns the place of one of a container's objects, if its footer has so many. */
+export function placeOf(container: ContainerRef, footer: Footer, entry: number): Place | undefined {
+  const object = footer.objects[entry];
+  const block = footer.blocks[object?.block ?? -1];
+  if (object === undefined || block === undefined) return undefined;
+  return {
+    container,
+    entry,
+    block: object.block,
+    blockOffsetBytes: block.offsetBytes,
+    blockSealedBytes: block.sealedBytes,
+    blockPlainBytes: block.plainBytes,
+    encoding: block.encoding,
+    offsetBytes: object.offsetBytes,
+    lengthBytes: object.lengthBytes,
+    objectBytes: object.objectBytes,
+    type: object.type,
+  };
 }
 
 function encodeContainerRef(ref: ContainerRef, packs: Map<PackId, number>): number {
   if ('seq' in ref) return ref.seq;
-  const ordinal = packs.get(ref.pack) ?? packs.size;
-  packs.set(ref.pack, ordinal);
-  return PACK_FLAG + ordinal;
+  const number = packs.get(ref.pack) ?? packs.size;
+  packs.set(ref.pack, number);
+  return PACK_FLAG + number;
 }
 
-function parseContainerRef(value: number, packs: Buffer | undefined, name: string): ContainerRef {
+function parseContainerRef(value: number, packs: readonly PackId[], name: string): ContainerRef {
   if (value < PACK_FLAG) return { seq: value as SegmentSeq };
-  const at = (value - PACK_FLAG) * 32;
-  if (packs === undefined || at + 32 > packs.length)
-    throw new MoltError('DAMAGED', `${name} names a pack that is not in its table`);
-  return { pack: packs.toString('hex', at, at + 32) as PackId };
+  const pack = packs[value - PACK_FLAG];
+  if (pack === undefined) throw new MoltError('DAMAGED', `${name} names a pack that is not in its table`);
+  return { pack };
 }
 
 function rawBlock(type: EncodedBlock['type'], bytes: Buffer): EncodedBlock {

@@ -13,7 +13,7 @@ export type KindName = keyof typeof KIND;
 export type Kind = (typeof KIND)[KindName];
 
 /** Block types, authenticated with each block. */
-export const BLOCK = { data: 1, footer: 2, padding: 3, entries: 4, packs: 5, commits: 6 } as const;
+export const BLOCK = { data: 1, footer: 2, padding: 3, entries: 4, packs: 5, commits: 6, paths: 7 } as const;
 export type BlockType = (typeof BLOCK)[keyof typeof BLOCK];
 
 /** Object types in an object table. */

@@ -13,6 +13,8 @@ export interface RefMove {
   readonly name: string;
   readonly from: GitId | undefined;
   readonly to: GitId | undefined;
+  /** Where `to` is an annotated tag, the commit that it names: so that lists need not read every tag. */
+  readonly commit?: CommitId | undefined;
 }
 
 /** A number of the log that holds something which is no segment of this log. */
@@ -22,12 +24,16 @@ export interface Hole {
   readonly sha256: string;
 }
 
-/** A commit that the segment brings, for lookups by time without reading the commit. */
+/** A commit that the segment brings, for lookups without reading the commit. */
 export interface CommitNote {
   readonly id: CommitId;
   /** When it was captured, in milliseconds since the Unix epoch. */
   readonly timeMs: number;
   readonly kind: CommitKind;
+  /** Its parents; undefined if the note does not say. */
+  readonly parents?: readonly CommitId[] | undefined;
+  /** Hashes of the paths that differ from its first parent's (path-note.ts); undefined if the note does not say. */
+  readonly paths?: Buffer | undefined;
 }
 
 /** Why a commit was made. */
@@ -90,8 +96,10 @@ export function encodeSegmentRecord(record: SegmentRecord): unknown {
     time: record.timeMs,
     keys: record.keyGeneration,
     holes: record.holes,
-    refs: record.refs.map(({ name, from, to }) => ({ name, from: from ?? null, to: to ?? null })),
-    commits: record.commits.map(({ id, timeMs, kind }) => ({ id, time: timeMs, kind })),
+    refs: record.refs.map(({ name, from, to, commit }) => ({ name, from: from ?? null, to: to ?? null, commit })),
+    commits: record.commits.map(({ id, timeMs, kind, parents, paths }) => {
+      return { id, time: timeMs, kind, parents, paths: paths?.toString('base64') };
+    }),
     packs: record.packs.map(({ id, sizeBytes }) => ({ id, size: sizeBytes })),
   };
 }
@@ -125,6 +133,8 @@ export function parseSegmentRecord(value: unknown, name: string): SegmentRecord 
       id: commit.text('id', HEX_20) as CommitId,
       timeMs: commit.integer('time', Number.MIN_SAFE_INTEGER),
       kind: commit.text('kind', /^(incremental|full|manual|safety)$/) as CommitKind,
+      parents: commit.has('parents') ? (commit.texts('parents', HEX_20) as CommitId[]) : undefined,
+      paths: commit.has('paths') ? Buffer.from(commit.text('paths', PATH_NOTE), 'base64') : undefined,
     })),
     packs: fields.list('packs').map((pack) => ({
       id: pack.text('id', HEX_32) as PackId,
@@ -138,6 +148,7 @@ function parseRefMove(fields: Fields): RefMove {
     name: fields.text('name', REF_NAME),
     from: parseOid(fields, 'from'),
     to: parseOid(fields, 'to'),
+    commit: parseOid(fields, 'commit'),
   };
 }
 
@@ -145,6 +156,9 @@ function parseOid(fields: Fields, key: string): GitId | undefined {
   const text = fields.has(key) && !fields.isNull(key) ? fields.text(key, HEX_20) : undefined;
   return text as GitId | undefined;
 }
+
+/** Base64 of any number of bytes. */
+const PATH_NOTE = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** Names of refs: a branch or tag by git-check-ref-format's rules, a little stricter. */
 export const REF_NAME =

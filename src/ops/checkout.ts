@@ -6,7 +6,7 @@ import { escapeName } from '../model/name.ts';
 import { readCommitView, readRestoreEntries } from './commit-files.ts';
 import { findPath } from './commit-path.ts';
 import type { OpsContext } from './context.ts';
-import { readHistoryCommit } from './history.ts';
+import { readHistoryCommit } from './ancestry.ts';
 import { checkNewFolder, makeFolder } from './new-folder.ts';
 import type { OpenAgent } from './open.ts';
 import { placeFiles, selectEntries } from './place-files.ts';

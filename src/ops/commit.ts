@@ -11,7 +11,9 @@ import { gitIdOf } from '../repo/objects.ts';
 import type { Repository } from '../repo/repository.ts';
 import { unlessDamaged } from '../repo/storage-failure.ts';
 import type { Transaction } from '../repo/transaction.ts';
-import { TREE_MODES, writeTrees, type TreeFile } from '../repo/trees.ts';
+import { parseTree, TREE_MODES, writeTrees, type TreeEntry, type TreeFile } from '../repo/trees.ts';
+import { encodePathNote, PATH_NOTE_MOST } from '../format/path-note.ts';
+import { listChangedPaths } from './changed-paths.ts';
 import { captureAgent, type CapturedAgent } from './capture-agent.ts';
 import { AGENT_FILE, ATTRIBUTES_FILE, HeadCommit, POD_FILE, TreeFinder, type CommitView } from './commit-files.ts';
 import { encodeCommitText, type FileCounts } from './commit-message.ts';
@@ -86,7 +88,9 @@ export async function commitAgent(
     }
     await writePlanned({ repository, transaction }, plan, head);
     if (full) await promoteTree(repository, transaction, plan.root);
-    const made = await publishCommit({ repository, transaction, agent, options, captured, tree: plan.root, tag });
+    const paths = await notePaths(repository, plan, head);
+    const changed = { head: head.id, paths };
+    const made = await publishCommit({ repository, transaction, agent, options, captured, tree: plan.root, tag, changed });
     await remember(context, agent, repository, made.id, captured, plan);
     return resultOf(options, captured, { ...made, tag, unchanged: false }, took());
   });
@@ -121,21 +125,26 @@ interface Writing {
   readonly captured: CapturedAgent;
   readonly tree: GitId;
   readonly tag: string | undefined;
+  /** The note of the paths that differ from those of a commit. */
+  readonly changed: { readonly head: CommitId | undefined; readonly paths: Buffer | undefined };
 }
 
 /** Publishes commit and tag; when another process moved the branch meanwhile, the commit goes on top of the winner's. */
 async function publishCommit(
   writing: Writing,
 ): Promise<{ id: CommitId; parent: CommitId | undefined; storedBytes: number }> {
-  const { repository, transaction, agent, options, captured } = writing;
+  const { repository, transaction, agent, options, captured, changed } = writing;
   for (let attempt = 1; ; attempt += 1) {
     const parent = repository.refs.get(branchRef(agent));
     // oxlint-disable-next-line no-await-in-loop -- one try after the other
     const { id, moves } = await writeObjects(writing, parent);
+    const parents = parent === undefined ? [] : [parent];
+    // On top of another commit it may have changed other paths.
+    const paths = parent === changed.head ? changed.paths : undefined;
     try {
       // oxlint-disable-next-line no-await-in-loop -- one try after the other
       const { storedBytes } = await transaction.publish(moves, [
-        { id, timeMs: captured.capturedMs, kind: options.kind },
+        { id, timeMs: captured.capturedMs, kind: options.kind, parents, paths },
       ]);
       return { id, parent, storedBytes };
     } catch (error) {
@@ -164,7 +173,7 @@ async function writeObjects(writing: Writing, parent: GitId | undefined): Promis
       signature,
       message: `${options.message ?? `${options.kind} backup`}\n`,
     });
-    moves.push({ name: `refs/tags/${tag}`, from: undefined, to: tagId });
+    moves.push({ name: `refs/tags/${tag}`, from: undefined, to: tagId, commit: id });
   }
   return { id, moves };
 }
@@ -239,6 +248,18 @@ async function writePlanned(
     // oxlint-disable-next-line no-await-in-loop -- one object after the other
     await transaction.writeGit('tree', content, () => unlessDamaged(earlier.find(path)));
   }
+}
+
+/** Notes which paths differ from the head's; undefined if that can't be told. */
+async function notePaths(repository: Repository, plan: PlannedTree, head: HeadCommit): Promise<Buffer | undefined> {
+  const view = await head.view();
+  if (view === undefined && head.id !== undefined) return undefined;
+  const contents = new Map(plan.trees.map(({ id, content }) => [id, content]));
+  const readTree = async (id: GitId): Promise<TreeEntry[]> =>
+    parseTree(contents.get(id) ?? (await repository.objects.readGit(id, 'tree')), id);
+  const before = view === undefined ? undefined : { root: view.commit.tree, readTree };
+  const paths = await unlessDamaged(listChangedPaths(before, { root: plan.root, readTree }, PATH_NOTE_MOST));
+  return paths === undefined ? undefined : encodePathNote(paths);
 }
 
 function isSameTree(top: ReadonlyMap<string, GitId>, compared: ReadonlyMap<string, GitId>): boolean {

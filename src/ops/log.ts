@@ -3,12 +3,16 @@
 import type { CommitKind } from '../format/segment.ts';
 import { resolvePaths } from './commit-path.ts';
 import type { OpsContext } from './context.ts';
-import { listByKind, readTagsByCommit, summarize, walkHistory, type CommitSummary } from './history.ts';
+import { walkHistory } from './ancestry.ts';
+import { listByKind, readTagsByCommit, summarize, type CommitSummary } from './history.ts';
 import { openAgent } from './open.ts';
 import { openForWords } from './open-words.ts';
-import { PathHistory } from './path-history.ts';
+import { findCandidates, PathHistory } from './path-history.ts';
 import { getHead, parseRange, resolveRevision } from './revision.ts';
 import { MoltError } from '../model/error.ts';
+
+/** Up to so many commits are read one by one. */
+const FEW_COMMITS = 200;
 
 /** Which commits to list; times are written as TIME. */
 export interface LogOptions {
@@ -38,7 +42,9 @@ export async function* listLog(context: OpsContext, options: LogOptions): AsyncI
   const tags = await readTagsByCommit(repository);
   let left = options.limit ?? Infinity;
   if (left === 0) return;
-  for await (const entry of walkHistory(repository, tip, range)) {
+  const accepts = await findCandidates(repository, paths);
+  const few = paths.length === 0 && range.untilMs === undefined && left <= FEW_COMMITS;
+  for await (const entry of walkHistory(repository, tip, { ...range, accepts, few })) {
     if (filter !== undefined && !(await filter.isChangedBy(entry))) continue;
     yield summarize(entry, tags);
     left -= 1;
@@ -58,13 +64,13 @@ export interface BackupListOptions {
 /** Lists backups, newest first. */
 export async function* listBackups(context: OpsContext, options: BackupListOptions): AsyncIterable<CommitSummary> {
   await using open = await openAgent(context, options.agent);
-  const { agent, repository } = open;
+  const { repository } = open;
   const { sinceMs } = await parseRange(context, options);
   const kinds = new Set<CommitKind>(['full', 'manual', 'safety', ...(options.all ? (['incremental'] as const) : [])]);
   const tags = await readTagsByCommit(repository);
   let left = options.limit ?? Infinity;
   if (left === 0) return;
-  for await (const entry of listByKind(repository, agent.label, getHead(open), { kinds, sinceMs })) {
+  for await (const entry of listByKind(repository, getHead(open), { kinds, sinceMs })) {
     yield summarize(entry, tags);
     left -= 1;
     if (left <= 0) return;

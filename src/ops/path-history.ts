@@ -4,7 +4,21 @@ import type { CommitId, GitId, TreeId } from '../model/ids.ts';
 import { readCommit } from '../repo/git.ts';
 import type { Repository } from '../repo/repository.ts';
 import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
-import type { HistoryCommit } from './history.ts';
+import { hashPath, isNotedPath } from '../format/path-note.ts';
+import type { CommitOutline, HistoryCommit } from './ancestry.ts';
+
+/**
+ * Returns what tells, without reading it, which commits may have changed one of some paths: those whose segment notes it, and those
+ * of which nothing is noted.
+ */
+export async function findCandidates(
+  repository: Repository,
+  paths: readonly string[],
+): Promise<(commit: CommitOutline) => boolean> {
+  if (paths.length === 0 || !paths.every(isNotedPath)) return () => true;
+  const segments = await Promise.all(paths.map((path) => repository.index.findSegmentsByPath(hashPath(path))));
+  return ({ seq, hasPaths }) => !hasPaths || seq === undefined || segments.some((found) => found.has(seq));
+}
 
 /** Tells which commits of a walk changed some paths. */
 export class PathHistory {

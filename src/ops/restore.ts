@@ -6,7 +6,7 @@ import type { CommitId } from '../model/ids.ts';
 import { parseTime } from '../policy/time.ts';
 import { readCommitView, readRestoreEntries } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
-import { readHistoryCommit } from './history.ts';
+import { readHistoryCommit } from './ancestry.ts';
 import { checkNewFolder, makeFolder } from './new-folder.ts';
 import type { OpenAgent } from './open.ts';
 import { placeFiles } from './place-files.ts';

@@ -203,10 +203,10 @@ async function findAt(
 ): Promise<CommitId> {
   const { label, tip, time } = wanted;
   const { ms } = await parseTime(time, { nowMs: context.clock.now(), zone: context.zone ?? 'UTC', edge: 'end' });
-  const found = await findCommitBefore(repository, label, tip, ms);
+  const found = await findCommitBefore(repository, tip, ms);
   if (found !== undefined) return found.commit.id;
-  const [first] = await repository.index.listCommits();
-  const since = first === undefined ? '' : `; its first backup is of ${formatTime(first.timeMs)}`;
+  const commits = await repository.index.readCommits();
+  const since = commits.count === 0 ? '' : `; its first backup is of ${formatTime(commits.timeMs(0))}`;
   throw new MoltError('NOT_FOUND', `nothing of agent "${label}" had been saved by ${formatTime(ms)}${since}`, {
     hint: `molt backup list ${label}`,
   });

@@ -9,7 +9,8 @@ import { readAttributes, readCommitView, type CommitView } from './commit-files.
 import { findPath } from './commit-path.ts';
 import type { OpsContext } from './context.ts';
 import { readComponents } from './diff.ts';
-import { readHistoryCommit, readTagsByCommit, summarize, type CommitSummary } from './history.ts';
+import { readHistoryCommit } from './ancestry.ts';
+import { readTagsByCommit, summarize, type CommitSummary } from './history.ts';
 import type { OpenAgent } from './open.ts';
 import { openForWords } from './open-words.ts';
 import { getHead, resolveParsed, resolveRevision } from './revision.ts';

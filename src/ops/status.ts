@@ -9,7 +9,7 @@ import type { Repository } from '../repo/repository.ts';
 import { ATTRIBUTES_FILE } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
 import { readComponents } from './diff.ts';
-import { readHistoryCommit } from './history.ts';
+import { readHistoryCommit } from './ancestry.ts';
 import { openAgent } from './open.ts';
 import { commitSide, liveSide, type LiveSide } from './side.ts';
 import { getHead } from './revision.ts';

@@ -7,7 +7,7 @@ import { formatJsonTime } from '../model/time-format.ts';
 import { isRevisionName } from '../policy/revision.ts';
 import { peelToCommit, writeTag } from '../repo/git.ts';
 import type { OpsContext } from './context.ts';
-import { readHistoryCommit } from './history.ts';
+import { readHistoryCommit } from './ancestry.ts';
 import { openAgent } from './open.ts';
 import { resolveRevision } from './revision.ts';
 
@@ -87,7 +87,7 @@ export async function createTag(
       signature,
       message: `${tag.message ?? name}\n`,
     });
-    await moveTag(() => transaction.publish([{ name: `refs/tags/${name}`, from: undefined, to: id }], []), name);
+    await moveTag(() => transaction.publish([{ name: `refs/tags/${name}`, from: undefined, to: id, commit }], []), name);
   });
   return { name, commit, time: formatJsonTime(text.timeMs), kind: text.kind, message: text.message };
 }

@@ -111,7 +111,7 @@ async function repair(
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     await storage.delete(name);
   }
-  await writeCheckpoint(repository);
+  await writeCheckpoint(repository, { atLeisure: true });
   const used = new Set(repository.index.runs.map(({ note }) => `index/${note.id}`));
   for (const name of runs) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other

@@ -10,23 +10,24 @@ import {
   type RunNote,
 } from '../format/checkpoint.ts';
 import { ContainerWriter } from '../format/container.ts';
-import {
-  buildIndexRun,
-  compareCommits,
-  indexName,
-  RUN_MAX_ENTRIES,
-  type CommitEntry,
-  type IndexEntry,
-} from '../format/index-run.ts';
+import { buildIndexRun, indexName, renumberPacks, RUN_TABLES, type RunTableName } from '../format/index-run.ts';
+import { mergeRows } from '../format/rows.ts';
 import { BLOCK, BLOCK_MAX_BYTES, KIND } from '../format/layout.ts';
 import { segmentName } from '../format/segment.ts';
 import { MoltError } from '../model/error.ts';
 import { createHash } from 'node:crypto';
-import type { SegmentSeq } from '../model/ids.ts';
+import type { PackId, SegmentSeq } from '../model/ids.ts';
 import type { Containers } from './containers.ts';
-import { isBetter, type IndexRun } from './object-index.ts';
+import type { IndexRun } from './index-run.ts';
 import type { Repository } from './repository.ts';
 import { isDamage } from './storage-failure.ts';
+
+/** Entries of one run at most, so that merging it stays quick and takes little memory. */
+const RUN_MAX_ENTRIES = 1 << 20;
+/** Entries of the largest run that a tick makes: some 70 kB. */
+const TICK_MAX_ENTRIES = 8000;
+/** Runs from which on a tick merges larger ones too, since each look-up asks them all. */
+const MOST_RUNS = 24;
 
 /** Returns the newest checkpoint that can be believed, or undefined: then the log is replayed from its beginning. */
 export async function findCheckpoint(containers: Containers): Promise<Checkpoint | undefined> {
@@ -40,23 +41,23 @@ export async function findCheckpoint(containers: Containers): Promise<Checkpoint
   return undefined;
 }
 
-/** Writes the log's tail as an index run, merged with older ones of its size, and a checkpoint that names all runs; returns their bytes. */
-export async function writeCheckpoint(repository: Repository): Promise<number> {
+/**
+ * Writes the log's tail as an index run, merged with newer ones of older segments, and a checkpoint that names all runs; returns
+ * their bytes.
+ * @param options.atLeisure larger runs are merged too: while a full backup is made, not while a tick is
+ */
+export async function writeCheckpoint(
+  repository: Repository,
+  options: { readonly atLeisure: boolean },
+): Promise<number> {
   const { index, log, storage } = repository;
   const { seq, hash } = log.tip;
   const kept = [...index.runs];
-  const merging: IndexRun[] = [];
-  let objects = index.tailSize;
-  for (let last = kept.at(-1); last !== undefined; last = kept.at(-1)) {
-    if (last.note.objects > objects || last.note.objects + objects > RUN_MAX_ENTRIES) break;
-    merging.unshift(last);
-    kept.pop();
-    objects += last.note.objects;
-  }
+  const merging = kept.splice(findMergeStart(kept, index.tailSize, options.atLeisure));
   const run = await mergeRuns(repository, merging, (kept.at(-1)?.note.toSeq ?? 0) + 1, seq);
   await storage.createOnce(indexName(run.note.id), run.parts);
   const runs = [...kept.map(({ note }) => note), run.note];
-  const checkpoint: Checkpoint = { seq, hash, refs: log.refs, runs, holes: log.holes };
+  const checkpoint: Checkpoint = { seq, hash, refs: log.refs, tagged: log.tagged, runs, holes: log.holes };
   const writer = new ContainerWriter({
     ...repository.containerSpec(),
     kind: KIND.checkpoint,
@@ -71,46 +72,50 @@ export async function writeCheckpoint(repository: Repository): Promise<number> {
   return run.sizeBytes + container.sizeBytes;
 }
 
+/**
+ * Returns where the runs begin that are merged with the tail: those that are no larger than what is merged already, so that sizes
+ * double from run to run. A tick merges small ones only, as long as there are not too many runs.
+ */
+function findMergeStart(runs: readonly IndexRun[], tailSize: number, atLeisure: boolean): number {
+  const isCrowded = runs.length >= MOST_RUNS;
+  const most = atLeisure || isCrowded ? RUN_MAX_ENTRIES : TICK_MAX_ENTRIES;
+  // What ticks left side by side counts as one size.
+  const least = isCrowded ? TICK_MAX_ENTRIES : 0;
+  let objects = tailSize;
+  let start = runs.length;
+  for (let last = runs[start - 1]; last !== undefined; last = runs[start - 1]) {
+    const size = last.note.objects;
+    if (size > Math.max(objects, least) || size + objects > most) break;
+    objects += size;
+    start -= 1;
+  }
+  return start;
+}
+
 async function mergeRuns(repository: Repository, merging: readonly IndexRun[], fromSeq: number, toSeq: SegmentSeq) {
   const { index } = repository;
-  let entries = index.tailEntries();
-  const commits: CommitEntry[] = [...index.tailCommits];
-  for (const run of merging) {
-    // oxlint-disable-next-line no-await-in-loop -- one run in memory at a time
-    entries = await mergeEntries(run.entries(), entries);
-    // oxlint-disable-next-line no-await-in-loop -- the same
-    commits.push(...(await run.readCommits()));
+  const packs = new Map<PackId, number>();
+  let entries = index.tailEntries(packs);
+  let commits = await index.tailCommitRows();
+  let paths = index.tailPathRows();
+  for (const run of merging.toReversed()) {
+    // oxlint-disable-next-line no-await-in-loop -- one run in memory at a time, the smaller into the larger
+    const content = await run.readContent();
+    const older = renumberPacks(content.entries, content.packs, packs, run.name);
+    entries = mergeTable('entries', older, entries);
+    commits = mergeTable('commits', content.commits, commits);
+    paths = mergeTable('paths', content.paths, paths);
   }
   const spec = { ...repository.containerSpec(), kind: KIND.index, seq: toSeq, storageId: repository.storageId };
-  const { sha256, parts, sizeBytes, objects } = buildIndexRun(
-    spec,
-    { fromSeq, toSeq },
-    entries,
-    commits.toSorted(compareCommits),
-  );
+  const content = { entries, commits, paths, packs: [...packs.keys()] };
+  const { sha256, parts, sizeBytes, objects } = buildIndexRun(spec, { fromSeq, toSeq }, content);
   const note: RunNote = { id: sha256, fromSeq, toSeq, objects };
   return { note, parts, sizeBytes };
 }
 
-/** Merges two sorted lists; where both have a key, the better place stays. */
-async function mergeEntries(older: AsyncIterable<IndexEntry>, newer: readonly IndexEntry[]): Promise<IndexEntry[]> {
-  const merged: IndexEntry[] = [];
-  let at = 0;
-  for await (const entry of older) {
-    for (let next = newer[at]; next !== undefined && next.key.compare(entry.key) < 0; next = newer[at]) {
-      merged.push(next);
-      at += 1;
-    }
-    const same = newer[at];
-    if (same === undefined || !same.key.equals(entry.key)) {
-      merged.push(entry);
-    } else {
-      merged.push(isBetter(entry.place, same.place) ? entry : same);
-      at += 1;
-    }
-  }
-  for (const entry of newer.slice(at)) merged.push(entry);
-  return merged;
+function mergeTable(table: RunTableName, older: Buffer, newer: Buffer): Buffer {
+  const { rowBytes, keyBytes } = RUN_TABLES[table];
+  return mergeRows(older, newer, rowBytes, keyBytes);
 }
 
 /**

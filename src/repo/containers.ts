@@ -95,17 +95,26 @@ export class Containers {
     return this.#footer(namedIndex(id));
   }
 
-  /** Returns a raw block of an index run. */
-  async readIndexBlock(id: string, number: number, block: BlockEntry): Promise<Buffer> {
+  /**
+   * Returns a block of an index run.
+   * @param parse makes of the decoded block what is kept in memory
+   */
+  async readIndexBlock(
+    id: string,
+    number: number,
+    block: BlockEntry,
+    parse: (plain: Buffer) => Buffer = (plain) => plain,
+  ): Promise<Buffer> {
     const named = namedIndex(id);
     const cacheKey = `${named.name}#${number}`;
     const cached = this.#blocks.get(cacheKey);
     if (cached !== undefined) return cached;
     const reader = await this.#reader(named);
     const sealed = await this.#read(named.name, block.offsetBytes, block.offsetBytes + block.sealedBytes);
-    const plain = reader.openBlock(number, block.type, sealed);
-    this.#blocks.set(cacheKey, plain, plain.length);
-    return plain;
+    const { encoding, plainBytes, type } = block;
+    const parsed = parse(decode(reader.openBlock(number, type, sealed), encoding, plainBytes, named.name));
+    this.#blocks.set(cacheKey, parsed, parsed.length);
+    return parsed;
   }
 
   /** Checks every byte of a whole container and its name, and returns its footer. */

@@ -6,7 +6,7 @@ import type { Footer } from '../format/footer.ts';
 import { KIND } from '../format/layout.ts';
 import { NO_PREVIOUS, parseSegmentRecord, segmentName, type Hole, type SegmentRecord } from '../format/segment.ts';
 import { MoltError, isMoltError } from '../model/error.ts';
-import type { GitId, SegmentSeq } from '../model/ids.ts';
+import type { CommitId, GitId, SegmentSeq } from '../model/ids.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Containers } from './containers.ts';
 import { findNewestKeyring } from './keyrings.ts';
@@ -42,6 +42,7 @@ export class Log {
   readonly #containers: Containers;
   readonly #keyGeneration: number;
   #refs = new Map<string, GitId>();
+  #tagged = new Map<string, CommitId>();
   #tip = { seq: 0 as SegmentSeq, hash: NO_PREVIOUS };
   #holes: number[] = [];
   #openHoles: Hole[] = [];
@@ -67,6 +68,11 @@ export class Log {
     return this.#refs;
   }
 
+  /** The commits that annotated tags name, by ref, as far as their segments say. */
+  get tagged(): ReadonlyMap<string, CommitId> {
+    return this.#tagged;
+  }
+
   /** Number and hash of the last segment; number 0 before the first. */
   get tip(): { readonly seq: SegmentSeq; readonly hash: string } {
     return this.#tip;
@@ -85,10 +91,12 @@ export class Log {
   restart(from: {
     tip: { seq: SegmentSeq; hash: string };
     refs: ReadonlyMap<string, GitId>;
+    tagged: ReadonlyMap<string, CommitId>;
     holes: readonly number[];
   }): void {
     this.#tip = from.tip;
     this.#refs = new Map(from.refs);
+    this.#tagged = new Map(from.tagged);
     this.#holes = [...from.holes];
     this.#openHoles = [];
     this.#problems = [];
@@ -268,9 +276,11 @@ export class Log {
     });
     this.#tip = { seq: record.seq, hash: sha256 };
     this.#openHoles = [];
-    for (const { name, to } of record.refs) {
+    for (const { name, to, commit } of record.refs) {
       if (to === undefined) this.#refs.delete(name);
       else this.#refs.set(name, to);
+      if (to === undefined || commit === undefined) this.#tagged.delete(name);
+      else this.#tagged.set(name, commit);
     }
     this.#applied.push(segment);
   }

@@ -1,29 +1,35 @@
-// Finds the place of an object: first in the log's tail, held in memory, then in the index runs, read block by block.
+// Finds the place of an object: first in the log's tail, held in memory, then by the index runs, block by block. A run only says
+// where to look: what its rows lead to is held against the footers of the containers.
 
 import {
-  entryCount,
-  entryKey,
-  entryPlace,
-  findEntryBlock,
-  isInPack,
-  lowerBound,
-  parseCommits,
-  parseIndexRunTable,
-  type CommitEntry,
+  encodeEntry,
+  ENTRY_ROW_BYTES,
+  PATH_ROW_BYTES,
+  placeOf,
+  PREFIX_BYTES,
+  RUN_TABLES,
+  type EntryRef,
   type IndexEntry,
-  type IndexRunTable,
   type Place,
 } from '../format/index-run.ts';
-import { ENCODING, OBJECT } from '../format/layout.ts';
+import { ENCODING } from '../format/layout.ts';
 import type { RunNote } from '../format/checkpoint.ts';
-import { MoltError } from '../model/error.ts';
-import type { CommitId } from '../model/ids.ts';
+import { encodeCommitRow, COMMIT_ROW_BYTES, type CommitEntry } from '../format/commit-rows.ts';
+import { listPathHashes } from '../format/path-note.ts';
+import { mergeRows, sortRows } from '../format/rows.ts';
+import type { CommitNote } from '../format/segment.ts';
+import type { CommitId, PackId, SegmentSeq } from '../model/ids.ts';
+import { CommitTable } from './commit-table.ts';
 import type { Containers } from './containers.ts';
+import { IndexRun } from './index-run.ts';
 import { mapKey } from './keys.ts';
 import { isDamage } from './storage-failure.ts';
 
 /** Makes an index of the same storage, from its checkpoints and log or from its log alone. */
 export type ReopenIndex = (useCheckpoints: boolean) => Promise<ObjectIndex>;
+
+/** A commit of the tail. */
+export type TailCommit = CommitNote & { readonly seq: SegmentSeq };
 
 /** The object index of one storage, as of the log's tip. */
 export class ObjectIndex {
@@ -31,7 +37,7 @@ export class ObjectIndex {
   readonly #reopen: ReopenIndex;
   #runs: readonly IndexRun[] = [];
   #tail = new Map<string, Place>();
-  #commits: CommitEntry[] = [];
+  #commits: TailCommit[] = [];
   /** The last segment whose commits were added. */
   #commitsSeq = 0;
   #rebuilding: Promise<void> | undefined;
@@ -75,17 +81,12 @@ export class ObjectIndex {
     return this.#runs;
   }
 
-  /** The commits of the tail, in log order. */
-  get tailCommits(): readonly CommitEntry[] {
-    return this.#commits;
-  }
-
   get tailSize(): number {
     return this.#tail.size;
   }
 
   /** Adds what a segment brought. */
-  add(entries: Iterable<IndexEntry>, commits: readonly CommitEntry[]): void {
+  add(entries: Iterable<IndexEntry>, commits: readonly TailCommit[]): void {
     for (const { key, place } of entries) {
       const id = mapKey(key);
       const known = this.#tail.get(id);
@@ -97,11 +98,40 @@ export class ObjectIndex {
     this.#commitsSeq = fresh.at(-1)?.seq ?? this.#commitsSeq;
   }
 
-  /** Returns the tail's entries in key order. */
-  tailEntries(): IndexEntry[] {
-    return [...this.#tail]
-      .map(([id, place]) => ({ key: Buffer.from(id, 'latin1'), place }))
-      .toSorted((a, b) => a.key.compare(b.key));
+  /** Returns the tail's entries as sorted rows. @param packs numbers of the packs that they name, filled in here */
+  tailEntries(packs: Map<PackId, number>): Buffer {
+    const rows = Buffer.allocUnsafe(this.#tail.size * ENTRY_ROW_BYTES);
+    let at = 0;
+    for (const [id, place] of this.#tail) {
+      encodeEntry({ key: Buffer.from(id, 'latin1'), place }, rows, at, packs);
+      at += ENTRY_ROW_BYTES;
+    }
+    return sortRows(rows, ENTRY_ROW_BYTES, PREFIX_BYTES);
+  }
+
+  /** Returns the tail's commits as sorted rows. */
+  async tailCommitRows(): Promise<Buffer> {
+    const rows = Buffer.allocUnsafe(this.#commits.length * COMMIT_ROW_BYTES);
+    let at = 0;
+    for (const commit of this.#commits) {
+      // oxlint-disable-next-line no-await-in-loop -- answered from memory but for the first
+      encodeCommitRow(await this.#commitEntry(commit), rows, at);
+      at += COMMIT_ROW_BYTES;
+    }
+    return sortRows(rows, COMMIT_ROW_BYTES, RUN_TABLES.commits.keyBytes);
+  }
+
+  /** Returns the tail's path notes as sorted rows. */
+  tailPathRows(): Buffer {
+    const notes = this.#commits.flatMap(({ paths, seq }) => {
+      return [...listPathHashes(paths ?? Buffer.alloc(0))].map((hash) => ({ hash, seq }));
+    });
+    const rows = Buffer.allocUnsafe(notes.length * PATH_ROW_BYTES);
+    for (const [at, { hash, seq }] of notes.entries()) {
+      rows.writeUInt32BE(hash, at * PATH_ROW_BYTES);
+      rows.writeUInt32BE(seq, at * PATH_ROW_BYTES + 4);
+    }
+    return sortRows(rows, PATH_ROW_BYTES, RUN_TABLES.paths.keyBytes);
   }
 
   /** Finds an object's place; answers at once when no run has to be read. */
@@ -119,15 +149,35 @@ export class ObjectIndex {
     return inRuns?.encoding === ENCODING.deltas ? undefined : inRuns;
   }
 
+  /**
+   * Looks from the newest run to the oldest. A full backup packs what older segments hold, so the newest copy is the best one; only
+   * a delta is not taken before all were asked.
+   */
   async #findInRuns(key: Buffer): Promise<Place | undefined> {
     let best: Place | undefined;
     for (const run of this.#runs.toReversed()) {
       // oxlint-disable-next-line no-await-in-loop -- newest first, and mostly the first has it
-      const place = await run.find(key);
-      if (place !== undefined && (best === undefined || isBetter(place, best))) best = place;
-      if (best !== undefined && 'pack' in best.container) return best;
+      for (const ref of await run.findEntries(key)) {
+        // oxlint-disable-next-line no-await-in-loop -- rarely more than one
+        const place = await this.#resolve(ref, key);
+        if (place !== undefined && (best === undefined || isBetter(place, best))) best = place;
+      }
+      if (best !== undefined && best.encoding !== ENCODING.deltas) return best;
     }
     return best;
+  }
+
+  /** Reads the place that a row leads to; undefined if it is another object's, or its container holds nothing any more. */
+  async #resolve(ref: EntryRef, key: Buffer): Promise<Place | undefined> {
+    try {
+      const footer = await this.#containers.readFooter(ref.container);
+      if (footer.objects[ref.entry]?.key.equals(key) !== true) return undefined;
+      return placeOf(ref.container, footer, ref.entry);
+    } catch (error) {
+      // An object of a bad container is missing, and is stored again if it comes up again.
+      if (isDamage(error)) return undefined;
+      throw error;
+    }
   }
 
   /** Asks the runs; when one of them can't be read, once more after a newer checkpoint was looked for, and then without any. */
@@ -145,35 +195,54 @@ export class ObjectIndex {
     return ask();
   }
 
-  /** Finds the newest commit captured at or before a time; of several at that time the last in the log. */
-  async findCommitAt(timeMs: number): Promise<CommitEntry | undefined> {
-    const found = await this.#ask(() => Promise.all(this.#runs.map((run) => run.findCommitAt(timeMs))));
-    return [...found, ...this.#commits]
-      .filter((commit): commit is CommitEntry => commit !== undefined && commit.timeMs <= timeMs)
-      .reduce<CommitEntry | undefined>(
-        (best, commit) => (best === undefined || isLater(commit, best) ? commit : best),
-        undefined,
-      );
+  /** Reads the table of all commits. */
+  async readCommits(): Promise<CommitTable> {
+    return this.#ask(async () => {
+      let rows = await this.tailCommitRows();
+      for (const run of this.#runs.toReversed()) {
+        // oxlint-disable-next-line no-await-in-loop -- newest first: the smaller into the larger
+        rows = mergeRows(await run.readTable('commits'), rows, COMMIT_ROW_BYTES, RUN_TABLES.commits.keyBytes);
+      }
+      return new CommitTable(rows);
+    });
   }
 
   /** Lists the commits whose id begins with a prefix of at least four hex digits. */
   async findCommitsByPrefix(prefix: string): Promise<CommitId[]> {
-    const ids = new Set<string>();
-    const low = Buffer.alloc(32);
-    low.write(prefix.padEnd(40, '0'), 'hex');
-    const inRuns = await this.#ask(() => Promise.all(this.#runs.map((run) => run.findCommitsByPrefix(prefix, low))));
-    for (const [id, place] of this.#tail) {
-      const hex = Buffer.from(id, 'latin1').toString('hex');
-      if (place.type === OBJECT.commit && hex.startsWith(prefix)) ids.add(hex.slice(0, 40));
-    }
-    return [...new Set([...ids, ...inRuns.flat()])].toSorted() as CommitId[];
+    return (await this.readCommits()).findByPrefix(prefix);
   }
 
   /** Lists all commits by capture time, oldest first. */
   async listCommits(): Promise<CommitEntry[]> {
-    const inRuns = await this.#ask(() => Promise.all(this.#runs.map((run) => run.readCommits())));
-    const all = [...inRuns.flat(), ...this.#commits];
-    return all.toSorted((a, b) => a.timeMs - b.timeMs || a.seq - b.seq);
+    return (await this.readCommits()).entries();
+  }
+
+  /** Finds the segments whose commits note that they changed a path of this hash. */
+  async findSegmentsByPath(hash: number): Promise<Set<number>> {
+    const found = await this.#ask(() => Promise.all(this.#runs.map((run) => run.findSegmentsByPath(hash))));
+    const segments = new Set(found.flat());
+    for (const { paths, seq } of this.#commits) {
+      for (const noted of listPathHashes(paths ?? Buffer.alloc(0))) if (noted === hash) segments.add(seq);
+    }
+    return segments;
+  }
+
+  async #commitEntry({ id, timeMs, seq, kind, parents, paths }: TailCommit): Promise<CommitEntry> {
+    const parentSeq = parents === undefined || parents.length > 1 ? undefined : await this.#seqOf(parents[0]);
+    return { id, timeMs, seq, kind, parentSeq, hasPaths: paths !== undefined };
+  }
+
+  /** Returns a parent's segment, 0 for none; undefined when it isn't among the recent ones. */
+  async #seqOf(id: CommitId | undefined): Promise<number | undefined> {
+    if (id === undefined) return 0;
+    const inTail = this.#commits.find((commit) => commit.id === id);
+    if (inTail !== undefined) return inTail.seq;
+    for (const run of this.#runs.toReversed()) {
+      // oxlint-disable-next-line no-await-in-loop -- the newest run has it, mostly
+      const seq = await run.findRecentCommit(id);
+      if (seq !== undefined) return seq;
+    }
+    return undefined;
   }
 }
 
@@ -181,101 +250,4 @@ export class ObjectIndex {
 export function isBetter(place: Place, known: Place): boolean {
   const rank = (of: Place): number => ('pack' in of.container ? 2 : 0) + (of.encoding === ENCODING.deltas ? 0 : 1);
   return rank(place) > rank(known);
-}
-
-function isLater(commit: CommitEntry, than: CommitEntry): boolean {
-  return commit.timeMs > than.timeMs || (commit.timeMs === than.timeMs && commit.seq >= than.seq);
-}
-
-/** One index run, read by block. */
-export class IndexRun {
-  readonly note: RunNote;
-  readonly #containers: Containers;
-  #table: Promise<IndexRunTable> | undefined;
-
-  constructor(note: RunNote, containers: Containers) {
-    this.note = note;
-    this.#containers = containers;
-  }
-
-  async find(key: Buffer): Promise<Place | undefined> {
-    const table = await this.table();
-    const entry = table.entryBlocks[findEntryBlock(table, key)];
-    if (entry === undefined) return undefined;
-    const block = await this.#block(entry.block);
-    const at = lowerBound(block, key);
-    if (at >= entryCount(block) || !entryKey(block, at).equals(key)) return undefined;
-    return this.#place(table, block, at);
-  }
-
-  async findCommitAt(timeMs: number): Promise<CommitEntry | undefined> {
-    const table = await this.table();
-    const last = table.commitBlocks.findLast((block) => block.timeMs <= timeMs);
-    if (last === undefined) return undefined;
-    const commits = parseCommits(await this.#block(last.block), this.note.id);
-    return commits.findLast((commit) => commit.timeMs <= timeMs);
-  }
-
-  async findCommitsByPrefix(prefix: string, low: Buffer): Promise<string[]> {
-    const table = await this.table();
-    const found: string[] = [];
-    for (let at = Math.max(findEntryBlock(table, low), 0); at < table.entryBlocks.length; at += 1) {
-      const entry = table.entryBlocks[at];
-      if (entry === undefined) break;
-      // oxlint-disable-next-line no-await-in-loop -- one block in nearly all cases
-      const block = await this.#block(entry.block);
-      for (let index = lowerBound(block, low); index < entryCount(block); index += 1) {
-        const hex = entryKey(block, index).toString('hex');
-        if (!hex.startsWith(prefix)) return found;
-        // oxlint-disable-next-line no-await-in-loop -- answered from memory
-        const place = await this.#place(table, block, index);
-        if (place.type === OBJECT.commit) found.push(hex.slice(0, 40));
-      }
-    }
-    return found;
-  }
-
-  async readCommits(): Promise<CommitEntry[]> {
-    const table = await this.table();
-    const blocks = await Promise.all(table.commitBlocks.map(({ block }) => this.#block(block)));
-    return blocks.flatMap((block) => parseCommits(block, this.note.id));
-  }
-
-  /** Reads all entries, in key order. */
-  async *entries(): AsyncIterable<IndexEntry> {
-    const table = await this.table();
-    for (const entry of table.entryBlocks) {
-      // oxlint-disable-next-line no-await-in-loop -- in order, and memory stays flat
-      const block = await this.#block(entry.block);
-      for (let index = 0; index < entryCount(block); index += 1) {
-        // oxlint-disable-next-line no-await-in-loop -- answered from memory
-        yield { key: entryKey(block, index), place: await this.#place(table, block, index) };
-      }
-    }
-  }
-
-  table(): Promise<IndexRunTable> {
-    this.#table ??= this.#containers
-      .readIndexFooter(this.note.id)
-      .then((footer) => parseIndexRunTable(footer, this.note.id))
-      .catch((error: unknown) => {
-        // A storage that failed once may answer the next time.
-        this.#table = undefined;
-        throw error;
-      });
-    return this.#table;
-  }
-
-  async #block(number: number): Promise<Buffer> {
-    const footer = await this.#containers.readIndexFooter(this.note.id);
-    const block = footer.blocks[number];
-    if (block === undefined) throw new MoltError('DAMAGED', `index/${this.note.id} has no block ${number}`);
-    return this.#containers.readIndexBlock(this.note.id, number, block);
-  }
-
-  async #place(table: IndexRunTable, block: Buffer, index: number): Promise<Place> {
-    const needsPacks = isInPack(block, index) && table.packBlock !== undefined;
-    const packs = needsPacks ? await this.#block(table.packBlock ?? 0) : undefined;
-    return entryPlace(block, index, packs, `index/${this.note.id}`);
-  }
 }

@@ -149,34 +149,3 @@ function grown<A extends Uint32Array | Float64Array>(from: A, to: A): A {
   to.set(from);
   return to;
 }
-
-/** A set of numbers from 1 to 2^53, flat in memory. */
-export class NumberSet {
-  #count = 0;
-  #slots = new Float64Array(FIRST_CAPACITY);
-
-  add(value: number): void {
-    if ((this.#count + 1) * 2 > this.#slots.length) this.#grow();
-    const slot = this.#slotOf(value);
-    if (this.#slots[slot] === value) return;
-    this.#slots[slot] = value;
-    this.#count += 1;
-  }
-
-  has(value: number): boolean {
-    return this.#slots[this.#slotOf(value)] === value;
-  }
-
-  #slotOf(value: number): number {
-    const mask = this.#slots.length - 1;
-    let slot = (Math.imul(value % 0x1_0000_0000, 0x9e37_79b1) ^ (value / 0x1_0000_0000)) & mask;
-    for (let held = this.#slots[slot]; held !== 0 && held !== value; held = this.#slots[slot]) slot = (slot + 1) & mask;
-    return slot;
-  }
-
-  #grow(): void {
-    const old = this.#slots;
-    this.#slots = new Float64Array(old.length * 2);
-    for (const value of old) if (value !== 0) this.#slots[this.#slotOf(value)] = value;
-  }
-}

@@ -6,7 +6,7 @@ import type { ContainerSpec } from '../format/container.ts';
 import { FORMAT_FILE, encodeFormatFile, parseFormatFile } from '../format/format-file.ts';
 import { containerName, footerEntries, type IndexEntry } from '../format/index-run.ts';
 import { MoltError, isMoltError } from '../model/error.ts';
-import type { GitId, PackId, RepositoryId, SegmentSeq, StorageId } from '../model/ids.ts';
+import type { CommitId, GitId, PackId, RepositoryId, SegmentSeq, StorageId } from '../model/ids.ts';
 import type { Clock, Random } from '../model/ports.ts';
 import type { Storage } from '../storage/storage.ts';
 import { findCheckpoint, writeCheckpoint } from './checkpoints.ts';
@@ -21,7 +21,7 @@ import type { RootKeys } from '../crypto/roots.ts';
 import { Transaction } from './transaction.ts';
 
 /** Segments, or objects, that may wait in the tail before a checkpoint is due. */
-const TAIL_SEGMENTS = 32;
+const TAIL_SEGMENTS = 16;
 const TAIL_OBJECTS = 20_000;
 
 /** What a repository needs from outside. */
@@ -116,6 +116,11 @@ export class Repository {
     return this.log.refs;
   }
 
+  /** The commits that annotated tags name, by ref, as far as the log says. */
+  get tagged(): ReadonlyMap<string, CommitId> {
+    return this.log.tagged;
+  }
+
   /** What the log's replay found wrong. */
   get problems(): readonly LogProblem[] {
     return [...this.log.problems, ...this.#packProblems];
@@ -156,7 +161,7 @@ export class Repository {
     );
     const due = this.#tailSegments >= TAIL_SEGMENTS || this.index.tailSize >= TAIL_OBJECTS || stored.packs.length > 0;
     // A checkpoint would hide from later readers what is wrong now, and what may be put right: a pack that is still being copied.
-    return due && this.problems.length === 0 ? this.#checkpoint() : 0;
+    return due && this.problems.length === 0 ? this.#checkpoint(stored.packs.length > 0) : 0;
   }
 
   /** Returns what all new containers of this repository have in common. */
@@ -194,7 +199,8 @@ export class Repository {
   async #load(useCheckpoints: boolean): Promise<void> {
     const checkpoint = useCheckpoints ? await findCheckpoint(this.containers) : undefined;
     if (checkpoint !== undefined) {
-      this.log.restart({ tip: checkpoint, refs: checkpoint.refs, holes: checkpoint.holes });
+      const { refs, tagged, holes } = checkpoint;
+      this.log.restart({ tip: checkpoint, refs, tagged, holes });
       this.index.reset(checkpoint.runs);
     }
     await this.refresh();
@@ -219,9 +225,9 @@ export class Repository {
   }
 
   /** A checkpoint that can't be written is no failure of what was published: the next transaction tries again. */
-  async #checkpoint(): Promise<number> {
+  async #checkpoint(atLeisure: boolean): Promise<number> {
     try {
-      const storedBytes = await writeCheckpoint(this);
+      const storedBytes = await writeCheckpoint(this, { atLeisure });
       this.#tailSegments = 0;
       return storedBytes;
     } catch (error) {

@@ -2,17 +2,28 @@
 
 import { KIND } from '../format/layout.ts';
 import { parseCheckpointName, type Checkpoint, type RunNote } from '../format/checkpoint.ts';
-import { indexName } from '../format/index-run.ts';
+import type { CommitEntry } from '../format/commit-rows.ts';
+import {
+  containerName,
+  indexName,
+  PATH_ROW_BYTES,
+  PREFIX_BYTES,
+  RUN_TABLES,
+  type ContainerRef,
+  type RunTableName,
+} from '../format/index-run.ts';
+import { PATH_HASH_BYTES } from '../format/path-note.ts';
+import { lowerBound } from '../format/rows.ts';
 import { segmentName } from '../format/segment.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { GitId, SegmentSeq } from '../model/ids.ts';
 import { openCheckpoint } from './checkpoints.ts';
+import { CommitTable } from './commit-table.ts';
 import { namedIndex, type Containers } from './containers.ts';
 import { isStorageFailure } from './storage-failure.ts';
-import { keyText } from './keys.ts';
-import { IndexRun } from './object-index.ts';
+import { IndexRun } from './index-run.ts';
 import { MARK } from './object-table.ts';
-import type { LogCheck } from './verify-log.ts';
+import type { LogCheck, LoggedCommit } from './verify-log.ts';
 import type { ObjectGraph } from './verify-objects.ts';
 import type { VerifyReport } from './verify-report.ts';
 
@@ -73,16 +84,14 @@ export class CacheCheck {
   }
 
   /** Compares the checkpoints of a segment with the log as of it. */
-  compare(
-    log: LogCheck,
-    segment: { readonly seq: SegmentSeq; readonly hash: string; readonly refs: ReadonlyMap<string, GitId> },
-  ): void {
+  compare(log: LogCheck, segment: { readonly seq: SegmentSeq; readonly hash: string }): void {
     for (const found of this.#checkpoints.get(segment.seq) ?? []) {
       const { name, checkpoint } = found;
       const disagrees = (what: string): void =>
         this.#options.report.add(name, new MoltError('DAMAGED', `${name} disagrees with the log: ${what}`));
       if (checkpoint.hash !== segment.hash) disagrees(`${segmentName(segment.seq)} has another hash`);
-      else if (!sameRefs(checkpoint.refs, segment.refs)) disagrees('the refs differ');
+      else if (!sameRefs(checkpoint.refs, log.refs)) disagrees('the refs differ');
+      else if (!sameRefs(checkpoint.tagged, log.tagged)) disagrees('the commits of its tags differ');
       else if (checkpoint.holes.join() !== log.holes.join()) disagrees('the holes differ');
       else if (!coversAll(checkpoint)) disagrees('its index runs leave segments out');
       else this.#newest = found;
@@ -134,39 +143,49 @@ export class CacheCheck {
   }
 
   async #compareRun(log: LogCheck, name: string, note: RunNote): Promise<void> {
-    const { graph, containers } = this.#options;
     const wrong = (what: string): MoltError => new MoltError('DAMAGED', `${name} ${what}`);
-    const run = new IndexRun(note, containers);
-    let last: Buffer | undefined;
-    let objects = 0;
-    for await (const { key, place } of run.entries()) {
-      if (last !== undefined && last.compare(key) >= 0) throw wrong('is not in order');
-      if (!graph.hasPlace(key, place)) throw wrong(`has a place of ${keyText(key)} that is not what the log says`);
-      const number = graph.table.find(key);
-      if (number >= 0) graph.table.mark(number, MARK.indexed);
-      last = Buffer.from(key);
-      objects += 1;
-    }
-    if (objects !== note.objects) throw wrong(`has ${objects} entries instead of ${note.objects}`);
-    const table = await run.table();
-    if (table.fromSeq !== note.fromSeq || table.toSeq !== note.toSeq)
+    const run = new IndexRun(note, this.#options.containers);
+    const tables = await run.tables();
+    if (tables.fromSeq !== note.fromSeq || tables.toSeq !== note.toSeq)
       throw wrong('covers other segments than its checkpoint says');
-    await this.#compareCommits(log, run, wrong);
+    await this.#compareEntries(run, wrong);
+    const ofRun = [...log.commits.values()].filter(({ seq }) => seq >= note.fromSeq && seq <= note.toSeq);
+    const commits = await run.readTable('commits');
+    if (!isInOrder(commits, 'commits')) throw wrong('lists commits out of order');
+    compareCommits(log, ofRun, new CommitTable(commits).entries(), wrong);
+    comparePaths(log, ofRun, await run.readTable('paths'), wrong);
   }
 
-  async #compareCommits(log: LogCheck, run: IndexRun, wrong: (what: string) => MoltError): Promise<void> {
-    const { fromSeq, toSeq } = run.note;
-    const listed = await run.readCommits();
-    for (const { id, timeMs, seq, kind } of listed) {
-      const commit = log.commits.get(id);
-      // A commit of a segment that can't be read is no fault of the index.
-      if (commit === undefined && log.holes.includes(seq)) continue;
-      if (commit?.timeMs !== timeMs || commit.kind !== kind || commit.seq !== seq)
-        throw wrong(`lists commit ${id} otherwise than the log does`);
+  /** Holds every entry against the footer of its container. */
+  async #compareEntries(run: IndexRun, wrong: (what: string) => MoltError): Promise<void> {
+    const { graph, containers } = this.#options;
+    const found = new Map<string, { readonly container: ContainerRef; readonly rows: number[] }>();
+    let last = -1;
+    let objects = 0;
+    for await (const { prefix, ref } of run.listEntries()) {
+      const key = prefix.readUIntBE(0, PREFIX_BYTES);
+      if (key < last) throw wrong('is not in order');
+      last = key;
+      objects += 1;
+      const container = containerName(ref.container);
+      const known = found.get(container) ?? { container: ref.container, rows: [] };
+      known.rows.push(key, ref.entry, ref.isDelta ? 1 : 0);
+      found.set(container, known);
     }
-    const ids = new Set(listed.map(({ id }) => id));
-    for (const { id, seq } of log.commits.values()) {
-      if (seq >= fromSeq && seq <= toSeq && !ids.has(id)) throw wrong(`lacks commit ${id}`);
+    if (objects !== run.note.objects) throw wrong(`has ${objects} entries instead of ${run.note.objects}`);
+    for (const [name, { container, rows }] of found) {
+      // A container that can't be read is no fault of the index.
+      if (!graph.has(container)) continue;
+      // oxlint-disable-next-line no-await-in-loop -- one container after the other
+      const footer = await containers.readFooter(container);
+      for (let at = 0; at < rows.length; at += 3) {
+        const object = footer.objects[rows[at + 1] ?? 0];
+        const isDelta = rows[at + 2] === 1;
+        if (object?.key.readUIntBE(0, PREFIX_BYTES) !== rows[at] || (object?.base !== undefined) !== isDelta)
+          throw wrong(`has an entry of ${name} that is not what the log says`);
+        const number = graph.table.find(object?.key ?? Buffer.alloc(0));
+        if (number >= 0) graph.table.mark(number, MARK.indexed);
+      }
     }
   }
 
@@ -197,4 +216,66 @@ function coversAll({ runs, seq }: Checkpoint): boolean {
     next = toSeq + 1;
   }
   return next === seq + 1;
+}
+
+function isInOrder(rows: Buffer, table: RunTableName): boolean {
+  const { rowBytes, keyBytes } = RUN_TABLES[table];
+  for (let at = rowBytes; at < rows.length; at += rowBytes) {
+    if (rows.compare(rows, at, at + keyBytes, at - rowBytes, at - rowBytes + keyBytes) > 0) return false;
+  }
+  return true;
+}
+
+/** Compares a run's commits with those that the log has of its segments. */
+function compareCommits(
+  log: LogCheck,
+  ofLog: readonly LoggedCommit[],
+  listed: readonly CommitEntry[],
+  wrong: (what: string) => MoltError,
+): void {
+  for (const entry of listed) {
+    const commit = log.commits.get(entry.id);
+    // A commit of a segment that can't be read is no fault of the index.
+    if (commit === undefined && log.holes.includes(entry.seq)) continue;
+    if (commit === undefined || !isSameCommit(log, commit, entry))
+      throw wrong(`lists commit ${entry.id} otherwise than the log does`);
+  }
+  const ids = new Set(listed.map(({ id }) => id));
+  for (const { id } of ofLog) if (!ids.has(id)) throw wrong(`lacks commit ${id}`);
+}
+
+function isSameCommit(log: LogCheck, commit: LoggedCommit, entry: CommitEntry): boolean {
+  const { timeMs, kind, seq, parents, paths } = commit;
+  if (timeMs !== entry.timeMs || kind !== entry.kind || seq !== entry.seq) return false;
+  if ((paths !== undefined) !== entry.hasPaths) return false;
+  if (entry.parentSeq === undefined) return true;
+  if (parents === undefined || parents.length > 1) return false;
+  const [parent] = parents;
+  return entry.parentSeq === (parent === undefined ? 0 : log.commits.get(parent)?.seq);
+}
+
+/** Compares a run's path rows with the notes of the log's commits. */
+function comparePaths(
+  log: LogCheck,
+  ofLog: readonly LoggedCommit[],
+  rows: Buffer,
+  wrong: (what: string) => MoltError,
+): void {
+  if (!isInOrder(rows, 'paths')) throw wrong('lists paths out of order');
+  const notes = new Map<number, Buffer[]>();
+  for (const { seq, paths = Buffer.alloc(0) } of ofLog) notes.set(seq, [...(notes.get(seq) ?? []), paths]);
+  let count = 0;
+  for (let at = 0; at < rows.length; at += PATH_ROW_BYTES) {
+    const seq = rows.readUInt32BE(at + PATH_HASH_BYTES);
+    if (log.holes.includes(seq)) continue;
+    const hash = rows.subarray(at, at + PATH_HASH_BYTES);
+    const isNoted = (note: Buffer): boolean => {
+      const from = lowerBound(note, PATH_HASH_BYTES, hash) * PATH_HASH_BYTES;
+      return note.subarray(from, from + PATH_HASH_BYTES).equals(hash);
+    };
+    if (notes.get(seq)?.some(isNoted) !== true) throw wrong(`lists a path of ${segmentName(seq)} that it does not note`);
+    count += 1;
+  }
+  const expected = ofLog.reduce((sum, { paths }) => sum + (paths?.length ?? 0) / PATH_HASH_BYTES, 0);
+  if (count !== expected) throw wrong(`lists ${count} changed paths instead of ${expected}`);
 }

@@ -41,7 +41,6 @@ export interface LogCheckOptions {
   readonly onSegment: (segment: {
     readonly seq: SegmentSeq;
     readonly hash: string;
-    readonly refs: ReadonlyMap<string, GitId>;
   }) => void;
   readonly onRead: (bytes: number) => void;
 }
@@ -55,10 +54,15 @@ interface Unreadable {
   readonly wasOurs: boolean;
 }
 
+/** A commit as its segment notes it. */
+export type LoggedCommit = CommitNote & { readonly seq: SegmentSeq };
+
 /** Replays the log as opening a repository does, but looks at everything. */
 export class LogCheck {
   readonly refs = new Map<string, GitId>();
-  readonly commits = new Map<CommitId, CommitNote & { readonly seq: SegmentSeq }>();
+  readonly commits = new Map<CommitId, LoggedCommit>();
+  /** The commits that tags name, by ref, as their segments say. */
+  readonly tagged = new Map<string, CommitId>();
   /** Commits by the ids of the annotated tags that name them. */
   readonly tagTargets = new Map<GitId, CommitId>();
   /** Numbers that hold no segment, and the blocks that can't be read, as `name#block`. */
@@ -71,6 +75,10 @@ export class LogCheck {
   #tip = { seq: 0, hash: NO_PREVIOUS };
   #tipIsDamaged = false;
   #unreadable: Unreadable[] = [];
+  /** What segments note of tags, and what tags and commits say themselves. */
+  readonly #claims: { readonly seq: SegmentSeq; readonly tag: GitId; readonly commit: CommitId }[] = [];
+  readonly #readTags = new Map<GitId, CommitId>();
+  readonly #readParents = new Map<CommitId, string>();
 
   constructor(options: LogCheckOptions) {
     this.#options = options;
@@ -88,6 +96,22 @@ export class LogCheck {
       if (seq !== undefined) await this.#takeNumber(seq, name);
     }
     for (const { seq, error } of this.#unreadable) this.#options.report.add(segmentName(seq), error);
+    this.#checkNotes();
+  }
+
+  /** Holds what segments note of commits and tags against these themselves. */
+  #checkNotes(): void {
+    const wrong = (seq: SegmentSeq, what: string): void =>
+      this.#options.report.add(segmentName(seq), new MoltError('DAMAGED', `${segmentName(seq)} ${what}`));
+    for (const { seq, tag, commit } of this.#claims) {
+      const target = this.#readTags.get(tag);
+      if (target !== undefined && target !== commit) wrong(seq, `notes another commit of tag ${tag} than it names`);
+    }
+    for (const { seq, id, parents } of this.commits.values()) {
+      const actual = this.#readParents.get(id);
+      if (parents !== undefined && actual !== undefined && actual !== parents.join())
+        wrong(seq, `notes other parents of commit ${id} than it has`);
+    }
   }
 
   async #takeNumber(seq: SegmentSeq, name: string): Promise<void> {
@@ -111,7 +135,7 @@ export class LogCheck {
         footer,
         blockReader(containers.openBytes(bytes, named), footer, bytes),
       );
-      this.#options.onSegment({ seq, hash: sha256, refs: this.refs });
+      this.#options.onSegment({ seq, hash: sha256 });
     } catch (error) {
       if (!isMoltError(error) || isStorageFailure(error)) throw error;
       this.#unreadable.push({ seq, sha256, error, wasOurs: wasContainer(bytes, error) });
@@ -159,9 +183,12 @@ export class LogCheck {
     }
     this.#tip = { seq: record.seq, hash: sha256 };
     this.keyGeneration = Math.max(this.keyGeneration, record.keyGeneration);
-    for (const { name, to } of record.refs) {
+    for (const { name, to, commit } of record.refs) {
       if (to === undefined) this.refs.delete(name);
       else this.refs.set(name, to);
+      if (to === undefined || commit === undefined) this.tagged.delete(name);
+      else this.tagged.set(name, commit);
+      if (to !== undefined && commit !== undefined) this.#claims.push({ seq: record.seq, tag: to, commit });
     }
     const [commit, ...others] = record.commits;
     // A backup and its tag come in one segment: that still tells what was tagged when the tag itself is lost.
@@ -251,10 +278,15 @@ export class LogCheck {
     const { graph, report } = this.#options;
     report.checked.objects += footer.objects.length;
     const onTag = (id: GitId, content: Buffer): void => {
-      this.tagTargets.set(id, tagTarget(content, id));
+      const target = tagTarget(content, id);
+      this.tagTargets.set(id, target);
+      this.#readTags.set(id, target);
+    };
+    const onCommit = (id: CommitId, parents: readonly CommitId[]): void => {
+      this.#readParents.set(id, parents.join());
     };
     const depth = { content, deltas: this.#options.readsDeltas };
-    for (const { object, error, block } of await graph.take(container, footer, { depth, readBlock, onTag })) {
+    for (const { object, error, block } of await graph.take(container, footer, { depth, readBlock, onTag, onCommit })) {
       report.add(object, error);
       if (block !== undefined) this.badBlocks.add(`${object}#${block}`);
     }

@@ -6,16 +6,16 @@ import { decodeDelta } from '../chunk/delta.ts';
 import { chunkId, chunkListId } from '../crypto/ids.ts';
 import { parseBlobRecord, parseNode } from '../format/blob.ts';
 import type { Footer, ObjectEntry } from '../format/footer.ts';
-import { containerName, footerEntries, type ContainerRef, type Place } from '../format/index-run.ts';
+import { containerName, type ContainerRef } from '../format/index-run.ts';
 import { BLOCK_MAX_BYTES, ENCODING, OBJECT } from '../format/layout.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
-import type { BlobId, ChunkId, GitId } from '../model/ids.ts';
+import type { BlobId, ChunkId, CommitId, GitId } from '../model/ids.ts';
 import type { Containers } from './containers.ts';
 import { isStorageFailure } from './storage-failure.ts';
 import { listEdges, type Edge } from './edges.ts';
 import { keyText } from './keys.ts';
 import { gitIdOf } from './objects.ts';
-import { heldMark, MARK, NumberSet, ObjectTable } from './object-table.ts';
+import { heldMark, MARK, ObjectTable } from './object-table.ts';
 
 /** How much of file content is read; everything else always is. */
 export interface CheckDepth {
@@ -41,6 +41,12 @@ interface TakenContainer {
   readonly seq: number;
 }
 
+/** Who is told of what is met. */
+interface TakeListeners {
+  readonly onTag: (id: GitId, content: Buffer) => void;
+  readonly onCommit: (id: CommitId, parents: readonly CommitId[]) => void;
+}
+
 const EVERYTHING: CheckDepth = { content: true, deltas: true };
 const STRUCTURE: CheckDepth = { content: false, deltas: false };
 const GIT_TYPES = { [OBJECT.commit]: 'commit', [OBJECT.tree]: 'tree', [OBJECT.tag]: 'tag' } as const;
@@ -51,8 +57,7 @@ export class ObjectGraph {
   readonly #containers: Containers;
   readonly #idKey: KeyObject;
   readonly #taken: TakenContainer[] = [];
-  readonly #places = new NumberSet();
-  readonly #ordinals = new Map<string, number>();
+  readonly #names = new Set<string>();
 
   constructor(containers: Containers, idKey: KeyObject) {
     this.#containers = containers;
@@ -62,20 +67,19 @@ export class ObjectGraph {
   /**
    * Takes up a container whose header and footer are good, and checks what it holds. Bases of deltas are in containers taken before.
    * @param readBlock returns a decoded block; throws what is wrong with it
-   * @param onTag is told of every annotated tag
+   * @param onTag is told of every annotated tag, `onCommit` of every commit
    */
   async take(
     container: TakenContainer,
     footer: Footer,
-    options: {
+    options: TakeListeners & {
       readonly depth: CheckDepth;
       readonly readBlock: (number: number) => Promise<Buffer>;
-      readonly onTag: (id: GitId, content: Buffer) => void;
     },
   ): Promise<ObjectProblem[]> {
     const object = containerName(container.ref);
     const ordinal = this.#taken.push(container) - 1;
-    this.#ordinals.set(object, ordinal);
+    this.#names.add(object);
     const problems: ObjectProblem[] = [];
     for (const [block, entries] of byBlock(footer)) {
       const isBulk = entries.every(({ entry }) => entry.type === OBJECT.chunk);
@@ -92,7 +96,7 @@ export class ObjectGraph {
         try {
           // oxlint-disable-next-line no-await-in-loop -- bases are read in between
           const bytes = plain === undefined ? undefined : await this.#decode(entry, footer, plain, options.depth);
-          if (bytes !== undefined) this.#checkContent(entry, bytes, options.onTag);
+          if (bytes !== undefined) this.#checkContent(entry, bytes, options);
           this.#hold(entry, footer, ordinal, number);
         } catch (error) {
           if (!isMoltError(error) || isStorageFailure(error)) throw error;
@@ -103,12 +107,9 @@ export class ObjectGraph {
     return problems;
   }
 
-  /** Says whether an index run is right about a place; true also for a place in a container that was not taken because it is bad. */
-  hasPlace(key: Buffer, place: Place): boolean {
-    const ordinal = this.#ordinals.get(containerName(place.container));
-    const number = this.table.find(key);
-    if (ordinal === undefined) return number < 0 || !this.table.isHeld(number);
-    return number >= 0 && this.#places.has(placeNumber(number, ordinal, place));
+  /** Says whether a container was taken: one that was not is bad. */
+  has(container: ContainerRef): boolean {
+    return this.#names.has(containerName(container));
   }
 
   /** Returns which segment brought the place of a held object. */
@@ -182,12 +183,17 @@ export class ObjectGraph {
     return decodeDelta(stored, await this.read(entry.base), entry.objectBytes);
   }
 
-  #checkContent(entry: ObjectEntry, bytes: Buffer, onTag: (id: GitId, content: Buffer) => void): void {
+  #checkContent(entry: ObjectEntry, bytes: Buffer, { onTag, onCommit }: TakeListeners): void {
     if (bytes.length !== entry.objectBytes)
       throw new MoltError('DAMAGED', `${keyText(entry.key)} has another length than its entry says`);
     this.#checkId(entry, bytes);
     if (entry.type === OBJECT.tag) onTag(keyText(entry.key) as GitId, bytes);
-    for (const edge of listEdges(entry, bytes)) this.#want(edge, entry);
+    const edges = listEdges(entry, bytes);
+    for (const edge of edges) this.#want(edge, entry);
+    if (entry.type === OBJECT.commit) {
+      const parents = edges.filter((edge) => edge.isParent === true).map((edge) => keyText(edge.key) as CommitId);
+      onCommit(keyText(entry.key) as CommitId, parents);
+    }
     const number = this.table.add(entry.key);
     if (entry.type === OBJECT.node && !this.table.noteSize(number, nodeSize(entry, bytes))) {
       throw new MoltError('DAMAGED', `chunk list ${keyText(entry.key)} has another length than what refers to it says`);
@@ -226,9 +232,6 @@ export class ObjectGraph {
     const isBetter = !this.table.isHeld(number) || (isWhole && (this.table.marks(number) & MARK.whole) === 0);
     if (isBetter) this.table.setPlace(number, ordinal, at);
     this.table.mark(number, heldMark(entry.type) | (isWhole ? MARK.whole : 0));
-    const container = this.#taken[ordinal];
-    const place = container === undefined ? undefined : placeOf(container.ref, footer, entry);
-    if (place !== undefined) this.#places.add(placeNumber(number, ordinal, place));
   }
 
   async #markContainer(ref: ContainerRef): Promise<boolean> {
@@ -282,32 +285,6 @@ function byBlock(footer: Footer): Map<number, { entry: ObjectEntry; number: numb
     else list.push({ entry, number });
   });
   return blocks;
-}
-
-function placeOf(container: ContainerRef, footer: Footer, entry: ObjectEntry): Place | undefined {
-  for (const { place } of footerEntries(container, { ...footer, objects: [entry] })) return place;
-  return undefined;
-}
-
-/** Returns a number that stands for an object at a place: the object's number and 21 bits of the place's hash. */
-function placeNumber(number: number, ordinal: number, place: Place): number {
-  let hash = 0x811c_9dc5;
-  for (const field of [
-    ordinal,
-    place.block,
-    place.blockOffsetBytes,
-    place.blockSealedBytes,
-    place.blockPlainBytes,
-    place.encoding,
-    place.offsetBytes,
-    place.lengthBytes,
-    place.objectBytes,
-    place.type,
-  ]) {
-    hash = Math.imul(hash ^ field, 0x0100_0193);
-    hash ^= hash >>> 15;
-  }
-  return number * 0x20_0000 + (hash & 0x1f_ffff) + 1;
 }
 
 function nodeSize(entry: ObjectEntry, bytes: Buffer): number {
