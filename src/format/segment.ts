@@ -96,9 +96,17 @@ export function encodeSegmentRecord(record: SegmentRecord): unknown {
     time: record.timeMs,
     keys: record.keyGeneration,
     holes: record.holes,
-    refs: record.refs.map(({ name, from, to, commit }) => ({ name, from: from ?? null, to: to ?? null, commit })),
+    refs: record.refs.map(({ name, from, to, commit }) => {
+      return { name, from: from ?? null, to: to ?? null, ...(commit !== undefined && { commit }) };
+    }),
     commits: record.commits.map(({ id, timeMs, kind, parents, paths }) => {
-      return { id, time: timeMs, kind, parents, paths: paths?.toString('base64') };
+      return {
+        id,
+        time: timeMs,
+        kind,
+        ...(parents !== undefined && { parents }),
+        ...(paths !== undefined && { paths: paths.toString('base64') }),
+      };
     }),
     packs: record.packs.map(({ id, sizeBytes }) => ({ id, size: sizeBytes })),
   };

@@ -1,14 +1,34 @@
 // Which paths differ between two commit trees, files and folders: what a commit's segment notes for the history of a path.
 
+import { encodePathNote, PATH_NOTE_MOST } from '../format/path-note.ts';
 import type { TreeId } from '../model/ids.ts';
-import { TREE_MODES, type TreeEntry } from '../repo/trees.ts';
+import type { Repository } from '../repo/repository.ts';
+import { unlessDamaged } from '../repo/storage-failure.ts';
+import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
 import type { TreeSource } from './tree-diff.ts';
+
+/**
+ * Notes which paths differ between a stored commit tree and one that is being written; undefined if that can't be told, or if they
+ * are too many.
+ */
+export async function notePaths(
+  repository: Repository,
+  before: TreeId | undefined,
+  after: { readonly root: TreeId; readonly trees: readonly { readonly id: TreeId; readonly content: Buffer }[] },
+): Promise<Buffer | undefined> {
+  const contents = new Map(after.trees.map(({ id, content }) => [id, content]));
+  const readTree = async (id: TreeId): Promise<TreeEntry[]> =>
+    parseTree(contents.get(id) ?? (await repository.objects.readGit(id, 'tree')), id);
+  const old = before === undefined ? undefined : { root: before, readTree };
+  const paths = await unlessDamaged(listChangedPaths(old, { root: after.root, readTree }, PATH_NOTE_MOST));
+  return paths === undefined ? undefined : encodePathNote(paths);
+}
 
 /**
  * Lists the paths that are on one side only or differ in content or mode, and the folders above them; undefined if there are more
  * than `most`. Equal folders are not entered.
  */
-export async function listChangedPaths(
+async function listChangedPaths(
   before: TreeSource | undefined,
   after: TreeSource,
   most: number,

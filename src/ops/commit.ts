@@ -11,9 +11,8 @@ import { gitIdOf } from '../repo/objects.ts';
 import type { Repository } from '../repo/repository.ts';
 import { unlessDamaged } from '../repo/storage-failure.ts';
 import type { Transaction } from '../repo/transaction.ts';
-import { parseTree, TREE_MODES, writeTrees, type TreeEntry, type TreeFile } from '../repo/trees.ts';
-import { encodePathNote, PATH_NOTE_MOST } from '../format/path-note.ts';
-import { listChangedPaths } from './changed-paths.ts';
+import { TREE_MODES, writeTrees, type TreeFile } from '../repo/trees.ts';
+import { notePaths } from './changed-paths.ts';
 import { captureAgent, type CapturedAgent } from './capture-agent.ts';
 import { AGENT_FILE, ATTRIBUTES_FILE, HeadCommit, POD_FILE, TreeFinder, type CommitView } from './commit-files.ts';
 import { encodeCommitText, type FileCounts } from './commit-message.ts';
@@ -88,7 +87,9 @@ export async function commitAgent(
     }
     await writePlanned({ repository, transaction }, plan, head);
     if (full) await promoteTree(repository, transaction, plan.root);
-    const paths = await notePaths(repository, plan, head);
+    const view = await head.view();
+    const isKnown = head.id === undefined || view !== undefined;
+    const paths = isKnown ? await notePaths(repository, view?.commit.tree, plan) : undefined;
     const changed = { head: head.id, paths };
     const made = await publishCommit({ repository, transaction, agent, options, captured, tree: plan.root, tag, changed });
     await remember(context, agent, repository, made.id, captured, plan);
@@ -248,18 +249,6 @@ async function writePlanned(
     // oxlint-disable-next-line no-await-in-loop -- one object after the other
     await transaction.writeGit('tree', content, () => unlessDamaged(earlier.find(path)));
   }
-}
-
-/** Notes which paths differ from the head's; undefined if that can't be told. */
-async function notePaths(repository: Repository, plan: PlannedTree, head: HeadCommit): Promise<Buffer | undefined> {
-  const view = await head.view();
-  if (view === undefined && head.id !== undefined) return undefined;
-  const contents = new Map(plan.trees.map(({ id, content }) => [id, content]));
-  const readTree = async (id: GitId): Promise<TreeEntry[]> =>
-    parseTree(contents.get(id) ?? (await repository.objects.readGit(id, 'tree')), id);
-  const before = view === undefined ? undefined : { root: view.commit.tree, readTree };
-  const paths = await unlessDamaged(listChangedPaths(before, { root: plan.root, readTree }, PATH_NOTE_MOST));
-  return paths === undefined ? undefined : encodePathNote(paths);
 }
 
 function isSameTree(top: ReadonlyMap<string, GitId>, compared: ReadonlyMap<string, GitId>): boolean {

@@ -23,6 +23,8 @@ import { MoltError } from '../model/error.ts';
 import type { CommitId, PackId } from '../model/ids.ts';
 import type { Containers } from './containers.ts';
 
+/** Blocks that a run keeps at hand, so that one look-up after the other costs no more than a search. */
+const KEPT_BLOCKS = 8;
 /** How many of the newest blocks of commits are searched for a parent. */
 const RECENT_BLOCKS = 2;
 
@@ -32,6 +34,7 @@ export class IndexRun {
   readonly #containers: Containers;
   #tables: IndexRunTables | undefined;
   #packs: readonly PackId[] | undefined;
+  readonly #kept = new Map<number, Buffer>();
 
   constructor(note: RunNote, containers: Containers) {
     this.note = note;
@@ -45,10 +48,11 @@ export class IndexRun {
 
   /** Finds the entries that may be an object's. */
   async findEntries(key: Buffer): Promise<EntryRef[]> {
+    const packs = this.#packs ?? (await this.#readPacks());
     const found: EntryRef[] = [];
-    for await (const { rows, row } of this.#rowsThatBegin('entries', key.subarray(0, PREFIX_BYTES))) {
-      found.push(parseEntry(rows, row, await this.#readPacks(), this.name));
-    }
+    await this.#findRows('entries', key.subarray(0, PREFIX_BYTES), (rows, row) => {
+      found.push(parseEntry(rows, row, packs, this.name));
+    });
     return found;
   }
 
@@ -57,9 +61,9 @@ export class IndexRun {
     const prefix = Buffer.alloc(PATH_HASH_BYTES);
     prefix.writeUInt32BE(hash);
     const found: number[] = [];
-    for await (const { rows, row } of this.#rowsThatBegin('paths', prefix)) {
+    await this.#findRows('paths', prefix, (rows, row) => {
       found.push(rows.readUInt32BE(row * PATH_ROW_BYTES + PATH_HASH_BYTES));
-    }
+    });
     return found;
   }
 
@@ -113,19 +117,20 @@ export class IndexRun {
     return this.#tables;
   }
 
-  async *#rowsThatBegin(table: RunTableName, prefix: Buffer): AsyncIterable<{ rows: Buffer; row: number }> {
-    const blocks = (await this.tables())[table];
+  /** Calls back with each row that begins so. */
+  async #findRows(table: RunTableName, prefix: Buffer, onRow: (rows: Buffer, row: number) => void): Promise<void> {
+    const blocks = (this.#tables ?? (await this.tables()))[table];
     const { rowBytes } = RUN_TABLES[table];
     const text = prefix.toString('hex');
     for (let at = findFirstBlock(blocks, text); at < blocks.length; at += 1) {
       const found = blocks[at];
       if (found === undefined || found.first.slice(0, text.length) > text) return;
       // oxlint-disable-next-line no-await-in-loop -- one block in nearly all cases
-      const rows = await this.#rows(table, found.block);
+      const rows = this.#kept.get(found.block) ?? (await this.#keepRows(table, found.block));
       for (let row = lowerBound(rows, rowBytes, prefix); row < rows.length / rowBytes; row += 1) {
         const from = row * rowBytes;
         if (prefix.compare(rows, from, from + prefix.length) !== 0) return;
-        yield { rows, row };
+        onRow(rows, row);
       }
     }
   }
@@ -134,6 +139,13 @@ export class IndexRun {
     const { packBlock } = await this.tables();
     this.#packs ??= packBlock === undefined ? [] : parsePacks(await this.#block(packBlock));
     return this.#packs;
+  }
+
+  async #keepRows(table: RunTableName, number: number): Promise<Buffer> {
+    const rows = await this.#rows(table, number);
+    if (this.#kept.size >= KEPT_BLOCKS) this.#kept.clear();
+    this.#kept.set(number, rows);
+    return rows;
   }
 
   async #rows(table: RunTableName, number: number): Promise<Buffer> {

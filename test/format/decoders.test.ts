@@ -10,14 +10,9 @@ import { encodeCheckpoint, parseCheckpoint } from '../../src/format/checkpoint.t
 import { encodeFooter, parseFooter, type Footer } from '../../src/format/footer.ts';
 import { encodeFormatFile, parseFormatFile } from '../../src/format/format-file.ts';
 import { parseHeader } from '../../src/format/header.ts';
-import {
-  entryCount,
-  entryPlace,
-  isInPack,
-  lowerBound,
-  parseCommits,
-  parseIndexRunTable,
-} from '../../src/format/index-run.ts';
+import { COMMIT_ROW_BYTES, parseCommitRow } from '../../src/format/commit-rows.ts';
+import { ENTRY_ROW_BYTES, parseEntry, parseIndexRun, parsePacks, renumberPacks } from '../../src/format/index-run.ts';
+import { lowerBound, parseRows } from '../../src/format/rows.ts';
 import { BLOCK, ENCODING, FOOTER_MAX_BYTES, OBJECT } from '../../src/format/layout.ts';
 import { encodeSegmentRecord, parseSegmentRecord } from '../../src/format/segment.ts';
 import { parseTrailer } from '../../src/format/trailer.ts';
@@ -104,15 +99,20 @@ const ENTRIES = [
 ];
 test('a tree', survives, (bytes) => parseTree(bytes, TREE), encodeTree(ENTRIES));
 test('a checkpoint', survives, (bytes) => parseCheckpoint(bytes, 'x'), checkpointJson());
-test("a run's commit block", survives, (bytes) => parseCommits(bytes, 'x'), Buffer.alloc(80, 1));
-test("a run's entry block", survives, readEntries, Buffer.alloc(68 * 3, 0x80));
+test("a run's commit block", survives, readCommits, Buffer.alloc(COMMIT_ROW_BYTES * 2, 1));
+test("a run's entry block", survives, readEntries, Buffer.alloc(ENTRY_ROW_BYTES * 3, 1));
+
+function readCommits(bytes: Buffer): unknown {
+  const rows = parseRows(bytes, COMMIT_ROW_BYTES, 'x');
+  return Array.from({ length: rows.length / COMMIT_ROW_BYTES }, (_, row) => parseCommitRow(rows, row));
+}
 
 function readEntries(bytes: Buffer): unknown {
-  for (let at = 0; at < entryCount(bytes); at += 1) {
-    isInPack(bytes, at);
-    decodes(() => entryPlace(bytes, at, Buffer.alloc(64), 'x'));
-  }
-  return lowerBound(bytes, Buffer.alloc(32, 0x80));
+  const rows = parseRows(bytes, ENTRY_ROW_BYTES, 'x');
+  const packs = parsePacks(Buffer.alloc(65));
+  for (let row = 0; row < rows.length / ENTRY_ROW_BYTES; row += 1) decodes(() => parseEntry(rows, row, packs, 'x'));
+  decodes(() => renumberPacks(rows, packs, new Map(), 'x'));
+  return lowerBound(rows, ENTRY_ROW_BYTES, Buffer.alloc(6, 0x80));
 }
 
 test('a segment record with any members is a value or a MoltError', (t) => {
@@ -141,11 +141,14 @@ test('a checkpoint with any members is a value or a MoltError', (t) => {
 });
 
 test('a run table with any members is a value or a MoltError', (t) => {
-  const valid = { fromSeq: 1, toSeq: 9, objects: 2, packs: 1, commits: [{ block: 0, time: 5 }] };
-  t.is(parseIndexRunTable({ ...FOOTER, record: valid }, 'x').packBlock, 1);
+  const valid = { fromSeq: 1, toSeq: 9, objects: 2, entries: ['00'.repeat(6)], commits: ['00'.repeat(12)], paths: ['00'.repeat(8)] };
+  const types = [BLOCK.entries, BLOCK.commits, BLOCK.paths, BLOCK.packs];
+  const blocks = types.map((type) => ({ offsetBytes: 128, sealedBytes: 20, plainBytes: 4, type, encoding: ENCODING.zstd }));
+  t.is(parseIndexRun({ ...FOOTER, blocks, record: valid }, 'x').packBlock, 3);
+  t.throws(() => parseIndexRun({ ...FOOTER, blocks, record: { ...valid, paths: [] } }, 'x'), { code: 'DAMAGED' });
   t.notThrows(() =>
     fc.assert(
-      fc.property(hostileJson(valid), (record) => void decodes(() => parseIndexRunTable({ ...FOOTER, record }, 'x'))),
+      fc.property(hostileJson(valid), (record) => void decodes(() => parseIndexRun({ ...FOOTER, blocks, record }, 'x'))),
       RUNS,
     ),
   );

@@ -18,11 +18,14 @@ export const RECORD: SegmentRecord = {
   keyGeneration: 2,
   holes: [{ seq: 4 as SegmentSeq, sha256: 'd'.repeat(64) }],
   refs: [
-    { name: 'refs/heads/main', from: commit('1'), to: commit('2') },
-    { name: 'refs/tags/full/20260305T020000Z', from: undefined, to: commit('3') },
-    { name: 'refs/tags/old', from: commit('4'), to: undefined },
+    { name: 'refs/heads/main', from: commit('1'), to: commit('2'), commit: undefined },
+    { name: 'refs/tags/full/20260305T020000Z', from: undefined, to: commit('3'), commit: commit('2') },
+    { name: 'refs/tags/old', from: commit('4'), to: undefined, commit: undefined },
   ],
-  commits: [{ id: commit('2'), timeMs: -5, kind: 'full' }],
+  commits: [
+    { id: commit('2'), timeMs: -5, kind: 'full', parents: [commit('1')], paths: Buffer.from('0011223344556677', 'hex') },
+    { id: commit('3'), timeMs: 5, kind: 'manual', parents: undefined, paths: undefined },
+  ],
   packs: [{ id: 'e'.repeat(64) as PackId, sizeBytes: 1 << 25 }],
 };
 
@@ -30,6 +33,7 @@ export const CHECKPOINT: Checkpoint = {
   seq: 9 as SegmentSeq,
   hash: 'f'.repeat(64),
   refs: new Map([['refs/heads/main', '5'.repeat(40) as GitId]]),
+  tagged: new Map([['refs/tags/old', '7'.repeat(40) as CommitId]]),
   runs: [{ id: '6'.repeat(64), fromSeq: 1, toSeq: 9, objects: 12 }],
   holes: [3],
 };

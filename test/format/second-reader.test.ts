@@ -1,6 +1,6 @@
 // FORMAT.md is enough to read a repository: what the ops layer commits, a reader written from that page alone gives back.
 
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   chmodSync,
   linkSync,
@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { silentReporter } from '../../src/model/ports.ts';
 import { commitAgent } from '../../src/ops/commit.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
@@ -25,7 +25,7 @@ import { Home } from '../../src/ops/home.ts';
 import { initAgent } from '../../src/ops/init.ts';
 import { addKey } from '../../src/ops/key.ts';
 import { openAgent } from '../../src/ops/open.ts';
-import { type ExtractedEntry, SecondReader } from './second-reader.ts';
+import { type Caches, type ExtractedEntry, SecondReader } from './second-reader.ts';
 
 const LARGE_BYTES = 3_000_000;
 const SQLITE_HEADER_BYTES = 100;
@@ -78,16 +78,40 @@ test('a reader written from FORMAT.md alone gives back every file of every commi
   );
 
   const caches = reader.readCaches();
-  t.true(caches.places.size > 20);
-  for (const [key, { base: _, ...place }] of caches.places) {
-    t.true(
-      reader.placesOf(key).some(({ base: _base, ...known }) => JSON.stringify(known) === JSON.stringify(place)),
-      'an index run says what a footer says',
-    );
+  t.is(caches.seq, commits.length);
+  t.deepEqual([...caches.keys].toSorted(), reader.keys.toSorted());
+  t.deepEqual([...caches.commits.keys()].toSorted(), commits.toSorted());
+  for (const [index, id] of commits.entries()) {
+    const { seq, parent, hasPaths } = caches.commits.get(id) ?? {};
+    t.deepEqual({ seq, parent, hasPaths }, { seq: index + 1, parent: index, hasPaths: true });
+    const [, tree] = /^tree ([0-9a-f]{40})\n/.exec(reader.readGit(id, 'commit').toString()) ?? [];
+    t.truthy(tree);
   }
-  t.true(caches.commits.includes(commits[0] ?? ''));
+  for (const [tag, commit] of Object.entries(caches.tagged)) {
+    t.true(reader.readGit(caches.refs[tag] ?? '', 'tag').toString().startsWith(`object ${commit}\ntype commit\n`), tag);
+  }
+  t.is(Object.keys(caches.tagged).length, Object.keys(caches.refs).filter((name) => name.startsWith('refs/tags/')).length);
+  checkPaths(t, reader, caches, commits);
   t.like(caches.refs, caches.seq === commits.length ? Object.fromEntries(reader.refs) : {});
 });
+
+/** Every path that differs from the commit before leads to its segment. */
+function checkPaths(t: ExecutionContext, reader: SecondReader, caches: Caches, commits: readonly string[]): void {
+  let count = 0;
+  for (const [index, id] of commits.entries()) {
+    const [before, after] = [reader.listFiles(commits[index - 1]), reader.listFiles(id)];
+    for (const path of new Set([...before.keys(), ...after.keys()])) {
+      if (before.get(path) === after.get(path) || !path.includes('/')) continue;
+      const parts = path.split('/');
+      for (let depth = 2; depth <= parts.length; depth += 1) {
+        const hash = createHash('sha256').update(parts.slice(0, depth).join('/')).digest().readUInt32BE(0);
+        t.true(caches.paths.get(hash)?.includes(index + 1), `${path} in commit ${index}`);
+        count += 1;
+      }
+    }
+  }
+  t.true(count > 20);
+}
 
 function makeContext(home: string): OpsContext {
   return {

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { constants, crc32, zstdDecompressSync } from 'node:zlib';
 
 const KINDS = { segment: 1, pack: 2, index: 3, checkpoint: 4 } as const;
-const BLOCKS = { data: 1, footer: 2, padding: 3, entries: 4, packs: 5, commits: 6 } as const;
+const BLOCKS = { data: 1, footer: 2, padding: 3, entries: 4, packs: 5, commits: 6, paths: 7 } as const;
 const TYPES = { chunk: 1, node: 2, commit: 3, tree: 4, tag: 5, blob: 6 } as const;
 const ENCODINGS = { raw: 0, zstd: 1, deltas: 2 } as const;
 
@@ -34,6 +34,19 @@ interface Container {
   readonly blocks: readonly Block[];
   readonly places: ReadonlyMap<string, Place>;
   readonly open: (number: number) => Buffer;
+}
+
+/** What the newest checkpoint and its index runs say. */
+export interface Caches {
+  readonly refs: Record<string, string>;
+  /** The commits that tags name, by ref. */
+  readonly tagged: Record<string, string>;
+  readonly seq: number;
+  /** Keys of the objects that the runs lead to. */
+  readonly keys: Set<string>;
+  readonly commits: Map<string, { timeMs: number; seq: number; parent: number | undefined; hasPaths: boolean }>;
+  /** Segments by the hash of a path that they changed. */
+  readonly paths: Map<number, number[]>;
 }
 
 export interface ExtractedEntry {
@@ -138,6 +151,15 @@ export class SecondReader {
     return entries;
   }
 
+  /** Lists the files of a commit by path, each with its mode and id; none for no commit. */
+  listFiles(commit: string | undefined): Map<string, string> {
+    const files = new Map<string, { mode: string; id: string }>();
+    if (commit === undefined) return new Map();
+    const [, tree = ''] = /^tree ([0-9a-f]{40})\n/.exec(this.readGit(commit, 'commit').toString('utf8')) ?? [];
+    this.#walk(tree, '', files);
+    return new Map([...files].map(([path, { mode, id }]) => [path, `${mode} ${id}`]));
+  }
+
   /** Reads a blob whole and checks its Git id. */
   readBlob(id: string): Buffer {
     const record = this.#readObject(id.padEnd(64, '0'), TYPES.blob);
@@ -156,8 +178,8 @@ export class SecondReader {
     return content;
   }
 
-  /** Reads the newest checkpoint and its index runs: refs, and the places that the runs hold. */
-  readCaches(): { refs: Record<string, string>; seq: number; places: Map<string, Place>; commits: string[] } {
+  /** Reads the newest checkpoint and its index runs. */
+  readCaches(): Caches {
     const name = readdirSync(join(this.#dir, 'checkpoint')).toSorted().at(-1) ?? '';
     const seq = Number(name.slice(0, 12));
     check(this.segmentHashes.get(seq) === name.slice(13), 'the log has another segment where the checkpoint is');
@@ -166,16 +188,17 @@ export class SecondReader {
       seq: number;
       hash: string;
       refs: Record<string, string>;
+      tagged: Record<string, string>;
       runs: { id: string; fromSeq: number; toSeq: number; objects: number }[];
     };
     check(checkpoint.seq === seq && checkpoint.hash === name.slice(13), 'a checkpoint is not the one of its name');
-    const places = new Map<string, Place>();
-    const commits: string[] = [];
+    const { refs, tagged } = checkpoint;
+    const caches: Caches = { refs, tagged, seq, keys: new Set(), commits: new Map(), paths: new Map() };
     for (const { id, toSeq } of checkpoint.runs) {
       check(sha256(this.#read(`index/${id}`)) === id, 'an index run has another name');
-      this.#readRun(this.#open(`index/${id}`, KINDS.index, toSeq), places, commits);
+      this.#readRun(this.#open(`index/${id}`, KINDS.index, toSeq), caches);
     }
-    return { refs: checkpoint.refs, seq, places, commits };
+    return caches;
   }
 
   /** Returns the places of an object that the footers name. */
@@ -377,29 +400,54 @@ export class SecondReader {
     }
   }
 
-  #readRun(run: Container, places: Map<string, Place>, commits: string[]): void {
-    const record = run.record as { packs: number | null; commits: { block: number }[] };
-    const packs = record.packs === null ? Buffer.alloc(0) : run.open(record.packs);
-    run.blocks.forEach((block, number) => {
-      if (block.type !== BLOCKS.entries) return;
-      const entries = run.open(number);
-      for (let at = 0; at < entries.length; at += 68) {
-        const ref = entries.readUInt32LE(at + 32);
-        const pack = packs.toString('hex', (ref - 2 ** 31) * 32, (ref - 2 ** 31 + 1) * 32);
-        places.set(entries.toString('hex', at, at + 32), {
-          container: ref < 2 ** 31 ? segmentName(ref) : `packs/${pack.slice(0, 2)}/${pack}`,
-          block: entries.readUInt32LE(at + 36),
-          offset: entries.readUInt32LE(at + 52),
-          length: entries.readUInt32LE(at + 56),
-          size: entries.readUInt32LE(at + 60),
-          type: entries.readUInt8(at + 64),
-          base: undefined,
-        });
-      }
+  /** Reads the rows of one of a run's tables, checked to be in order. */
+  #readRows(run: Container, type: number, firsts: readonly string[], width: number): Buffer[] {
+    const numbers = run.blocks.flatMap((block, number) => (block.type === type ? [number] : []));
+    check(numbers.length === firsts.length, 'an index run does not name all blocks of a table');
+    const rows = numbers.flatMap((number, at) => {
+      const columns = run.open(number);
+      const count = columns.length / width;
+      const inBlock = Array.from({ length: count }, (_, row) =>
+        Buffer.from(Array.from({ length: width }, (_column, column) => columns[column * count + row] ?? 0)),
+      );
+      check(inBlock[0]?.toString('hex').startsWith(firsts[at] ?? '?') === true, 'a block begins with another row');
+      return inBlock;
     });
-    for (const { block } of record.commits) {
-      const table = run.open(block);
-      for (let at = 0; at < table.length; at += 40) commits.push(table.toString('hex', at + 16, at + 36));
+    const keyBytes = (firsts[0] ?? '').length / 2;
+    rows.forEach((row, at) => {
+      const before = rows[at - 1]?.subarray(0, keyBytes);
+      check(before === undefined || before.compare(row.subarray(0, keyBytes)) <= 0, 'rows are out of order');
+    });
+    return rows;
+  }
+
+  #readRun(run: Container, caches: Caches): void {
+    const record = run.record as Record<'entries' | 'commits' | 'paths', string[]>;
+    const packBlock = run.blocks.findIndex(({ type }) => type === BLOCKS.packs);
+    const packs = packBlock < 0 ? Buffer.alloc(0) : run.open(packBlock);
+    for (const row of this.#readRows(run, BLOCKS.entries, record.entries, 13)) {
+      const ref = row.readUInt32BE(6);
+      const pack = packs.toString('hex', (ref - 2 ** 31) * 32, (ref - 2 ** 31 + 1) * 32);
+      const name = ref < 2 ** 31 ? segmentName(ref) : `packs/${pack.slice(0, 2)}/${pack}`;
+      const container = this.#containers.get(name);
+      check(container !== undefined, `an index run names ${name}, which the log does not`);
+      const [key, place] = [...container.places][row.readUIntBE(10, 3) & 0x7fffff] ?? [];
+      check(key?.startsWith(row.toString('hex', 0, 6)) === true, 'an index run names another object');
+      check((place?.base !== undefined) === row.readUInt8(10) >= 0x80, 'an index run says otherwise what is a delta');
+      caches.keys.add(key);
+    }
+    for (const row of this.#readRows(run, BLOCKS.commits, record.commits, 40)) {
+      const parent = row.readUInt32BE(12);
+      caches.commits.set(row.toString('hex', 16, 36), {
+        timeMs: Number(row.readBigUInt64BE(0) - 2n ** 63n),
+        seq: row.readUInt32BE(8),
+        parent: parent === 0xffffffff ? undefined : parent,
+        hasPaths: (row.readUInt8(37) & 1) === 1,
+      });
+    }
+    for (const row of this.#readRows(run, BLOCKS.paths, record.paths, 8)) {
+      const seqs = caches.paths.get(row.readUInt32BE(0)) ?? [];
+      caches.paths.set(row.readUInt32BE(0), [...seqs, row.readUInt32BE(4)]);
     }
   }
 }

@@ -4,6 +4,7 @@
 import { createCipheriv, createSecretKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import test from 'ava';
+import { decodeBlock } from '../../src/chunk/compress.ts';
 import { decodeDelta } from '../../src/chunk/delta.ts';
 import { ContentChunker } from '../../src/chunk/fastcdc.ts';
 import { createGear } from '../../src/chunk/gear.ts';
@@ -12,8 +13,20 @@ import { deriveEpochKey, deriveIdKey } from '../../src/crypto/roots.ts';
 import { encodeAttributes, parseAttributes } from '../../src/format/attributes.ts';
 import { encodeBlobRecord, encodeNode, parseBlobRecord, parseNode } from '../../src/format/blob.ts';
 import { ContainerReader, ContainerWriter } from '../../src/format/container.ts';
-import { entryCount, entryKey, entryPlace, parseCommits, parseIndexRunTable } from '../../src/format/index-run.ts';
-import { BLOCK, KIND, type Kind } from '../../src/format/layout.ts';
+import { parseCommitRow, type CommitEntry } from '../../src/format/commit-rows.ts';
+import {
+  ENTRY_ROW_BYTES,
+  parseEntry,
+  parseIndexRun,
+  parsePacks,
+  PATH_ROW_BYTES,
+  PREFIX_BYTES,
+  RUN_TABLES,
+  type RunTableName,
+} from '../../src/format/index-run.ts';
+import { hashPath } from '../../src/format/path-note.ts';
+import { parseRows } from '../../src/format/rows.ts';
+import { BLOCK, ENCODING, KIND, type Kind } from '../../src/format/layout.ts';
 import { padme } from '../../src/format/padding.ts';
 import { encodeSegmentRecord, parseSegmentRecord } from '../../src/format/segment.ts';
 import type { Component } from '../../src/model/component.ts';
@@ -53,12 +66,15 @@ interface FormatVectors {
   };
   readonly indexRun: {
     readonly bytes: string;
-    readonly entries: readonly (Readonly<Record<string, number>> & {
+    readonly entries: readonly {
       readonly key: string;
       readonly seq?: number;
       readonly pack?: string;
-    })[];
-    readonly commits: readonly unknown[];
+      readonly entry: number;
+      readonly isDelta: boolean;
+    }[];
+    readonly commits: readonly Partial<CommitEntry>[];
+    readonly paths: readonly { readonly path: string; readonly seq: number }[];
   };
   readonly padme: readonly (readonly [lengthBytes: number, padded: number])[];
   readonly names: readonly { readonly name: string; readonly escaped: string }[];
@@ -157,41 +173,35 @@ test('the index run of the vectors is read', async (t) => {
   const bytes = hex(vectors.indexRun.bytes);
   const reader = openContainer(bytes, KIND.index);
   const footer = await reader.verifyWhole(bytes);
-  const table = parseIndexRunTable(footer, 'the vector');
-  const open = (number: number): Buffer => {
-    const block = footer.blocks[number];
-    if (block === undefined) throw new Error(`no block ${number}`);
-    return reader.openBlock(
-      number,
-      block.type,
-      bytes.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes),
-    );
+  const tables = parseIndexRun(footer, 'the vector');
+  const open = (number: number | undefined): Buffer => {
+    const block = footer.blocks[number ?? -1];
+    if (number === undefined || block === undefined) throw new Error(`no block ${number}`);
+    const sealed = bytes.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes);
+    const plain = reader.openBlock(number, block.type, sealed);
+    return block.encoding === ENCODING.zstd ? decodeBlock('zstd', plain, block.plainBytes) : plain;
   };
-  const block = open(table.entryBlocks[0]?.block ?? -1);
-  t.is(entryCount(block), vectors.indexRun.entries.length);
-  for (const [index, { key, seq, pack, ...expected }] of vectors.indexRun.entries.entries()) {
-    t.is(entryKey(block, index).toString('hex'), key);
-    const place = entryPlace(block, index, open(table.packBlock ?? -1), 'the vector');
-    t.deepEqual<unknown, unknown>(place.container, pack === undefined ? { seq } : { pack });
-    t.deepEqual(
-      {
-        block: place.block,
-        blockOffset: place.blockOffsetBytes,
-        blockSealed: place.blockSealedBytes,
-        blockPlain: place.blockPlainBytes,
-        encoding: place.encoding,
-        offset: place.offsetBytes,
-        length: place.lengthBytes,
-        objectBytes: place.objectBytes,
-        type: place.type,
-      },
-      expected as never,
-    );
+  const rowsOf = (name: RunTableName): Buffer =>
+    parseRows(open(tables[name][0]?.block), RUN_TABLES[name].rowBytes, 'the vector');
+  const { entries, commits, paths } = vectors.indexRun;
+  const packs = parsePacks(open(tables.packBlock));
+  const rows = rowsOf('entries');
+  t.is(rows.length, entries.length * ENTRY_ROW_BYTES);
+  for (const [row, { key, seq, pack, ...expected }] of entries.entries()) {
+    t.is(rows.toString('hex', row * ENTRY_ROW_BYTES, row * ENTRY_ROW_BYTES + PREFIX_BYTES), key.slice(0, 12));
+    const { container: found, ...entry } = parseEntry(rows, row, packs, 'the vector');
+    t.deepEqual<unknown, unknown>(found, pack === undefined ? { seq } : { pack });
+    t.deepEqual<unknown, unknown>(entry, expected);
   }
-  t.deepEqual<unknown, unknown>(
-    parseCommits(open(table.commitBlocks[0]?.block ?? -1), 'the vector'),
-    vectors.indexRun.commits,
-  );
+  for (const [row, expected] of commits.entries())
+    t.like(parseCommitRow(rowsOf('commits'), row), { parentSeq: undefined, ...expected });
+  const hashes = paths.map(({ path, seq }) => ({ hash: hashPath(path), seq })).toSorted((a, b) => a.hash - b.hash);
+  const pathRows = rowsOf('paths');
+  t.is(pathRows.length, hashes.length * PATH_ROW_BYTES);
+  for (const [row, { hash, seq }] of hashes.entries()) {
+    t.is(pathRows.readUInt32BE(row * PATH_ROW_BYTES), hash);
+    t.is(pathRows.readUInt32BE(row * PATH_ROW_BYTES + 4), seq);
+  }
 });
 
 test('lengths are padded as in the vectors', (t) => {

@@ -2,6 +2,7 @@
 
 import test from 'ava';
 import { MoltError } from '../../src/model/error.ts';
+import { ENTRY_ROW_BYTES } from '../../src/format/index-run.ts';
 import type { CommitId } from '../../src/model/ids.ts';
 import { writeCheckpoint } from '../../src/repo/checkpoints.ts';
 import type { Repository } from '../../src/repo/repository.ts';
@@ -23,7 +24,7 @@ import {
   TIME_MS,
 } from './support.ts';
 
-/** Makes a repository of 40 commits, enough for a checkpoint after 32, and with a tail. */
+/** Makes a repository of 40 commits, enough for checkpoints after 16 and 32, and with a tail. */
 async function makeHistory(): Promise<Repository> {
   const repository = await makeRepository();
   for (let index = 0; index < 40; index += 1) {
@@ -40,7 +41,6 @@ interface Seen {
   readonly refs: ReadonlyMap<string, string>;
   readonly chain: readonly CommitId[];
   readonly commits: readonly { readonly id: CommitId; readonly seq: number }[];
-  readonly at: CommitId | undefined;
   readonly byPrefix: readonly CommitId[];
   readonly files: readonly string[];
 }
@@ -56,20 +56,27 @@ async function lookAround(repository: Repository): Promise<Seen> {
     refs: new Map(repository.refs),
     chain,
     commits: (await repository.index.listCommits()).map(({ id, seq }) => ({ id, seq })),
-    at: (await repository.index.findCommitAt(TIME_MS + 7500))?.id,
     byPrefix: await repository.index.findCommitsByPrefix(must(chain[30]).slice(0, 8)),
     files,
   };
 }
 
-async function onlyName(storage: Storage, prefix: string): Promise<string> {
-  return must((await listNames(storage, prefix)).at(-1));
+async function newestName(storage: Storage): Promise<string> {
+  return must((await listNames(storage, 'checkpoint/')).at(-1));
 }
 
-test('a checkpoint is written after 32 segments, and opening replays only what came after it', async (t) => {
+/** Harms all runs: those of the newest checkpoint, and those that only the one before it names. */
+async function harmRuns(storage: Storage, change: (bytes: Buffer) => Buffer): Promise<void> {
+  for (const name of await listNames(storage, 'index/')) await replaceObject(storage, name, change);
+}
+
+test('a checkpoint is written after every 16 segments, and opening replays only what came after it', async (t) => {
   const { storage } = await makeHistory();
-  const [name = ''] = await listNames(storage, 'checkpoint/');
-  t.regex(name, /^checkpoint\/000000000032-/);
+  const names = await listNames(storage, 'checkpoint/');
+  t.deepEqual(
+    names.map((name) => Number(name.slice(11, 23))),
+    [16, 32],
+  );
   const read: string[] = [];
   const counting = await copyStorage(storage);
   const readObject = counting.read.bind(counting);
@@ -88,29 +95,24 @@ test('a checkpoint is written after 32 segments, and opening replays only what c
 });
 
 for (const [what, harm] of [
-  ['a deleted checkpoint', async (storage: Storage) => storage.delete(await onlyName(storage, 'checkpoint/'))],
+  ['a deleted checkpoint', async (storage: Storage) => storage.delete(await newestName(storage))],
   [
     'a damaged checkpoint',
-    async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'checkpoint/'), flipMiddle),
+    async (storage: Storage) => replaceObject(storage, await newestName(storage), flipMiddle),
   ],
   [
     'an empty checkpoint',
-    async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'checkpoint/'), () => Buffer.alloc(0)),
-  ],
-  ['a deleted run', async (storage: Storage) => storage.delete(await onlyName(storage, 'index/'))],
-  [
-    'a damaged run',
-    async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'index/'), (bytes) => flipAll(bytes)),
+    async (storage: Storage) => replaceObject(storage, await newestName(storage), () => Buffer.alloc(0)),
   ],
   [
-    'a cut run',
-    async (storage: Storage) =>
-      replaceObject(storage, await onlyName(storage, 'index/'), (bytes) => bytes.subarray(0, -1)),
+    'deleted runs',
+    async (storage: Storage) => {
+      for (const name of await listNames(storage, 'index/')) await storage.delete(name);
+    },
   ],
-  [
-    'a run in place of another',
-    async (storage: Storage) => replaceObject(storage, await onlyName(storage, 'index/'), () => Buffer.from('x')),
-  ],
+  ['damaged runs', async (storage: Storage) => harmRuns(storage, (bytes) => flipAll(bytes))],
+  ['cut runs', async (storage: Storage) => harmRuns(storage, (bytes) => bytes.subarray(0, -1))],
+  ['other bytes in place of runs', async (storage: Storage) => harmRuns(storage, () => Buffer.from('x'))],
   [
     'no caches',
     async (storage: Storage) => {
@@ -146,7 +148,9 @@ for (const [what, harm] of [
     t.is((await listChain(after)).length, 73);
     t.is((await after.index.listCommits()).length, 73);
     for (const run of after.index.runs) {
-      for await (const entry of run.entries()) t.is(entry.key.length, 32);
+      const { entries, packs } = await run.readContent();
+      t.is(entries.length, run.note.objects * ENTRY_ROW_BYTES);
+      t.deepEqual(packs, []);
     }
   });
 }
@@ -156,7 +160,7 @@ test('what other processes committed meanwhile counts once when the index is mad
   const running = await openRepository(repository.storage);
   await commitFiles(repository, { theirs: '1' });
   await commitFiles(repository, { theirs: '2' });
-  await replaceObject(repository.storage, await onlyName(repository.storage, 'index/'), flipAll);
+  await harmRuns(repository.storage, flipAll);
   t.is((await running.index.listCommits()).length, 42);
   await running.refresh();
   t.is((await running.index.listCommits()).length, 42);
@@ -167,9 +171,9 @@ test('a run whose damage only shows when it is merged is replaced by the next ch
   const repository = await makeHistory();
   const running = await openRepository(repository.storage);
   const run = must(running.index.runs[0]);
-  const { commitBlocks } = await run.table();
+  const { commits } = await run.tables();
   const footer = await running.containers.readIndexFooter(run.note.id);
-  const { offsetBytes } = must(footer.blocks[must(commitBlocks[0]).block]);
+  const { offsetBytes } = must(footer.blocks[must(commits[0]).block]);
   await replaceObject(repository.storage, `index/${run.note.id}`, (bytes) => {
     bytes[offsetBytes] = (bytes[offsetBytes] ?? 0) ^ 1;
     return bytes;
@@ -248,7 +252,7 @@ test('many checkpoints leave two, and runs that cover the whole log', async (t) 
   const repository = await makeHistory();
   for (let index = 0; index < 6; index += 1) {
     await commitFiles(repository, { a: `again ${index}` });
-    await writeCheckpoint(repository);
+    await writeCheckpoint(repository, { atLeisure: false });
   }
   t.is((await listNames(repository.storage, 'checkpoint/')).length, 2);
   const again = await openRepository(repository.storage);

@@ -113,7 +113,7 @@ test('a commit', cutEverywhere, {
 test('a full backup, which writes packs, a merged index run and a checkpoint', cutEverywhere, {
   prepare: async () => {
     const repository = await someCommits(2);
-    await writeCheckpoint(repository);
+    await writeCheckpoint(repository, { atLeisure: true });
     await commitFiles(repository, { db: { bytes: versionOf(7), chunking: 'fixed' }, more: 'more' });
     return repository.storage;
   },
