@@ -6,6 +6,7 @@ import { MoltError } from '../model/error.ts';
 import type { RepositoryId, StorageId } from '../model/ids.ts';
 import { encodeFooter, parseFooter, type BlockEntry, type Footer, type ObjectEntry } from './footer.ts';
 import { encodeHeader, parseHeader, type ExpectedHeader, type Header } from './header.ts';
+import { detached } from './detached.ts';
 import {
   BLOCK,
   END_MAGIC,
@@ -186,7 +187,9 @@ export class ContainerReader {
    * epoch), and NEWER_FORMAT
    */
   static open(headerBytes: Buffer, expected: ExpectedHeader, keys: EpochKeys): ContainerReader {
-    const header = parseHeader(headerBytes, expected);
+    // The header is kept as long as the reader, and so is what is parsed from it.
+    const own = detached(headerBytes.subarray(0, HEADER_BYTES));
+    const header = parseHeader(own, expected);
     const key = keys(header.epoch);
     if (key === undefined) {
       const { epoch } = header;
@@ -207,7 +210,7 @@ export class ContainerReader {
         },
       );
     }
-    return new ContainerReader(expected.name, header, Buffer.from(headerBytes.subarray(0, HEADER_BYTES)), opener);
+    return new ContainerReader(expected.name, header, own, opener);
   }
 
   /**

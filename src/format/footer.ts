@@ -4,6 +4,7 @@
 import { zstdCompressSync } from 'node:zlib';
 import { decompressFrame } from '../chunk/zstd.ts';
 import { MoltError } from '../model/error.ts';
+import { detached } from './detached.ts';
 import {
   ENCODING,
   FOOTER_MAX_BYTES,
@@ -177,7 +178,7 @@ function inflate(plain: Buffer, damaged: (why: string, cause?: unknown) => MoltE
   const length = plain.readUInt32LE(0);
   if (length > FOOTER_MAX_BYTES) throw damaged(`claims ${length} bytes`);
   try {
-    return decompressFrame(plain.subarray(4), length);
+    return detached(decompressFrame(plain.subarray(4), length));
   } catch (cause) {
     throw damaged('does not decompress to the length that it says', cause);
   }

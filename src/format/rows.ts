@@ -26,7 +26,7 @@ export function encodeRows(type: BlockType, rows: Buffer, width: number): Encode
 export function parseRows(columns: Buffer, width: number, name: string): Buffer {
   if (columns.length % width !== 0) throw new MoltError('DAMAGED', `${name} has a torn table`);
   const count = columns.length / width;
-  const rows = Buffer.allocUnsafe(columns.length);
+  const rows = Buffer.allocUnsafeSlow(columns.length);
   for (let column = 0; column < width; column += 1) {
     for (let row = 0; row < count; row += 1) rows[row * width + column] = columns[column * count + row] ?? 0;
   }

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { decodeBlock } from '../chunk/compress.ts';
 import { ContainerReader, findDamage, type EpochKeys } from '../format/container.ts';
+import { detached } from '../format/detached.ts';
 import type { BlockEntry, Footer } from '../format/footer.ts';
 import { containerName, indexName, type ContainerRef, type Place } from '../format/index-run.ts';
 import { BLOCK, BLOCK_MAX_BYTES, ENCODING, HEADER_BYTES, KIND, type Kind } from '../format/layout.ts';
@@ -81,8 +82,9 @@ export class Containers {
       place.blockPlainBytes,
       name,
     );
-    this.#blocks.set(cacheKey, block, block.length);
-    return block;
+    const own = detached(block);
+    this.#blocks.set(cacheKey, own, own.length);
+    return own;
   }
 
   /** Returns the footer of a container of objects. */
