@@ -38,12 +38,16 @@ export function encodeCommitRow(commit: CommitEntry, into: Buffer, at: number): 
 /** Reads a commit row. */
 export function parseCommitRow(rows: Buffer, row: number): CommitEntry {
   const at = row * COMMIT_ROW_BYTES;
+  const id = rows.toString('hex', at + 16, at + 36) as CommitId;
+  return { id, parentSeq: readParentSeq(rows, at), ...readCommitOutline(rows, at) };
+}
+
+/** Reads what decides whether a commit is wanted, of the row at an offset. */
+export function readCommitOutline(rows: Buffer, at: number): Pick<CommitEntry, 'timeMs' | 'seq' | 'kind' | 'hasPaths'> {
   return {
-    id: rows.toString('hex', at + 16, at + 36) as CommitId,
     timeMs: readCommitTime(rows, at),
     seq: rows.readUInt32BE(at + 8) as SegmentSeq,
     kind: COMMIT_KINDS[rows.readUInt8(at + 36)] ?? 'incremental',
-    parentSeq: readParentSeq(rows, at),
     hasPaths: (rows.readUInt8(at + 37) & HAS_PATHS) !== 0,
   };
 }

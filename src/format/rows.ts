@@ -58,6 +58,10 @@ export function sortRows(rows: Buffer, width: number, keyBytes: number): Buffer 
 /** Merges sorted rows, ordered by their first bytes; of equal ones those of `older` come first. */
 export function mergeRows(older: Buffer, newer: Buffer, width: number, keyBytes: number): Buffer {
   if (older.length === 0) return newer;
+  if (newer.length === 0) return older;
+  // Times and segments only grow, mostly.
+  if (older.compare(newer, 0, keyBytes, older.length - width, older.length - width + keyBytes) <= 0)
+    return Buffer.concat([older, newer]);
   const merged = Buffer.allocUnsafe(older.length + newer.length);
   let from = 0;
   let to = 0;

@@ -16,7 +16,6 @@ export interface HistoryCommit {
 
 /** What is known of a commit before it is read. */
 export interface CommitOutline {
-  readonly id: CommitId;
   readonly timeMs: number;
   readonly kind: CommitKind;
   /** The segment that brought it, and whether the index has every path that it changed; undefined outside of the table. */
@@ -49,7 +48,8 @@ export async function* walkHistory(
   filter: AncestorFilter = {},
 ): AsyncIterable<HistoryCommit> {
   const table = filter.few === true ? new CommitTable(Buffer.alloc(0)) : await repository.index.readCommits();
-  yield* new Ancestry(repository, table).walk(tip, filter);
+  const ancestry = new Ancestry(repository, table);
+  for await (const row of ancestry.walk(tip, filter)) yield await ancestry.load(row);
 }
 
 /** Finds the newest of a commit's ancestors and itself that was captured at or before a time; of several the last in the log. */
@@ -58,16 +58,20 @@ export async function findNewestAt(
   tip: CommitId,
   timeMs: number,
 ): Promise<HistoryCommit | undefined> {
+  const ancestry = new Ancestry(repository, await repository.index.readCommits());
   let best: CommitOutline | undefined;
+  let bestRow: number | undefined;
+  // A commit is only accepted when it is better than those before, so that few are: clocks seldom go back.
   const accepts = (commit: CommitOutline): boolean => {
-    const isNewer = best === undefined || commit.timeMs > best.timeMs;
-    if (isNewer || (commit.timeMs === best?.timeMs && (commit.seq ?? 0) > (best.seq ?? 0))) best = commit;
-    return false;
+    const isBest =
+      best === undefined ||
+      commit.timeMs > best.timeMs ||
+      (commit.timeMs === best.timeMs && (commit.seq ?? 0) > (best.seq ?? 0));
+    if (isBest) best = commit;
+    return isBest;
   };
-  // Nothing is accepted, so the walk runs to its end without reading a commit.
-  // oxlint-disable-next-line no-unused-vars -- the same
-  for await (const none of walkHistory(repository, tip, { untilMs: timeMs, accepts })) break;
-  return best === undefined ? undefined : readHistoryCommit(repository, best.id);
+  for await (const row of ancestry.walk(tip, { untilMs: timeMs, accepts })) bestRow = row;
+  return bestRow === undefined ? undefined : ancestry.load(bestRow);
 }
 
 /** A walk by rows: those of the table, then those of commits that it lacks. */
@@ -82,7 +86,8 @@ class Ancestry {
     this.#table = table;
   }
 
-  async *walk(tip: CommitId, filter: AncestorFilter): AsyncIterable<HistoryCommit> {
+  /** Lists the rows of the ancestors that are wanted, newest first. */
+  async *walk(tip: CommitId, filter: AncestorFilter): AsyncIterable<number> {
     const { sinceMs = -Infinity, untilMs = Infinity, accepts = () => true } = filter;
     const first = await this.#rowOf(tip);
     const seen = new Set([first]);
@@ -90,17 +95,17 @@ class Ancestry {
     const visit = (row: number): void => {
       if (seen.has(row)) return;
       seen.add(row);
-      const timeMs = this.#timeMs(row);
+      const timeMs = waiting.length === 0 ? 0 : this.#timeMs(row);
       const at = waiting.findIndex((other) => this.#timeMs(other) < timeMs);
-      waiting.splice(at === -1 ? waiting.length : at, 0, row);
+      if (at === -1) waiting.push(row);
+      else waiting.splice(at, 0, row);
     };
     let slack = SLACK_COMMITS;
     for (let row = waiting.shift(); row !== undefined && slack > 0; row = waiting.shift()) {
       const timeMs = this.#timeMs(row);
       slack = timeMs < sinceMs ? slack - 1 : SLACK_COMMITS;
       const isWanted = timeMs >= sinceMs && timeMs <= untilMs && accepts(this.#outline(row));
-      // oxlint-disable-next-line no-await-in-loop -- one after the other, as many as the caller takes
-      if (isWanted) yield await this.#load(row);
+      if (isWanted) yield row;
       const parent = row < this.#table.count ? this.#table.parent(row) : UNKNOWN_PARENT;
       if (parent === NO_PARENT) continue;
       if (parent !== UNKNOWN_PARENT) {
@@ -108,7 +113,7 @@ class Ancestry {
         continue;
       }
       // oxlint-disable-next-line no-await-in-loop -- the same
-      const { parents } = (await this.#load(row)).commit;
+      const { parents } = (await this.load(row)).commit;
       // What was walked is not needed any more.
       if (row >= this.#table.count) this.#read[row - this.#table.count] = undefined;
       // oxlint-disable-next-line no-await-in-loop -- one parent in nearly all cases
@@ -124,19 +129,22 @@ class Ancestry {
     return row;
   }
 
-  async #load(row: number): Promise<HistoryCommit> {
-    const read = this.#read[row - this.#table.count];
-    return read ?? readHistoryCommit(this.#repository, this.#table.entry(row).id);
+  /** Reads a row's commit. */
+  async load(row: number): Promise<HistoryCommit> {
+    return this.#known(row) ?? readHistoryCommit(this.#repository, this.#table.entry(row).id);
   }
 
   #timeMs(row: number): number {
-    return this.#read[row - this.#table.count]?.text.timeMs ?? this.#table.timeMs(row);
+    return this.#known(row)?.text.timeMs ?? this.#table.timeMs(row);
   }
 
   #outline(row: number): CommitOutline {
-    const read = this.#read[row - this.#table.count];
-    if (read === undefined) return this.#table.entry(row);
-    const { commit, text } = read;
-    return { id: commit.id, timeMs: text.timeMs, kind: text.kind, seq: undefined, hasPaths: false };
+    const read = this.#known(row);
+    if (read === undefined) return this.#table.outline(row);
+    return { timeMs: read.text.timeMs, kind: read.text.kind, seq: undefined, hasPaths: false };
+  }
+
+  #known(row: number): HistoryCommit | undefined {
+    return row < this.#table.count ? undefined : this.#read[row - this.#table.count];
   }
 }
