@@ -139,7 +139,7 @@ async function commitChanges(
     const counts = { added: 0, modified: files.size, removed: 0, kept: tree.size - files.size };
     const text = { kind: 'incremental', trigger: 'schedule', timeMs, counts, components: [] } as const;
     const parents = head === undefined ? [] : [head];
-    const id = await writeCommit(transaction, repository, {
+    const id = await writeCommit(transaction, {
       tree: root,
       parents,
       signature: { name: agent.label, email: 'agent@molt', timestampS: Math.floor(timeMs / 1000) },

@@ -2,7 +2,7 @@
 // in milliseconds and only those commits are read that somebody wants, or about which the table does not know enough.
 
 import type { CommitKind } from '../format/segment.ts';
-import type { CommitId } from '../model/ids.ts';
+import type { CommitId, SegmentSeq } from '../model/ids.ts';
 import { CommitTable, NO_PARENT, UNKNOWN_PARENT } from '../repo/commit-table.ts';
 import { readCommit, type Commit } from '../repo/git.ts';
 import type { Repository } from '../repo/repository.ts';
@@ -12,6 +12,8 @@ import { parseCommitText, type CommitText } from './commit-message.ts';
 export interface HistoryCommit {
   readonly commit: Commit;
   readonly text: CommitText;
+  /** The segment that brought it, if that is known. */
+  readonly seq?: SegmentSeq | undefined;
 }
 
 /** What is known of a commit before it is read. */
@@ -36,9 +38,13 @@ export interface AncestorFilter {
 const SLACK_COMMITS = 5;
 
 /** Reads a commit and its message. */
-export async function readHistoryCommit(repository: Repository, id: CommitId): Promise<HistoryCommit> {
-  const commit = await readCommit(repository, id);
-  return { commit, text: parseCommitText(commit.message, commit.timestampS * 1000) };
+export async function readHistoryCommit(
+  repository: Repository,
+  id: CommitId,
+  seq?: SegmentSeq,
+): Promise<HistoryCommit> {
+  const commit = await readCommit(repository, id, seq);
+  return { commit, text: parseCommitText(commit.message, commit.timestampS * 1000), seq };
 }
 
 /** Walks a commit's ancestors and itself, newest first, by all parents. */
@@ -131,7 +137,10 @@ class Ancestry {
 
   /** Reads a row's commit. */
   async load(row: number): Promise<HistoryCommit> {
-    return this.#known(row) ?? readHistoryCommit(this.#repository, this.#table.entry(row).id);
+    const known = this.#known(row);
+    if (known !== undefined) return known;
+    const { id, seq } = this.#table.entry(row);
+    return readHistoryCommit(this.#repository, id, seq);
   }
 
   #timeMs(row: number): number {

@@ -1,6 +1,6 @@
 // Which commits changed a path: only the trees along the path are read, and where they are equal nothing below them.
 
-import type { CommitId, GitId, TreeId } from '../model/ids.ts';
+import type { CommitId, GitId, SegmentSeq, TreeId } from '../model/ids.ts';
 import { readCommit } from '../repo/git.ts';
 import type { Repository } from '../repo/repository.ts';
 import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
@@ -27,6 +27,9 @@ export class PathHistory {
   /** Neighbouring commits share most of their trees. */
   readonly #folders = new Map<TreeId, ReadonlyMap<string, TreeEntry>>();
 
+  /** The segment of the commit that is looked at: what it changed came with it. */
+  #near: SegmentSeq | undefined;
+
   /** @param paths commit paths; the empty one is the whole tree */
   constructor(repository: Repository, paths: readonly string[]) {
     this.#repository = repository;
@@ -34,7 +37,8 @@ export class PathHistory {
   }
 
   /** Says whether a commit differs in one of the paths from each of its parents; the first commit, whether it has one. */
-  async isChangedBy({ commit }: HistoryCommit): Promise<boolean> {
+  async isChangedBy({ commit, seq }: HistoryCommit): Promise<boolean> {
+    this.#near = seq;
     if (commit.parents.length === 0) return this.#differs(undefined, commit.tree);
     for (const id of commit.parents) {
       // oxlint-disable-next-line no-await-in-loop -- one parent in nearly all cases
@@ -44,7 +48,9 @@ export class PathHistory {
   }
 
   async #treeOf(id: CommitId): Promise<TreeId> {
-    return (await readCommit(this.#repository, id)).tree;
+    // Each segment brings a commit, mostly: the one before has its parent.
+    const before = this.#near === undefined ? undefined : ((this.#near - 1) as SegmentSeq);
+    return (await readCommit(this.#repository, id, before)).tree;
   }
 
   async #differs(before: TreeId | undefined, after: TreeId): Promise<boolean> {
@@ -74,7 +80,7 @@ export class PathHistory {
   }
 
   async #readFolder(id: TreeId): Promise<ReadonlyMap<string, TreeEntry>> {
-    const content = await this.#repository.objects.readGit(id, 'tree');
+    const content = await this.#repository.objects.readGit(id, 'tree', this.#near);
     const entries = new Map(parseTree(content, id).map((entry) => [entry.name, entry]));
     if (this.#folders.size >= 64) this.#folders.clear();
     this.#folders.set(id, entries);

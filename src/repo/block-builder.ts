@@ -18,8 +18,11 @@ export interface NewObject {
   readonly base: Buffer | undefined;
 }
 
-/** Which block an object goes to. Secrets are stored uncompressed, so that lengths tell nothing of their likeness to other text. */
-export type BlockGroup = 'content' | 'metadata' | 'secret' | 'delta';
+/**
+ * Which block an object goes to. Secrets are stored uncompressed, so that lengths tell nothing of their likeness to other text.
+ * History is commits and tags: a list reads hundreds of them, so they have small blocks, uncompressed, always in the segment.
+ */
+export type BlockGroup = 'content' | 'metadata' | 'secret' | 'delta' | 'history';
 
 /** An object's place inside a block that has no number yet. */
 export interface PlacedObject {

@@ -2,7 +2,7 @@
 // a log reads thousands of commits, and loading it to write one takes a tenth of a tick.
 
 import { MoltError } from '../model/error.ts';
-import { isGitId, type CommitId, type GitId, type TagId, type TreeId } from '../model/ids.ts';
+import { isGitId, type CommitId, type GitId, type TagId, type TreeId, type SegmentSeq } from '../model/ids.ts';
 import { createGitFs, GIT_DIR } from './git-fs.ts';
 import type { Repository } from './repository.ts';
 import type { Transaction } from './transaction.ts';
@@ -61,10 +61,11 @@ export async function writeTag(
 
 /**
  * Reads a commit.
+ * @param seq the segment that brought it, if that is known
  * @throws {MoltError} DAMAGED when it is missing or no commit
  */
-export async function readCommit(repository: Repository, id: CommitId): Promise<Commit> {
-  const { headers, message } = parseHeaders(await repository.objects.readGit(id, 'commit'));
+export async function readCommit(repository: Repository, id: CommitId, seq?: SegmentSeq): Promise<Commit> {
+  const { headers, message } = parseHeaders(await repository.objects.readGit(id, 'commit', seq));
   const [tree] = headers.get('tree') ?? [];
   const person = parsePerson(headers.get('author')?.[0]);
   const parents = headers.get('parent') ?? [];

@@ -141,6 +141,18 @@ export class ObjectIndex {
     return this.#ask(async () => this.#tail.get(mapKey(key)) ?? this.#findInRuns(key));
   }
 
+  /** Finds an object where it is expected, in a segment; undefined if it isn't there or the segment can't be read. */
+  async findInSegment(key: Buffer, seq: SegmentSeq): Promise<Place | undefined> {
+    try {
+      const footer = await this.#containers.readFooter({ seq });
+      const entry = footer.objects.findIndex((object) => object.key.equals(key));
+      return entry < 0 ? undefined : placeOf({ seq }, footer, entry);
+    } catch (error) {
+      if (isDamage(error)) return undefined;
+      throw error;
+    }
+  }
+
   /** Finds a whole copy of an object that may also be there as a delta: two writers that didn't know of each other may store both. */
   async findWhole(key: Buffer): Promise<Place | undefined> {
     const place = await this.find(key);

@@ -8,7 +8,7 @@ import type { Place } from '../format/index-run.ts';
 import { BLOCK_MAX_BYTES, ENCODING, OBJECT, type ObjectType } from '../format/layout.ts';
 import { containerName } from '../format/index-run.ts';
 import { MoltError } from '../model/error.ts';
-import type { BlobId, ChunkId, GitId } from '../model/ids.ts';
+import type { BlobId, ChunkId, GitId, SegmentSeq } from '../model/ids.ts';
 import type { Containers } from './containers.ts';
 import { chunkKey, gitKey, keyText, mapKey } from './keys.ts';
 import type { ObjectIndex } from './object-index.ts';
@@ -30,9 +30,16 @@ export class Objects {
     this.#keys = keys;
   }
 
-  /** Returns an object's bytes and type, or undefined if the index has no such object. */
-  async find(key: Buffer): Promise<{ bytes: Buffer; type: ObjectType; place: Place } | undefined> {
-    const place = await this.#index.find(key);
+  /**
+   * Returns an object's bytes and type, or undefined if the index has no such object.
+   * @param seq a segment that probably holds it: looking there first saves a search
+   */
+  async find(
+    key: Buffer,
+    seq?: SegmentSeq,
+  ): Promise<{ bytes: Buffer; type: ObjectType; place: Place } | undefined> {
+    const expected = seq === undefined ? undefined : await this.#index.findInSegment(key, seq);
+    const place = expected ?? (await this.#index.find(key));
     if (place === undefined) return undefined;
     return { bytes: await this.readPlace(key, place), type: place.type, place };
   }
@@ -66,16 +73,16 @@ export class Objects {
    * Returns a Git object's content (without its header).
    * @throws {MoltError} DAMAGED when it is missing, of another type, or not what its id says
    */
-  async readGit(id: GitId, type: GitType): Promise<Buffer> {
-    const found = await this.findGit(id);
+  async readGit(id: GitId, type: GitType, seq?: SegmentSeq): Promise<Buffer> {
+    const found = await this.findGit(id, seq);
     if (found === undefined) throw new MoltError('DAMAGED', `${type} ${id} is missing`, { hint: 'run molt verify' });
     if (found.type !== type) throw new MoltError('DAMAGED', `${id} is a ${found.type}, not a ${type}`);
     return found.content;
   }
 
   /** Returns a Git object of any type but blob, or undefined. */
-  async findGit(id: GitId): Promise<{ type: GitType; content: Buffer } | undefined> {
-    const found = await this.find(gitKey(id));
+  async findGit(id: GitId, seq?: SegmentSeq): Promise<{ type: GitType; content: Buffer } | undefined> {
+    const found = await this.find(gitKey(id), seq);
     const type = GIT_TYPES[found?.type ?? 0];
     if (found === undefined || type === undefined) return undefined;
     if (gitIdOf(type, found.bytes) !== id) throw new MoltError('DAMAGED', `${type} ${id} is not what its id says`);

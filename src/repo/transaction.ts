@@ -140,7 +140,7 @@ export class Transaction implements ObjectSink {
     if (await this.#isKnown(key)) return id;
     const previous = await findPrevious?.();
     const object = { key, type: OBJECT[type], bytes: content };
-    await this.#add(mapKey(key), object, 'metadata', previous === undefined ? undefined : gitKey(previous));
+    await this.#add(mapKey(key), object, type === 'tree' ? 'metadata' : 'history', previous === undefined ? undefined : gitKey(previous));
     return id;
   }
 
@@ -361,7 +361,7 @@ export class Transaction implements ObjectSink {
 
   /** Takes a block from the builder: into the pool, or encoded at once as long as there is little. */
   #take(plain: PlainBlock): void {
-    if (this.#pooled && plain.group !== 'delta') {
+    if (this.#pooled && !staysInSegment(plain.group)) {
       this.#pool(plain);
       return;
     }
@@ -379,7 +379,7 @@ export class Transaction implements ObjectSink {
     this.#emitted = true;
   }
 
-  /** From now on all blocks go to packs, with those that were meant for the segment, deltas aside, which only a segment may hold. */
+  /** From now on all blocks go to packs, with those that were meant for the segment and need not stay in it. */
   #turnToPacks(): void {
     this.#pooled = true;
     for (const block of this.#takePackable()) this.#packs.add(block);
@@ -388,9 +388,9 @@ export class Transaction implements ObjectSink {
 
   #takePackable(): EncodedPlainBlock[] {
     const blocks = this.#segmentBlocks;
-    this.#segmentBlocks = blocks.filter(({ group }) => group === 'delta');
+    this.#segmentBlocks = blocks.filter(({ group }) => staysInSegment(group));
     this.#segmentBytes = this.#segmentBlocks.reduce((sum, { block }) => sum + block.bytes.length, 0);
-    return blocks.filter(({ group }) => group !== 'delta').map(packable);
+    return blocks.filter(({ group }) => !staysInSegment(group)).map(packable);
   }
 
   async #storePacks(): Promise<StoredPacks> {
@@ -419,10 +419,16 @@ function isWorthDelta(delta: Delta, step: Delta): boolean {
   return length * length <= 2 * delta.wholeBytes * (step.frame.length + DELTA_OVERHEAD_BYTES);
 }
 
+/** Only a segment may hold deltas, and of commits and tags it tells where they are without a search. */
+function staysInSegment(group: BlockGroup): boolean {
+  return group === 'delta' || group === 'history';
+}
+
 function encodePlain({ group, memory, plainBytes }: PlainBlock): EncodedBlock {
   const plain = Buffer.from(memory, 0, plainBytes);
   if (group === 'delta') return { type: BLOCK.data, encoding: ENCODING.deltas, bytes: plain, plainBytes };
-  const { encoding, bytes } = group === 'secret' ? { encoding: 'raw' as const, bytes: plain } : encodeBlock(plain);
+  const isRaw = group === 'secret' || group === 'history';
+  const { encoding, bytes } = isRaw ? { encoding: 'raw' as const, bytes: plain } : encodeBlock(plain);
   return { type: BLOCK.data, encoding: ENCODING[encoding], bytes, plainBytes };
 }
 
