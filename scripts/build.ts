@@ -15,10 +15,11 @@ const { metafile, outputFiles } = await build({
     main: 'src/main.ts',
     'pack-worker': 'src/repo/pack-worker.ts',
     'sha1-worker': 'src/repo/sha1-worker.ts',
+    'fill-worker': 'src/repo/fill-worker.ts',
   },
   bundle: true,
   splitting: true,
-  // Beside the entries: the worker is found by new URL('./pack-worker.js', import.meta.url) from whichever chunk asks.
+  // Beside the entries: a worker is found by new URL('./pack-worker.js', import.meta.url) from whichever chunk asks.
   chunkNames: '[name]-[hash]',
   format: 'esm',
   platform: 'node',

@@ -21,10 +21,9 @@ import {
   readdirSync,
   symlinkSync,
   utimesSync,
-  writeSync,
 } from 'node:fs';
 import { promisify } from 'node:util';
-import type { RestoreEntry } from '../model/entry.ts';
+import type { BlobSource, RestoreEntry } from '../model/entry.ts';
 import { MoltError, isSystemError } from '../model/error.ts';
 import type { BlobId } from '../model/ids.ts';
 import { displayPath, unescapeName } from '../model/name.ts';
@@ -37,8 +36,8 @@ export interface WriteOptions {
   readonly targets: ReadonlyMap<string, string>;
   /** Parents before what is in them, as scan and Git's trees have it. A parent that has no entry is made with mode 0700. */
   readonly entries: AsyncIterable<RestoreEntry> | Iterable<RestoreEntry>;
-  /** Reads a blob in pieces of any size. */
-  readonly read: (blob: BlobId) => AsyncIterable<Buffer> | Iterable<Buffer>;
+  /** It is stopped at the end, whatever comes of it. */
+  readonly content: BlobSource;
   readonly onProgress?: (done: WriteResult) => void;
 }
 
@@ -53,22 +52,30 @@ export interface WriteResult {
 /**
  * Writes the entries. On an error what was written so far stays; the caller removes the targets.
  * @throws {MoltError} EXISTS when a target isn't empty; HOSTILE when a path would lead elsewhere, comes twice, or meets another on
- *   a file system that takes their names for one; IO when the system refuses, or a blob isn't as long as its entry says
+ *   a file system that takes their names for one; IO when the system refuses; what `content` throws
  */
 export async function writeEntries(options: WriteOptions): Promise<WriteResult> {
   const writing: Writing = {
     ...options,
     folders: new Map(),
     symlinks: [],
+    open: new Set(),
     firstNames: new Map(),
     done: { files: 0, folders: 0, links: 0, bytes: 0 },
   };
-  for (const [key, dir] of options.targets) {
-    makeTarget(dir);
-    writing.folders.set(key, { native: dir, entry: undefined });
-  }
-  for await (const entry of options.entries) {
-    await writeEntry(writing, entry).catch((error: unknown) => explain(entry.path, error));
+  try {
+    for (const [key, dir] of options.targets) {
+      makeTarget(dir);
+      writing.folders.set(key, { native: dir, entry: undefined });
+    }
+    for await (const entry of options.entries) {
+      await writeEntry(writing, entry).catch((error: unknown) => explain(entry.path, error));
+    }
+    await options.content.drain();
+  } finally {
+    // Descriptors are numbers: what still wrote to one that is closed could hit another file.
+    await options.content.stop();
+    for (const fd of writing.open) closeSync(fd);
   }
   for (const { entry, target } of writing.symlinks) makeSymlink(writing, entry, target);
   finishFolders(writing);
@@ -90,13 +97,13 @@ interface Writing extends WriteOptions {
   /** The folders that were made here, by path in the commit tree. */
   readonly folders: Map<string, { readonly native: NativePath; entry: RestoreEntry | undefined }>;
   readonly symlinks: { readonly entry: RestoreEntry; readonly target: Buffer }[];
+  /** Descriptors of the files that are being filled. */
+  readonly open: Set<number>;
   /** The file that the later names of a link group are linked to. */
   readonly firstNames: Map<number, NativePath>;
   readonly done: { files: number; folders: number; links: number; bytes: number };
 }
 
-// A hole is worth its bookkeeping only in runs of this size.
-const ZEROES = Buffer.alloc(64 * 1024);
 // The longest target of a symlink, PATH_MAX on Linux.
 const MAX_TARGET_BYTES = 4096;
 const SECOND_NS = 1_000_000_000n;
@@ -114,63 +121,58 @@ async function writeEntry(writing: Writing, entry: RestoreEntry): Promise<void> 
   const native = nativePathOf(writing, entry.path);
   const first = writing.firstNames.get(entry.linkGroup);
   if (first === undefined) await writeFile(writing, native, entry, entry.blob);
-  else makeHardLink(first, native, entry);
+  else await makeHardLink(writing, first, native, entry);
   if (entry.linkGroup !== 0 && first === undefined) writing.firstNames.set(entry.linkGroup, native);
-  writing.done.files += 1;
-  writing.onProgress?.(writing.done);
 }
 
 async function writeFile(writing: Writing, native: NativePath, entry: RestoreEntry, blob: BlobId): Promise<void> {
+  const { done, open, content } = writing;
   const fd = openSync(native, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
-  try {
-    let offset = 0;
-    for await (const bytes of writing.read(blob)) {
-      writeSparsely(fd, bytes, offset);
-      offset += bytes.length;
-    }
-    if (offset !== entry.sizeBytes) {
-      throw new MoltError('IO', `"${displayPath(entry.path)}" came with ${offset} bytes instead of ${entry.sizeBytes}`);
-    }
-    ftruncateSync(fd, offset);
-    writing.done.bytes += offset;
-    futimesSync(fd, ...toTimes(entry.mtimeNs));
-    fchmodSync(fd, entry.mode);
-  } finally {
-    closeSync(fd);
-  }
+  open.add(fd);
+  await content.fillFile({
+    descriptor: fd,
+    blob,
+    sizeBytes: entry.sizeBytes,
+    wrote(bytes) {
+      done.bytes += bytes;
+      writing.onProgress?.(done);
+    },
+    finish() {
+      ftruncateSync(fd, entry.sizeBytes);
+      futimesSync(fd, ...toTimes(entry.mtimeNs));
+      fchmodSync(fd, entry.mode);
+      open.delete(fd);
+      closeSync(fd);
+      done.files += 1;
+      writing.onProgress?.(done);
+    },
+    explain: (error) => explainFailure(entry.path, error),
+  });
 }
 
-/** Writes bytes at an offset, leaving runs of zeroes out; the file's length is set at the end. */
-function writeSparsely(fd: number, bytes: Buffer, offset: number): void {
-  let start = 0;
-  for (let at = 0; at + ZEROES.length <= bytes.length; at += ZEROES.length) {
-    if (bytes[at] !== 0 || bytes.compare(ZEROES, 0, ZEROES.length, at, at + ZEROES.length) !== 0) continue;
-    writeAll(fd, bytes.subarray(start, at), offset + start);
-    start = at + ZEROES.length;
-  }
-  writeAll(fd, bytes.subarray(start), offset + start);
-}
-
-function writeAll(fd: number, bytes: Buffer, offset: number): void {
-  for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
-}
-
-function makeHardLink(first: NativePath, native: NativePath, entry: RestoreEntry): void {
+async function makeHardLink(
+  writing: Writing,
+  first: NativePath,
+  native: NativePath,
+  entry: RestoreEntry,
+): Promise<void> {
   try {
     linkSync(first, native);
   } catch (error) {
     if (!isSystemError(error, 'EXDEV', 'EPERM', 'ENOTSUP', 'EMLINK', 'ENOSYS')) throw error;
     // The roots may go to different file systems, and not every one has hard links: a copy has the same content.
+    await writing.content.drain();
     copyFileSync(first, native, constants.COPYFILE_EXCL);
     utimesSync(native, ...toTimes(entry.mtimeNs));
     chmodSync(native, entry.mode);
   }
+  writing.done.files += 1;
 }
 
 async function readTarget(writing: Writing, entry: RestoreEntry, blob: BlobId): Promise<Buffer> {
   const parts: Buffer[] = [];
   let length = 0;
-  for await (const bytes of writing.read(blob)) {
+  for await (const bytes of writing.content.read(blob)) {
     length += bytes.length;
     if (length > MAX_TARGET_BYTES) throw hostile(entry.path, 'is a symlink with too long a target');
     parts.push(Buffer.from(bytes));
@@ -245,8 +247,12 @@ function makeTarget(dir: string): void {
 
 /** Throws what the system's error means for the path. */
 function explain(path: string, error: unknown): never {
-  if (isSystemError(error, 'EEXIST', 'ELOOP', 'ENOTDIR')) throw describeClash(path, error);
-  throw systemFailure(error, `cannot write "${displayPath(path)}"`, 'the target folder');
+  throw explainFailure(path, error);
+}
+
+function explainFailure(path: string, error: unknown): unknown {
+  if (isSystemError(error, 'EEXIST', 'ELOOP', 'ENOTDIR')) return describeClash(path, error);
+  return systemFailure(error, `cannot write "${displayPath(path)}"`, 'the target folder');
 }
 
 /** Names what is there already: the same path, or one whose name the file system takes for the same. */

@@ -122,7 +122,8 @@ export function parseIndexRun(footer: Footer, name: string): IndexRunTables {
     const { type, keyBytes } = RUN_TABLES[key];
     const firsts = fields.texts(key, new RegExp(`^[0-9a-f]{${keyBytes * 2}}$`));
     const blocks = blocksOf(type);
-    if (blocks.length !== firsts.length) throw new MoltError('DAMAGED', `${name} does not name all blocks of its ${key}`);
+    if (blocks.length !== firsts.length)
+      throw new MoltError('DAMAGED', `${name} does not name all blocks of its ${key}`);
     return firsts.map((first, at) => ({ first, block: blocks[at] ?? 0 }));
   };
   return {

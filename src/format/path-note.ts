@@ -26,7 +26,8 @@ export function encodePathNote(paths: Iterable<string>): Buffer | undefined {
     if (hashes.size > PATH_NOTE_MOST) return undefined;
   }
   const note = Buffer.alloc(hashes.size * PATH_HASH_BYTES);
-  for (const [at, value] of [...hashes].toSorted((a, b) => a - b).entries()) note.writeUInt32BE(value, at * PATH_HASH_BYTES);
+  for (const [at, value] of [...hashes].toSorted((a, b) => a - b).entries())
+    note.writeUInt32BE(value, at * PATH_HASH_BYTES);
   return note;
 }
 

@@ -37,6 +37,32 @@ export interface SkippedPath {
   readonly kept: boolean;
 }
 
+/** An open, empty file that is to get a blob's content. */
+export interface FileToFill {
+  readonly descriptor: number;
+  readonly blob: BlobId;
+  /** How long the content must be. Runs of zeroes may be left out: whoever opened the file sets its length at the end. */
+  readonly sizeBytes: number;
+  /** Called for each piece that was written. */
+  wrote(bytes: number): void;
+  /** Called once when the whole content is in the file. */
+  finish(): void;
+  /** Returns what a failure to write means for this file. */
+  explain(error: unknown): unknown;
+}
+
+/** Gives the content of blobs back. Every byte is checked on its way. */
+export interface BlobSource {
+  /** Streams a blob in pieces of any size. */
+  read(blob: BlobId): AsyncIterable<Buffer> | Iterable<Buffer>;
+  /** Takes a file to be filled, and resolves when the next may be given: many are filled at a time. Rejects when an earlier one failed. */
+  fillFile(file: FileToFill): Promise<void>;
+  /** Resolves when every file is filled; rejects with the first failure. */
+  drain(): Promise<void>;
+  /** Gives up what is not filled yet. After it nothing writes to any of the files. */
+  stop(): Promise<void>;
+}
+
 /** Receives one file's bytes in order. */
 export interface BlobWriter {
   /** Takes the next bytes; the writer copies what it keeps, so the caller may reuse the buffer after the promise resolves. */

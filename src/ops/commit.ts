@@ -91,7 +91,16 @@ export async function commitAgent(
     const isKnown = head.id === undefined || view !== undefined;
     const paths = isKnown ? await notePaths(repository, view?.commit.tree, plan) : undefined;
     const changed = { head: head.id, paths };
-    const made = await publishCommit({ repository, transaction, agent, options, captured, tree: plan.root, tag, changed });
+    const made = await publishCommit({
+      repository,
+      transaction,
+      agent,
+      options,
+      captured,
+      tree: plan.root,
+      tag,
+      changed,
+    });
     await remember(context, agent, repository, made.id, captured, plan);
     return resultOf(options, captured, { ...made, tag, unchanged: false }, took());
   });

@@ -1,19 +1,17 @@
-// Writes the files of a commit into a new folder, laid out as its tree is: `state/…`, `roots/<n>/…`. Every byte is checked on its way:
-// chunks against their ids, files against their Git ids.
+// Writes the files of a commit into a new folder, laid out as its tree is: `state/…`, `roots/<n>/…`. Every chunk is checked against
+// its keyed id on its way, and each file's list of chunks against its blob; that the content also has its Git id, which guards
+// against nothing more, is what `verify --read-data` checks.
 
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { writeEntries, type WriteResult } from '../agent/rehydrate.ts';
 import type { RestoreEntry } from '../model/entry.ts';
 import { MoltError } from '../model/error.ts';
 import type { BlobId } from '../model/ids.ts';
 import { displayPath } from '../model/name.ts';
+import { FileFiller } from '../repo/file-filler.ts';
 import type { Repository } from '../repo/repository.ts';
 import type { OpsContext } from './context.ts';
-
-// Local chunks are read, and files written, without ever waiting. Nothing else, not even Ctrl-C, would get a turn meanwhile.
-const PIECES_PER_TURN = 32;
 
 /**
  * Writes entries below a folder that is there and empty.
@@ -28,18 +26,10 @@ export async function placeFiles(
   const totalBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, 0);
   const totalFiles = entries.filter(({ type }) => type !== 'directory').length;
   const { reporter, signal } = context;
-  let pieces = 0;
-  async function* read(blob: BlobId): AsyncIterable<Buffer> {
-    for await (const piece of readChecked(repository, blob, signal)) {
-      pieces += 1;
-      if (pieces % PIECES_PER_TURN === 0) await eventLoopTurn();
-      yield piece;
-    }
-  }
   return writeEntries({
     targets: targetsOf(entries, dir),
     entries,
-    read,
+    content: new FileFiller(repository, { totalBytes, signal }),
     onProgress: ({ files, links, bytes }) =>
       reporter.progress({ phase: 'write', doneBytes: bytes, totalBytes, doneFiles: files + links, totalFiles }),
   });

@@ -87,7 +87,10 @@ export async function createTag(
       signature,
       message: `${tag.message ?? name}\n`,
     });
-    await moveTag(() => transaction.publish([{ name: `refs/tags/${name}`, from: undefined, to: id, commit }], []), name);
+    await moveTag(
+      () => transaction.publish([{ name: `refs/tags/${name}`, from: undefined, to: id, commit }], []),
+      name,
+    );
   });
   return { name, commit, time: formatJsonTime(text.timeMs), kind: text.kind, message: text.message };
 }

@@ -1,6 +1,13 @@
 // All commits of a storage in memory, flat: a year of them is walked in milliseconds, and only those that are wanted are read.
 
-import { COMMIT_ROW_BYTES, parseCommitRow, readCommitOutline, readCommitTime, readParentSeq, type CommitEntry } from '../format/commit-rows.ts';
+import {
+  COMMIT_ROW_BYTES,
+  parseCommitRow,
+  readCommitOutline,
+  readCommitTime,
+  readParentSeq,
+  type CommitEntry,
+} from '../format/commit-rows.ts';
 import type { CommitId } from '../model/ids.ts';
 
 /** Stands for a parent that only the commit itself tells. */

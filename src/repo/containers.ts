@@ -37,13 +37,20 @@ export class Containers {
   readonly #keys: EpochKeys;
   readonly #readers = new Lru<ContainerReader>(4096);
   readonly #footers = new Lru<Footer>(FOOTER_CACHE_BYTES);
-  readonly #blocks = new Lru<Buffer>(BLOCK_CACHE_BYTES);
+  readonly #blocks: Lru<Buffer>;
 
-  constructor(storage: Storage, ids: { repositoryId: RepositoryId; storageId: StorageId }, keys: EpochKeys) {
+  /** @param blockCacheBytes how many decoded blocks to keep; 24 MiB unless given */
+  constructor(
+    storage: Storage,
+    ids: { repositoryId: RepositoryId; storageId: StorageId },
+    keys: EpochKeys,
+    blockCacheBytes = BLOCK_CACHE_BYTES,
+  ) {
     this.storage = storage;
     this.repositoryId = ids.repositoryId;
     this.storageId = ids.storageId;
     this.#keys = keys;
+    this.#blocks = new Lru(blockCacheBytes);
   }
 
   /** Opens a container whose bytes are at hand; checks the header only. */
@@ -76,15 +83,18 @@ export class Containers {
     if (cached !== undefined) return cached;
     const reader = await this.#reader(namedRef(place.container));
     const sealed = await this.#read(name, place.blockOffsetBytes, place.blockOffsetBytes + place.blockSealedBytes);
-    const block = decode(
-      reader.openBlock(place.block, BLOCK.data, sealed),
-      place.encoding,
-      place.blockPlainBytes,
-      name,
-    );
+    const plain = reader.openBlock(place.block, BLOCK.data, sealed);
+    release(sealed);
+    const block = decode(plain, place.encoding, place.blockPlainBytes, name);
+    if (block !== plain) release(plain);
     const own = detached(block);
     this.#blocks.set(cacheKey, own, own.length);
     return own;
+  }
+
+  /** Forgets the decoded blocks and gives their memory back at once: no part of one may be in use. */
+  dropBlocks(): void {
+    for (const block of this.#blocks.clear()) release(block);
   }
 
   /** Returns the footer of a container of objects. */
@@ -190,6 +200,14 @@ export function namedPack(id: PackId): Named {
 /** Returns what an index run's name promises. */
 export function namedIndex(id: string): Named {
   return { name: indexName(id), kind: KIND.index, seq: undefined };
+}
+
+/**
+ * Gives a buffer's memory back at once: half a megabyte in a small object is nothing that the garbage collector hurries for, and a
+ * restore would pile up a hundred megabytes of them.
+ */
+function release(bytes: Buffer): void {
+  if (bytes.buffer instanceof ArrayBuffer && bytes.length === bytes.buffer.byteLength) bytes.buffer.transfer(0);
 }
 
 function missing(name: string): MoltError {

@@ -28,6 +28,14 @@ export class Lru<V> {
     }
   }
 
+  /** Forgets all values and returns them. */
+  clear(): V[] {
+    const values = [...this.#values.values()].map(({ value }) => value);
+    this.#values.clear();
+    this.#weight = 0;
+    return values;
+  }
+
   delete(key: string): void {
     this.#weight -= this.#values.get(key)?.weight ?? 0;
     this.#values.delete(key);

@@ -1,10 +1,10 @@
 // Reads objects by key, and blobs as streams of chunks. Every chunk is checked against its keyed id.
 
-import { hash } from 'node:crypto';
+import { hash, type KeyObject } from 'node:crypto';
 import { chunkId, chunkListId } from '../crypto/ids.ts';
 import { decodeDelta } from '../chunk/delta.ts';
 import { parseBlobRecord, parseNode, type BlobRecord, type NodeEntry } from '../format/blob.ts';
-import type { Place } from '../format/index-run.ts';
+import type { IndexEntry, Place } from '../format/index-run.ts';
 import { BLOCK_MAX_BYTES, ENCODING, OBJECT, type ObjectType } from '../format/layout.ts';
 import { containerName } from '../format/index-run.ts';
 import { MoltError } from '../model/error.ts';
@@ -34,10 +34,7 @@ export class Objects {
    * Returns an object's bytes and type, or undefined if the index has no such object.
    * @param seq a segment that probably holds it: looking there first saves a search
    */
-  async find(
-    key: Buffer,
-    seq?: SegmentSeq,
-  ): Promise<{ bytes: Buffer; type: ObjectType; place: Place } | undefined> {
+  async find(key: Buffer, seq?: SegmentSeq): Promise<{ bytes: Buffer; type: ObjectType; place: Place } | undefined> {
     const expected = seq === undefined ? undefined : await this.#index.findInSegment(key, seq);
     const place = expected ?? (await this.#index.find(key));
     if (place === undefined) return undefined;
@@ -49,14 +46,21 @@ export class Objects {
    * @throws {MoltError} DAMAGED and its kin
    */
   async readPlace(key: Buffer, place: Place): Promise<Buffer> {
-    const block = await this.#containers.readBlock(place);
-    const end = place.offsetBytes + place.lengthBytes;
-    if (end > block.length)
-      throw new MoltError('DAMAGED', `${containerName(place.container)} places an object outside of its block`);
-    const stored = block.subarray(place.offsetBytes, end);
-    const bytes = place.encoding === ENCODING.deltas ? await this.#undelta(key, place, stored) : stored;
-    this.#checkChunk(key, place, bytes);
-    return bytes;
+    const base = place.encoding === ENCODING.deltas ? await this.findWholeBase(key, place) : undefined;
+    return readStored(this.#containers, this.#keys.idKey, { key, place, base });
+  }
+
+  /**
+   * Returns where a delta's base is, whole.
+   * @throws {MoltError} DAMAGED when it is nowhere
+   */
+  async findWholeBase(key: Buffer, place: Place): Promise<IndexEntry> {
+    const baseKey = await this.findBase(key, place);
+    const basePlace = await this.#index.findWhole(baseKey);
+    if (basePlace === undefined || mapKey(baseKey) === mapKey(key)) {
+      throw new MoltError('DAMAGED', `the base of ${keyText(key)} is missing or no whole object`);
+    }
+    return { key: baseKey, place: basePlace };
   }
 
   /** Returns the key of a delta's base. */
@@ -220,27 +224,49 @@ export class Objects {
     if (found === undefined) throw new MoltError('DAMAGED', `${what} ${id} is missing`, { hint: 'run molt verify' });
     return found.bytes;
   }
+}
 
-  async #undelta(key: Buffer, place: Place, frame: Buffer): Promise<Buffer> {
-    const baseKey = await this.findBase(key, place);
-    const basePlace = await this.#index.findWhole(baseKey);
-    if (basePlace === undefined || mapKey(baseKey) === mapKey(key)) {
-      throw new MoltError('DAMAGED', `the base of ${keyText(key)} is missing or no whole object`);
-    }
-    if (place.objectBytes > BLOCK_MAX_BYTES)
-      throw new MoltError('DAMAGED', `${keyText(key)} claims an impossible length`);
-    return decodeDelta(frame, await this.readPlace(baseKey, basePlace), place.objectBytes);
-  }
+/** An object and, if it is stored as a delta, its whole base. */
+export interface StoredObject extends IndexEntry {
+  readonly base: IndexEntry | undefined;
+}
 
-  #checkChunk(key: Buffer, place: Place, bytes: Buffer): void {
-    if (place.type !== OBJECT.chunk && place.type !== OBJECT.node) return;
-    const id = place.type === OBJECT.chunk ? chunkId(this.#keys.idKey, bytes) : chunkListId(this.#keys.idKey, bytes);
-    if (!id.equals(key))
-      throw new MoltError(
-        'DAMAGED',
-        `chunk ${keyText(key)} in ${containerName(place.container)} is not what its id says`,
-      );
-  }
+/**
+ * Reads an object where it is said to be, and checks it against its key if it is a chunk or a node. This alone needs no index.
+ * @throws {MoltError} DAMAGED and its kin
+ */
+export async function readStored(containers: Containers, idKey: KeyObject, object: StoredObject): Promise<Buffer> {
+  const { place, base } = object;
+  const block = await containers.readBlock(place);
+  const end = place.offsetBytes + place.lengthBytes;
+  if (end > block.length)
+    throw new MoltError('DAMAGED', `${containerName(place.container)} places an object outside of its block`);
+  const stored = block.subarray(place.offsetBytes, end);
+  const bytes = base === undefined ? stored : await undelta(containers, idKey, object, base, stored);
+  checkChunk(idKey, object, bytes);
+  return bytes;
+}
+
+async function undelta(
+  containers: Containers,
+  idKey: KeyObject,
+  { key, place }: IndexEntry,
+  base: IndexEntry,
+  frame: Buffer,
+): Promise<Buffer> {
+  if (place.objectBytes > BLOCK_MAX_BYTES)
+    throw new MoltError('DAMAGED', `${keyText(key)} claims an impossible length`);
+  return decodeDelta(frame, await readStored(containers, idKey, { ...base, base: undefined }), place.objectBytes);
+}
+
+function checkChunk(idKey: KeyObject, { key, place }: IndexEntry, bytes: Buffer): void {
+  if (place.type !== OBJECT.chunk && place.type !== OBJECT.node) return;
+  const id = place.type === OBJECT.chunk ? chunkId(idKey, bytes) : chunkListId(idKey, bytes);
+  if (!id.equals(key))
+    throw new MoltError(
+      'DAMAGED',
+      `chunk ${keyText(key)} in ${containerName(place.container)} is not what its id says`,
+    );
 }
 
 /** Returns the Git id of an object. */

@@ -140,7 +140,12 @@ export class Transaction implements ObjectSink {
     if (await this.#isKnown(key)) return id;
     const previous = await findPrevious?.();
     const object = { key, type: OBJECT[type], bytes: content };
-    await this.#add(mapKey(key), object, type === 'tree' ? 'metadata' : 'history', previous === undefined ? undefined : gitKey(previous));
+    await this.#add(
+      mapKey(key),
+      object,
+      type === 'tree' ? 'metadata' : 'history',
+      previous === undefined ? undefined : gitKey(previous),
+    );
     return id;
   }
 

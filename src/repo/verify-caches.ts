@@ -273,7 +273,8 @@ function comparePaths(
       const from = lowerBound(note, PATH_HASH_BYTES, hash) * PATH_HASH_BYTES;
       return note.subarray(from, from + PATH_HASH_BYTES).equals(hash);
     };
-    if (notes.get(seq)?.some(isNoted) !== true) throw wrong(`lists a path of ${segmentName(seq)} that it does not note`);
+    if (notes.get(seq)?.some(isNoted) !== true)
+      throw wrong(`lists a path of ${segmentName(seq)} that it does not note`);
     count += 1;
   }
   const expected = ofLog.reduce((sum, { paths }) => sum + (paths?.length ?? 0) / PATH_HASH_BYTES, 0);

@@ -38,10 +38,7 @@ export interface LogCheckOptions {
   /** Deltas of file content are decoded, with the blocks of their bases. */
   readonly readsDeltas: boolean;
   /** Is told what the log says as of each segment. */
-  readonly onSegment: (segment: {
-    readonly seq: SegmentSeq;
-    readonly hash: string;
-  }) => void;
+  readonly onSegment: (segment: { readonly seq: SegmentSeq; readonly hash: string }) => void;
   readonly onRead: (bytes: number) => void;
 }
 

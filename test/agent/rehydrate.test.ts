@@ -21,7 +21,15 @@ import { flushTree, writeEntries } from '../../src/agent/rehydrate.ts';
 import type { ScannedEntry } from '../../src/agent/scan.ts';
 import type { RestoreEntry } from '../../src/model/entry.ts';
 import { isMoltError } from '../../src/model/error.ts';
-import { MemoryBlobs, captureContext, getCaptured, scanRoots, tempFolders, unpackFixture } from './support.ts';
+import {
+  MemoryBlobs,
+  captureContext,
+  contentOf,
+  getCaptured,
+  scanRoots,
+  tempFolders,
+  unpackFixture,
+} from './support.ts';
 
 const makeFolder = tempFolders(test);
 const generic = getProfile('generic');
@@ -80,7 +88,7 @@ test('a tree with everything in it comes back as it was', async (t) => {
   utimesSync(join(dir, 'zero'), '-12345.5', '-12345.5');
   const { blobs, entries } = await captureAll(dir);
   const target = join(makeFolder(), 'new');
-  const result = await writeEntries({ targets: new Map([['state', target]]), entries, read: blobs.read });
+  const result = await writeEntries({ targets: new Map([['state', target]]), entries, content: contentOf(blobs.read) });
   t.deepEqual(compare(await scanFolder(target)), compare(await scanFolder(dir)));
   t.is(readlinkSync(join(target, 'dangling')), 'nowhere at all');
   t.is(lstatSync(join(target, 'secret')).ino, lstatSync(join(target, 'project/same')).ino);
@@ -95,7 +103,7 @@ test('times come back within a microsecond', async (t) => {
   symlinkSync('x', join(dir, 'l'));
   const { blobs, entries } = await captureAll(dir);
   const target = makeFolder();
-  await writeEntries({ targets: new Map([['state', target]]), entries, read: blobs.read });
+  await writeEntries({ targets: new Map([['state', target]]), entries, content: contentOf(blobs.read) });
   const written = await scanFolder(target);
   for (const [index, entry] of entries.entries()) {
     const difference = (written[index]?.mtimeNs ?? 0n) - entry.mtimeNs;
@@ -109,7 +117,7 @@ for (const version of ['2026.9.6', '2026.5.28'] as const) {
     const openclaw = getProfile('openclaw');
     const { blobs, entries } = await captureAll(stateDir, openclaw);
     const target = join(makeFolder(), 'state');
-    await writeEntries({ targets: new Map([['state', target]]), entries, read: blobs.read });
+    await writeEntries({ targets: new Map([['state', target]]), entries, content: contentOf(blobs.read) });
     const isFile = (entry: ScannedEntry) => !entry.path.endsWith('.sqlite');
     t.deepEqual(
       compare((await scanFolder(target, openclaw)).filter(isFile)),
@@ -119,23 +127,6 @@ for (const version of ['2026.9.6', '2026.5.28'] as const) {
     t.false(existsSync(join(target, 'state/openclaw.sqlite-wal')));
   });
 }
-
-test('zeroes become holes, and the content is the same', async (t) => {
-  const dir = makeFolder();
-  const content = Buffer.alloc(8 * 1024 * 1024);
-  content.write('begin');
-  content.write('middle', 3_000_001);
-  writeFileSync(join(dir, 'f'), content);
-  const { blobs, entries } = await captureAll(dir);
-  const target = makeFolder();
-  await writeEntries({
-    targets: new Map([['state', target]]),
-    entries,
-    read: (id) => [blobs.get(id).subarray(0, 1_000_000), blobs.get(id).subarray(1_000_000)],
-  });
-  execFileSync('cmp', [join(dir, 'f'), join(target, 'f')]);
-  t.true(lstatSync(join(target, 'f')).blocks * 512 < 1_000_000);
-});
 
 test('several roots go to their own folders', async (t) => {
   const dir = makeFolder();
@@ -147,7 +138,7 @@ test('several roots go to their own folders', async (t) => {
       ['roots/1', join(dir, 'r')],
     ]),
     entries,
-    read: blobs.read,
+    content: contentOf(blobs.read),
   });
   t.deepEqual([readdirSync(join(dir, 's')), readdirSync(join(dir, 'r'))], [['b'], ['a']]);
   t.is(lstatSync(join(dir, 's')).mode & 0o777, 0o700);
@@ -183,7 +174,7 @@ const hostile = test.macro(
     const blobs = new MemoryBlobs();
     const entries = await Promise.all(make(blobs, join(dir, 'outside')));
     const error = await t.throwsAsync(
-      writeEntries({ targets: new Map([['state', join(dir, 'in/to')]]), entries, read: blobs.read }),
+      writeEntries({ targets: new Map([['state', join(dir, 'in/to')]]), entries, content: contentOf(blobs.read) }),
       { message },
     );
     t.true(isMoltError(error, 'HOSTILE'), String(error));
@@ -252,21 +243,22 @@ test('a planted link is not written through', async (t) => {
     if (!existsSync(join(dir, 'new/b'))) symlinkSync(join(dir, 'victim'), join(dir, 'new/b'));
     return blobs.read(id);
   };
-  const error = await t.throwsAsync(writeEntries({ targets: new Map([['state', join(dir, 'new')]]), entries, read }));
+  const error = await t.throwsAsync(
+    writeEntries({ targets: new Map([['state', join(dir, 'new')]]), entries, content: contentOf(read) }),
+  );
   t.true(isMoltError(error, 'HOSTILE'));
   t.false(existsSync(join(dir, 'victim')));
 });
 
-test('a target with something in it is refused, and content of another length too', async (t) => {
+test('a target with something in it is refused', async (t) => {
   const dir = makeFolder();
   const blobs = new MemoryBlobs();
   writeFileSync(join(dir, 'mine'), 'x');
   const entry = await makeFile(blobs, 'state/a');
   const write = (target: string, entries: RestoreEntry[]) =>
-    writeEntries({ targets: new Map([['state', target]]), entries, read: blobs.read });
+    writeEntries({ targets: new Map([['state', target]]), entries, content: contentOf(blobs.read) });
   t.true(isMoltError(await t.throwsAsync(write(dir, [entry])), 'EXISTS'));
-  t.true(isMoltError(await t.throwsAsync(write(join(dir, 'new'), [{ ...entry, sizeBytes: 8 }])), 'IO'));
-  t.deepEqual(readdirSync(dir).sort(), ['mine', 'new']);
+  t.deepEqual(readdirSync(dir), ['mine']);
 });
 
 test('a tree can be flushed to the disk in one go', async (t) => {

@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestFn } from 'ava';
@@ -10,7 +10,7 @@ import { type CaptureContext, type CaptureOutcome, captureFile } from '../../src
 import type { Profile, Root } from '../../src/agent/profile.ts';
 import { type UserPatterns, loadRules } from '../../src/agent/rules.ts';
 import { type ScanResult, type ScannedEntry, scan } from '../../src/agent/scan.ts';
-import type { BlobWriter, Chunking } from '../../src/model/entry.ts';
+import type { BlobSource, BlobWriter, Chunking } from '../../src/model/entry.ts';
 import type { BlobId } from '../../src/model/ids.ts';
 
 /** Makes a folder that is removed when the test file is done; each call makes another. */
@@ -80,6 +80,28 @@ export class MemoryBlobs {
     if (blob === undefined) throw new Error(`no blob ${id}`);
     return blob;
   }
+}
+
+/** Returns a source that fills files from what `read` gives, one after the other. */
+export function contentOf(read: BlobSource['read']): BlobSource {
+  return {
+    read,
+    async fillFile(file) {
+      let offset = 0;
+      try {
+        for await (const bytes of read(file.blob)) {
+          writeSync(file.descriptor, bytes, 0, bytes.length, offset);
+          offset += bytes.length;
+          file.wrote(bytes.length);
+        }
+      } catch (error) {
+        throw file.explain(error);
+      }
+      file.finish();
+    },
+    async drain() {},
+    async stop() {},
+  };
 }
 
 /** Returns a context with the real clock and ten seconds to go. */

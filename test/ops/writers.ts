@@ -9,6 +9,7 @@ import { setPriority } from 'node:os';
 import { join, relative } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { writeEntries } from '../../src/agent/rehydrate.ts';
+import { FileFiller } from '../../src/repo/file-filler.ts';
 import { silentReporter } from '../../src/model/ports.ts';
 import type { CommitId } from '../../src/model/ids.ts';
 import { readCommitView, readRestoreEntries } from '../../src/ops/commit-files.ts';
@@ -132,7 +133,7 @@ export async function restoreCommit({ repository }: OpenAgent, id: CommitId, dir
   await writeEntries({
     targets: new Map([['state', dir]]),
     entries,
-    read: (blob) => repository.objects.readBlob(blob),
+    content: new FileFiller(repository, { totalBytes: 0 }),
   });
 }
 

@@ -1,0 +1,85 @@
+// Fills open files from stored chunks. Needs no index, so that a worker thread can do it too: the plan says where each chunk is
+// stored, and to which offsets of which descriptors it goes.
+
+import type { KeyObject } from 'node:crypto';
+import { writeSync } from 'node:fs';
+import type { Place } from '../format/index-run.ts';
+import { MoltError } from '../model/error.ts';
+import type { Containers } from './containers.ts';
+import { keyText } from './keys.ts';
+import { readStored, type StoredObject } from './objects.ts';
+
+/** Where a chunk goes. */
+export interface ChunkTarget {
+  /** An open file of this process, which all threads share. */
+  readonly descriptor: number;
+  readonly offsetBytes: number;
+}
+
+/** A stored chunk and all places of files that are to get it. Keys are latin1 text here, which travels cheaply between threads. */
+export interface PlannedChunk {
+  readonly key: string;
+  readonly place: Place;
+  /** The whole chunk that a delta is based on. */
+  readonly base: { readonly key: string; readonly place: Place } | undefined;
+  readonly targets: readonly ChunkTarget[];
+}
+
+/** Thrown when the system refuses a write. */
+export class FillError extends Error {
+  readonly descriptor: number;
+
+  constructor(descriptor: number, cause: unknown) {
+    super('a file could not be written', { cause });
+    this.descriptor = descriptor;
+  }
+}
+
+// A hole is worth its bookkeeping only in runs of this size.
+const ZEROES = Buffer.alloc(64 * 1024);
+
+/**
+ * Reads chunks, checks each against its keyed id and its length, and writes it to where it goes.
+ * @throws {MoltError} DAMAGED and its kin
+ * @throws {FillError}
+ */
+export async function fillChunks(
+  containers: Containers,
+  idKey: KeyObject,
+  chunks: readonly PlannedChunk[],
+): Promise<void> {
+  for (const { key, place, base, targets } of chunks) {
+    const object: StoredObject = {
+      key: Buffer.from(key, 'latin1'),
+      place,
+      base: base && { key: Buffer.from(base.key, 'latin1'), place: base.place },
+    };
+    // oxlint-disable-next-line no-await-in-loop -- chunks of one block follow each other
+    const bytes = await readStored(containers, idKey, object);
+    if (bytes.length !== place.objectBytes)
+      throw new MoltError('DAMAGED', `chunk ${keyText(object.key)} has another length than its index says`);
+    for (const { descriptor, offsetBytes } of targets) {
+      try {
+        writeSparsely(descriptor, bytes, offsetBytes);
+      } catch (error) {
+        throw new FillError(descriptor, error);
+      }
+    }
+  }
+}
+
+/** Writes bytes at an offset of a new file, leaving runs of zeroes out. */
+function writeSparsely(descriptor: number, bytes: Buffer, offsetBytes: number): void {
+  let start = 0;
+  for (let at = 0; at + ZEROES.length <= bytes.length; at += ZEROES.length) {
+    if (bytes[at] !== 0 || bytes.compare(ZEROES, 0, ZEROES.length, at, at + ZEROES.length) !== 0) continue;
+    writeAll(descriptor, bytes.subarray(start, at), offsetBytes + start);
+    start = at + ZEROES.length;
+  }
+  writeAll(descriptor, bytes.subarray(start), offsetBytes + start);
+}
+
+function writeAll(descriptor: number, bytes: Buffer, offsetBytes: number): void {
+  for (let done = 0; done < bytes.length;)
+    done += writeSync(descriptor, bytes, done, bytes.length - done, offsetBytes + done);
+}
