@@ -5,6 +5,19 @@ import type { Output } from './output.ts';
 import type { CliReporter } from './reporter.ts';
 import type { Secrets } from './secrets.ts';
 
+/** What a word or value can be, for the completion of the shell. */
+export type Completes =
+  | 'agent'
+  | 'branch'
+  | 'tag'
+  | 'revision'
+  | 'revision-path'
+  | 'command'
+  | 'file'
+  | 'folder'
+  | 'nothing'
+  | readonly string[];
+
 /** An option of a command. A `strings` option may be given several times; a name such as `no-start` is written out. */
 export interface OptionSpec {
   readonly type: 'boolean' | 'string' | 'number' | 'strings';
@@ -18,6 +31,8 @@ export interface OptionSpec {
   readonly bare?: string;
   /** The values that are taken. */
   readonly choices?: readonly string[];
+  /** What a shell completes its value to, where neither `choices` nor `value` (FILE, DIR) tells. */
+  readonly completes?: Completes;
 }
 
 /**
@@ -31,6 +46,8 @@ export interface WordSpec {
   readonly description: string;
   readonly required?: boolean;
   readonly many?: boolean;
+  /** What a shell completes it to; of a word that is `many`, one after the other, and the last for all that follow. */
+  readonly completes?: readonly Completes[];
 }
 
 // The first line of each is for a command whose options and words are not known to the types, as the frame handles them.
@@ -87,9 +104,10 @@ export interface Context {
   readonly cleanup: AsyncDisposableStack;
   /**
    * Asks for yes or no; --yes answers it.
+   * @param typed what has to be typed for a yes, where that is to be hard to give by habit
    * @throws {MoltError} USAGE when nobody can be asked
    */
-  confirm(question: string): Promise<boolean>;
+  confirm(question: string, typed?: string): Promise<boolean>;
 }
 
 /** A command. */

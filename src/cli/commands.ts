@@ -6,6 +6,8 @@ import type { Command } from './command.ts';
 export const COMMAND_GROUPS = [
   'begin',
   'save and see',
+  'look back',
+  'name moments and lines of history',
   'bring back',
   'run',
   'send and get',
@@ -38,6 +40,24 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/agents.ts')).command,
   },
   {
+    name: 'agent add',
+    group: 'begin',
+    summary: 'give a repository of this machine a name',
+    load: async () => (await import('./commands/agent-add.ts')).command,
+  },
+  {
+    name: 'agent rename',
+    group: 'begin',
+    summary: 'give an agent another name',
+    load: async () => (await import('./commands/agent-rename.ts')).command,
+  },
+  {
+    name: 'agent remove',
+    group: 'begin',
+    summary: 'forget an agent, with or without its repository',
+    load: async () => (await import('./commands/agent-remove.ts')).command,
+  },
+  {
     name: 'status',
     group: 'save and see',
     summary: 'show what changed since the last commit, and how old it is',
@@ -63,33 +83,45 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'log',
-    group: 'save and see',
+    group: 'look back',
     summary: 'read history, newest first',
     load: async () => (await import('./commands/log.ts')).command,
   },
   {
     name: 'show',
-    group: 'save and see',
+    group: 'look back',
     summary: 'show a commit, or a folder or file of one',
     load: async () => (await import('./commands/show.ts')).command,
   },
   {
     name: 'cat',
-    group: 'save and see',
+    group: 'look back',
     summary: 'write a file as it was saved',
     load: async () => (await import('./commands/cat.ts')).command,
   },
   {
     name: 'diff',
-    group: 'save and see',
+    group: 'look back',
     summary: 'compare two moments, or one with the live agent',
     load: async () => (await import('./commands/diff.ts')).command,
   },
   {
     name: 'tag',
-    group: 'save and see',
+    group: 'name moments and lines of history',
     summary: 'name a moment, or list names',
     load: async () => (await import('./commands/tag.ts')).command,
+  },
+  {
+    name: 'branch',
+    group: 'name moments and lines of history',
+    summary: 'list, make and remove lines of history',
+    load: async () => (await import('./commands/branch.ts')).command,
+  },
+  {
+    name: 'switch',
+    group: 'name moments and lines of history',
+    summary: 'choose the branch that the next commit goes onto',
+    load: async () => (await import('./commands/switch.ts')).command,
   },
   {
     name: 'checkout',
@@ -144,6 +176,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: 'more',
     summary: 'explain molt or one of its commands',
     load: async () => (await import('./commands/help.ts')).command,
+  },
+  {
+    name: 'completion',
+    group: 'more',
+    summary: 'make the shell complete commands, options and names',
+    load: async () => (await import('./commands/completion.ts')).command,
   },
   {
     name: 'version',

@@ -2,7 +2,7 @@
 
 import { MoltError } from '../model/error.ts';
 import { GLOBAL_OPTIONS } from './globals.ts';
-import { findNearest } from './suggest.ts';
+import { findNearest } from '../model/nearest.ts';
 
 /** A line without its command. */
 export interface FoundCommand<E> {

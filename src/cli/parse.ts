@@ -6,7 +6,7 @@ import yargs from 'yargs';
 import { MoltError } from '../model/error.ts';
 import type { Args, Command, OptionSpec, WordSpec } from './command.ts';
 import { GLOBAL_OPTIONS, type Globals } from './globals.ts';
-import { findNearest } from './suggest.ts';
+import { findNearest } from '../model/nearest.ts';
 
 /** A command line that was understood. */
 export interface ParsedLine {

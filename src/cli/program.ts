@@ -38,6 +38,11 @@ const STOP_GRACE_MS = 10_000;
 
 /** Runs a command line with one of these commands; resolves to its exit status, whatever happens. */
 export async function runProgram(host: Host, commands: readonly CommandEntry[] = COMMANDS): Promise<number> {
+  if (host.argv[0] === '__complete') {
+    const { writeCompletions } = await import('./complete.ts');
+    await writeCompletions(host, commands);
+    return 0;
+  }
   const flags = scanOutputFlags(host.argv);
   const plain = flags.noColor || Boolean(host.env['NO_COLOR']) || host.env['TERM'] === 'dumb';
   const colour = !plain && !flags.json && host.stdout.isTTY === true && host.stderr.isTTY === true;
@@ -119,7 +124,7 @@ function createContext(host: Host, output: Output, globals: Globals): Context {
     secrets: createSecrets(secretSources),
     signal,
     cleanup: new AsyncDisposableStack(),
-    async confirm(question) {
+    async confirm(question, typed) {
       if (globals.yes) return true;
       if (prompt === undefined) {
         throw new MoltError('USAGE', `nobody can be asked: ${question}`, {
@@ -127,7 +132,7 @@ function createContext(host: Host, output: Output, globals: Globals): Context {
         });
       }
       reporter.pause();
-      return prompt.yes(question);
+      return prompt.yes(question, typed);
     },
   };
 }

@@ -18,8 +18,8 @@ export interface PromptStreams {
 export interface Prompt {
   /** Asks for a text that is not shown. Without `check` any text is taken; `check` returns what is wrong with it, or true. */
   hidden(message: string, check?: (answer: string) => true | string): Promise<string>;
-  /** Asks for yes or no; only a clear yes is true. */
-  yes(question: string): Promise<boolean>;
+  /** Asks for yes or no; only a clear yes is true, or this very word if one has to be typed. */
+  yes(question: string, typed?: string): Promise<boolean>;
 }
 
 /** Returns a prompt, or undefined where there is no terminal to ask on. */
@@ -32,15 +32,17 @@ export function findPrompt(streams: PromptStreams): Prompt | undefined {
       const config = { message, toggleMask: false, ...(check === undefined ? {} : { validate: check }) };
       return password(config, { input: stdin, output: stderr, signal }).catch(rethrowInterrupted);
     },
-    async yes(question) {
+    async yes(question, typed) {
       const lines = createInterface({ input: stdin, output: stderr });
       const controller = new AbortController();
       lines.once('SIGINT', () => controller.abort());
       lines.once('close', () => controller.abort());
       try {
-        const answer = await lines.question(`${question} [y/N] `, {
+        const ending = typed === undefined ? '[y/N]' : `Type ${typed} to go on:`;
+        const answer = await lines.question(`${question} ${ending} `, {
           signal: AbortSignal.any([signal, controller.signal]),
         });
+        if (typed !== undefined) return answer.trim() === typed;
         return /^\s*y(es)?\s*$/i.test(answer);
       } catch (error) {
         return rethrowInterrupted(error);

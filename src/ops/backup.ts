@@ -5,7 +5,7 @@ import type { SkippedPath } from '../model/entry.ts';
 import { commitAgent, type CommitOptions, type CommitResult } from './commit.ts';
 import type { OpsContext } from './context.ts';
 import { openAgent } from './open.ts';
-import { checkNewTagName } from './tag.ts';
+import { checkNewRefName, checkRefIsFree } from './ref-name.ts';
 
 /** What was saved, and of which agent. */
 export interface BackupResult extends CommitResult {
@@ -21,8 +21,9 @@ export async function backUp(
   label: string | undefined,
   options: CommitOptions,
 ): Promise<BackupResult> {
-  if (options.name !== undefined) await checkNewTagName(context, options.name);
+  if (options.name !== undefined) await checkNewRefName(context, 'tag', options.name);
   await using open = await openAgent(context, label);
+  if (options.name !== undefined) checkRefIsFree(open.repository, 'tag', options.name);
   const result = await commitAgent(context, open.agent, open.repository, options);
   return { agent: open.agent.label, ...result };
 }

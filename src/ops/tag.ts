@@ -1,14 +1,16 @@
 // Tags: names for moments. Each is an annotated tag of Git's, made and removed by one event of the log.
 
 import type { CommitKind, RefMove } from '../format/segment.ts';
-import { MoltError } from '../model/error.ts';
-import type { CommitId } from '../model/ids.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
+import type { CommitId, GitId } from '../model/ids.ts';
+import { findNearest } from '../model/nearest.ts';
 import { formatJsonTime } from '../model/time-format.ts';
-import { isRevisionName } from '../policy/revision.ts';
-import { peelToCommit, writeTag } from '../repo/git.ts';
+import { peelToCommit, readTag, writeTag } from '../repo/git.ts';
+import type { Repository } from '../repo/repository.ts';
 import type { OpsContext } from './context.ts';
 import { readHistoryCommit } from './ancestry.ts';
 import { openAgent } from './open.ts';
+import { checkNewRefName, checkRefIsFree, listRefNames, refExists, refName } from './ref-name.ts';
 import { resolveRevision } from './revision.ts';
 
 /** A tag and the commit that it names. */
@@ -18,30 +20,10 @@ export interface TagSummary {
   /** When the commit was captured. */
   readonly time: string;
   readonly kind: CommitKind;
+  /** The commit's. */
   readonly message: string;
-}
-
-/**
- * Checks the name of a tag or branch.
- * @throws {MoltError} USAGE
- */
-function checkTagName(name: string): void {
-  if (isRevisionName(name) && !/^(refs|heads|tags)\//.test(name)) return;
-  throw new MoltError('USAGE', `"${name}" can't be a tag's name`, {
-    hint: 'use letters, digits, dots, dashes and slashes, as in before-upgrade',
-  });
-}
-
-/**
- * Checks the name of a tag that is to be made. A bare word is looked up as an agent first, so a tag can't be called like one.
- * @throws {MoltError} USAGE
- */
-export async function checkNewTagName(context: OpsContext, name: string): Promise<void> {
-  checkTagName(name);
-  if ((await context.home.findAgent(name)) === undefined) return;
-  throw new MoltError('USAGE', `"${name}" can't be a tag's name: it is that of an agent`, {
-    hint: 'choose another name',
-  });
+  /** What was said of the tag itself; empty if nothing was. */
+  readonly annotation: string;
 }
 
 /** Lists the tags of an agent's repository, by the time of their commits, newest first. */
@@ -49,19 +31,28 @@ export async function listTags(context: OpsContext, label: string | undefined): 
   await using open = await openAgent(context, label);
   const { repository } = open;
   const tags: TagSummary[] = [];
-  for (const [ref, id] of repository.refs) {
-    if (!ref.startsWith('refs/tags/')) continue;
+  for (const name of listRefNames(repository, 'tag')) {
+    const id = repository.refs.get(refName('tag', name));
     // oxlint-disable-next-line no-await-in-loop -- neighbouring commits share blocks
-    const { commit, text } = await readHistoryCommit(repository, await peelToCommit(repository, id));
-    tags.push({
-      name: ref.slice('refs/tags/'.length),
-      commit: commit.id,
-      time: formatJsonTime(text.timeMs),
-      kind: text.kind,
-      message: text.message,
-    });
+    if (id !== undefined) tags.push(await summarizeTag(repository, name, id));
   }
   return tags.toSorted((a, b) => (a.time === b.time ? (a.name < b.name ? -1 : 1) : a.time < b.time ? 1 : -1));
+}
+
+async function summarizeTag(repository: Repository, name: string, id: GitId): Promise<TagSummary> {
+  const found = await repository.objects.findGit(id);
+  const tag = found?.type === 'tag' ? await readTag(repository, id) : undefined;
+  const { commit, text } = await readHistoryCommit(repository, tag?.commit ?? (await peelToCommit(repository, id)));
+  const said = tag?.message.trim() ?? '';
+  return {
+    name,
+    commit: commit.id,
+    time: formatJsonTime(text.timeMs),
+    kind: text.kind,
+    message: text.message,
+    // A tag that nothing was said of carries its name, or what kind of backup it is.
+    annotation: said === name || said === `${text.kind} backup` ? '' : said,
+  };
 }
 
 /**
@@ -73,10 +64,11 @@ export async function createTag(
   label: string | undefined,
   tag: { readonly name: string; readonly revision: string; readonly message?: string | undefined },
 ): Promise<TagSummary> {
-  await checkNewTagName(context, tag.name);
+  await checkNewRefName(context, 'tag', tag.name);
   await using open = await openAgent(context, label);
   const { agent, repository } = open;
   const { name } = tag;
+  checkRefIsFree(repository, 'tag', name);
   const commit = await resolveRevision(context, open, tag.revision);
   const { text } = await readHistoryCommit(repository, commit);
   const signature = { name: agent.label, email: 'agent@molt', timestampS: Math.floor(context.clock.now() / 1000) };
@@ -92,7 +84,8 @@ export async function createTag(
       name,
     );
   });
-  return { name, commit, time: formatJsonTime(text.timeMs), kind: text.kind, message: text.message };
+  const { timeMs, kind, message } = text;
+  return { name, commit, time: formatJsonTime(timeMs), kind, message, annotation: tag.message ?? '' };
 }
 
 /**
@@ -106,8 +99,13 @@ export async function removeTag(
 ): Promise<{ name: string; commit: CommitId }> {
   await using open = await openAgent(context, label);
   const { repository } = open;
-  const id = repository.refs.get(`refs/tags/${name}`);
-  if (id === undefined) throw new MoltError('NOT_FOUND', `there is no tag "${name}"`, { hint: 'molt tag lists them' });
+  const id = repository.refs.get(refName('tag', name));
+  if (id === undefined) {
+    const nearest = findNearest(name, listRefNames(repository, 'tag'));
+    throw new MoltError('NOT_FOUND', `there is no tag "${name}"`, {
+      hint: nearest === undefined ? 'molt tag lists them' : `did you mean ${nearest}`,
+    });
+  }
   const commit = await peelToCommit(repository, id);
   const move: RefMove = { name: `refs/tags/${name}`, from: id, to: undefined };
   await repository.transact({ packs: false }, async (transaction) => transaction.publish([move], []));
@@ -118,10 +116,7 @@ async function moveTag(publish: () => Promise<unknown>, name: string): Promise<v
   try {
     await publish();
   } catch (error) {
-    if (!(error instanceof MoltError) || error.code !== 'CONFLICT') throw error;
-    throw new MoltError('EXISTS', `there is a tag "${name}" already`, {
-      hint: `choose another name, or remove it: molt tag -d ${name}`,
-      cause: error,
-    });
+    if (isMoltError(error, 'CONFLICT')) throw refExists('tag', name, error);
+    throw error;
   }
 }

@@ -1,5 +1,6 @@
 // `molt agents`: the agents that this machine knows.
 
+import { listUnnamedRepositories } from '../../ops/agent.ts';
 import { listAgents } from '../../ops/agents.ts';
 import { defineCommand } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
@@ -14,7 +15,8 @@ export const command = defineCommand({
   examples: [['agents', 'list them']],
   async run(context) {
     const { output, program } = context;
-    const agents = await listAgents(makeOpsContext(context));
+    const ops = makeOpsContext(context);
+    const agents = await listAgents(ops);
     output.result(agents, () =>
       formatTable(
         agents.map(({ agent, profile, branch, repository, stateDir, present }) => [
@@ -25,6 +27,12 @@ export const command = defineCommand({
         ]),
       ),
     );
+    for (const id of await listUnnamedRepositories(ops)) {
+      const short = id.slice(0, 8);
+      output.note(
+        `repository ${short} belongs to no agent; ${program} agent add NAME --repository ${short} --state DIR gives it one`,
+      );
+    }
     if (agents.length === 0) output.note(`no agents yet; ${program} init AGENT --state DIR makes one`);
   },
 });

@@ -11,7 +11,16 @@ export const command = defineCommand({
   name: 'cat',
   summary: 'write a file as it was saved',
   description: 'The bytes are written as they are; only on a terminal are control characters made visible.',
-  words: [{ name: 'file', place: 'REV:PATH', many: true, required: true, description: 'a file of a moment' }],
+  words: [
+    {
+      name: 'file',
+      place: 'REV:PATH',
+      many: true,
+      required: true,
+      description: 'a file of a moment',
+      completes: ['revision-path'],
+    },
+  ],
   options: {},
   examples: [
     ['cat HEAD:workspace/MEMORY.md', 'write a file of the newest commit'],

@@ -23,6 +23,7 @@ export const command = defineCommand({
       many: true,
       required: true,
       description: 'a moment, and the folder to put it into; an agent may stand before them',
+      completes: ['revision', 'folder'],
     },
   ],
   options: {},

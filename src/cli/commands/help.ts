@@ -9,7 +9,7 @@ import { commandHelp, programHelp } from '../help.ts';
 export const command = defineCommand({
   name: 'help',
   summary: 'explain molt or one of its commands',
-  words: [{ name: 'command', many: true, description: 'the command' }],
+  words: [{ name: 'command', many: true, description: 'the command', completes: ['command'] }],
   options: {},
   examples: [
     ['help', 'show all commands'],

@@ -15,7 +15,9 @@ export const command = defineCommand({
   summary: 'read history, newest first',
   description:
     'Each line is a commit: id, time, kind, how large the agent was, what changed, and its tags.\nA PATH counts from the state folder or the current one: workspace/MEMORY.md, or state/workspace/MEMORY.md as molt shows it.',
-  words: [{ name: 'what', many: true, description: 'an agent, a revision to start from, or both' }],
+  words: [
+    { name: 'what', many: true, description: 'an agent, a revision to start from, or both', completes: ['revision'] },
+  ],
   options: {
     number: { type: 'number', alias: 'n', value: 'N', description: 'only the newest N' },
     since: { type: 'string', value: 'TIME', description: 'only what was made since then' },

@@ -17,7 +17,14 @@ export const command = defineCommand({
     'Restores the files of a moment into a new folder: state/… and roots/NUMBER/…, with their modes, times and links. Every\n' +
     'byte is checked on its way, and the folder is there whole or not at all.\n' +
     'Not there yet: restoring in place, starting the agent as a pod, and reading from a remote (--target, --in-place, --from).',
-  words: [{ name: 'revision', many: true, description: 'an agent, and a REV; without one the newest commit' }],
+  words: [
+    {
+      name: 'revision',
+      many: true,
+      description: 'an agent, and a REV; without one the newest commit',
+      completes: ['revision'],
+    },
+  ],
   options: {
     to: { type: 'string', value: 'DIR', description: 'the folder; it must not exist, or be empty' },
     timestamp: { type: 'string', value: 'TIME', description: 'the newest commit captured at or before this time' },

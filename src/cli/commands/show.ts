@@ -15,7 +15,14 @@ import { formatCount, formatSize, formatTable } from '../text.ts';
 export const command = defineCommand({
   name: 'show',
   summary: 'show a commit, or a folder or file of one',
-  words: [{ name: 'revision', many: true, description: 'REV or REV:PATH; the newest commit if it is left out' }],
+  words: [
+    {
+      name: 'revision',
+      many: true,
+      description: 'REV or REV:PATH; the newest commit if it is left out',
+      completes: ['revision'],
+    },
+  ],
   options: {},
   examples: [
     ['show', 'show the newest commit: what it is, how large, and what it changed'],

@@ -14,13 +14,14 @@ export const command = defineCommand({
   name: 'tag',
   summary: 'name a moment, or list names',
   description:
-    'Without NAME all tags are listed. Full and manual backups are tagged by themselves: full/TIME and manual/TIME.',
+    'Without NAME all tags are listed. Full and manual backups are tagged by themselves: full/TIME and manual/TIME.\nA tag stays where it is. To move one, remove it and make it again.',
   words: [
     {
       name: 'words',
       place: 'NAME [REV]',
       many: true,
       description: 'the name, and what to name: the newest commit if it is left out; an agent may stand before them',
+      completes: ['tag', 'revision'],
     },
   ],
   options: {
@@ -30,6 +31,7 @@ export const command = defineCommand({
   examples: [
     ['tag', 'list all tags'],
     ['tag before-upgrade', 'name the newest commit'],
+    ['tag v2 HEAD~3 -m "the last good one"', 'name an older one, and say what it is'],
     ["tag my-agent good 'my-agent@{yesterday}'", 'name a moment of yesterday'],
     ['tag -d before-upgrade', 'remove a name'],
   ],
@@ -50,12 +52,12 @@ export const command = defineCommand({
       const tags = await listTags(ops, agent);
       output.result(tags, () =>
         formatTable(
-          tags.map(({ name, commit, time, kind, message }) => [
+          tags.map(({ name, commit, time, kind, message, annotation }) => [
             name,
             output.style('yellow', shortId(commit)),
             formatTime(Date.parse(time), zone),
             kind,
-            message.split('\n', 1)[0] ?? '',
+            (annotation === '' ? message : annotation).split('\n', 1)[0] ?? '',
           ]),
         ),
       );
