@@ -1,6 +1,7 @@
 // Time zones: which words name one. What a clock in a zone shows at an instant is policy/wall-time.ts's business.
 
 import { MoltError } from './error.ts';
+import { findNearest } from './nearest.ts';
 
 /** A zone: a fixed offset in minutes east of UTC, or an IANA name. */
 export type Zone = { readonly offsetMinutes: number } | { readonly iana: string };
@@ -25,8 +26,12 @@ const IANA_NAME = /^(?![A-Za-z]{2,4}$)[A-Za-z][A-Za-z0-9_+-]*(\/[A-Za-z0-9_+-]+)
 export function parseZone(text: string): Zone {
   const zone = findZone(text);
   if (zone !== undefined) return zone;
+  const nearest = findNearest(text.slice(0, 60), Intl.supportedValuesOf('timeZone'));
   throw new MoltError('USAGE', `unknown time zone '${text.slice(0, 60)}'`, {
-    hint: 'give an IANA name, for example --tz Asia/Jakarta',
+    hint:
+      nearest === undefined
+        ? 'give an IANA name or an offset, for example --tz Asia/Jakarta or --tz +07:00'
+        : `did you mean ${nearest}; an offset such as +07:00 will do as well`,
     details: { zone: text.slice(0, 60) },
   });
 }

@@ -4,7 +4,7 @@
 import { displayPath } from '../model/name.ts';
 import type { OpsContext } from './context.ts';
 import { openAgent } from './open.ts';
-import { listRefNames } from './ref-name.ts';
+import { listRefNames, orderTags } from './ref-name.ts';
 import { openShown } from './show.ts';
 
 /** The names of a repository. */
@@ -18,12 +18,6 @@ export interface RefNames {
 export async function listNames(context: OpsContext, label: string | undefined): Promise<RefNames> {
   await using open = await openAgent(context, label);
   return { branches: listRefNames(open.repository, 'branch'), tags: orderTags(listRefNames(open.repository, 'tag')) };
-}
-
-/** Puts the names that people gave to moments before those of the newest backups. */
-export function orderTags(tags: readonly string[]): string[] {
-  const isAutomatic = (tag: string): boolean => /^(full|manual)\//.test(tag);
-  return [...tags.filter((tag) => !isAutomatic(tag)), ...tags.filter(isAutomatic).toReversed()];
 }
 
 /** Lists what a folder of a commit holds, as a user writes it; the names of folders end in a slash. */

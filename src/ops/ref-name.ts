@@ -23,6 +23,12 @@ export function listRefNames({ refs }: Pick<Repository, 'refs'>, kind: RefKind):
   return names.toSorted();
 }
 
+/** Puts the names that people gave to moments before those of the newest backups. */
+export function orderTags(tags: readonly string[]): string[] {
+  const isAutomatic = (tag: string): boolean => /^(full|manual)\//.test(tag);
+  return [...tags.filter((tag) => !isAutomatic(tag)), ...tags.filter(isAutomatic).toReversed()];
+}
+
 /**
  * Checks the name of a tag or branch that is to be made. A bare word is looked up as an agent first, so neither can be called like one.
  * @throws {MoltError} USAGE

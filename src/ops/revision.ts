@@ -3,15 +3,17 @@
 import { OBJECT } from '../format/layout.ts';
 import { MoltError } from '../model/error.ts';
 import { shortId, type CommitId } from '../model/ids.ts';
+import { findNearest } from '../model/nearest.ts';
 import { formatTime } from '../model/time-format.ts';
 import { parseRevision, type Revision, type RevisionBase, type RevisionStep } from '../policy/revision.ts';
 import { parseTime } from '../policy/time.ts';
 import { peelToCommit, readCommit } from '../repo/git.ts';
 import { gitKey } from '../repo/keys.ts';
 import type { OpsContext } from './context.ts';
-import { findCommitBefore } from './history.ts';
+import { findCommitBefore, readHistoryCommit } from './history.ts';
 import { branchRef } from './home.ts';
 import type { OpenAgent } from './open.ts';
+import { listRefNames, orderTags } from './ref-name.ts';
 
 /** How many names an error lists. */
 const LISTED_NAMES = 8;
@@ -22,6 +24,8 @@ export interface Match {
   readonly what: string;
   /** Undefined where it does not matter. */
   readonly commit: CommitId | undefined;
+  /** When it was captured, in milliseconds since the Unix epoch, if that is to be told. */
+  readonly timeMs?: number;
 }
 
 /** What a revision is looked up in. */
@@ -79,10 +83,30 @@ async function resolveBase(context: OpsContext, where: Where, { base, text }: Re
       const [only] = commits;
       if (only !== undefined && commits.size === 1) return only;
       if (only !== undefined)
-        throw ambiguous(base.name, matches, 'write tags/NAME, heads/NAME, or more digits of the id');
+        throw ambiguous(
+          base.name,
+          await Promise.all(matches.map((match) => dated(where, match))),
+          clearer(base.name, matches),
+        );
       throw await unknownName(context, where, base.name, text);
     }
   }
+}
+
+/** Adds to a commit when it was captured: of two ids nobody knows which is which. */
+async function dated({ repository }: Where, match: Match): Promise<Match> {
+  if (match.commit === undefined) return match;
+  const { text } = await readHistoryCommit(repository, match.commit);
+  return { ...match, timeMs: text.timeMs };
+}
+
+/** Says how a word with these meanings can be written so that it has one. */
+function clearer(name: string, matches: readonly Match[]): string {
+  const forms = matches.flatMap(({ what }) =>
+    what.startsWith('tag ') ? [`tags/${name}`] : what.startsWith('branch ') ? [`heads/${name}`] : [],
+  );
+  if (matches.some(({ what }) => what === 'commit')) forms.push('more digits of the id');
+  return `write ${forms.join(' or ')}`;
 }
 
 async function findMatches(context: OpsContext, where: Where, base: RevisionBase & { kind: 'name' }): Promise<Match[]> {
@@ -123,7 +147,9 @@ async function findWholeId(repository: Where['repository'], id: CommitId): Promi
 export function ambiguous(word: string, matches: readonly Match[], hint: string): MoltError {
   const list = matches
     .slice(0, LISTED_NAMES)
-    .map(({ what, commit }) => (commit === undefined ? what : `${what} ${shortId(commit)}`));
+    .map(({ what, commit, timeMs }) =>
+      [what, commit && shortId(commit), timeMs !== undefined && `of ${formatTime(timeMs)}`].filter(Boolean).join(' '),
+    );
   const more = matches.length > LISTED_NAMES ? ` and ${matches.length - LISTED_NAMES} more` : '';
   return new MoltError('AMBIGUOUS', `"${word}" has several meanings: ${list.join(', ')}${more}`, {
     hint,
@@ -147,21 +173,18 @@ async function unknownName(
       },
     );
   }
-  const refs = (prefix: string): string[] =>
-    [...repository.refs.keys()].filter((ref) => ref.startsWith(prefix)).map((ref) => ref.slice(prefix.length));
-  const tags = refs('refs/tags/').toSorted();
-  const isAutomatic = (tag: string): boolean => /^(full|manual)\//.test(tag);
-  // The names that people gave, then those of the newest backups.
-  const ordered = [...tags.filter((tag) => !isAutomatic(tag)), ...tags.filter(isAutomatic).toReversed()];
-  const branches = refs('refs/heads/').toSorted();
-  const there = [listNames('tags', ordered), branches.length > 1 ? listNames('branches', branches) : '']
+  const tags = orderTags(listRefNames(repository, 'tag'));
+  const branches = listRefNames(repository, 'branch');
+  const there = [listNames('tags', tags), branches.length > 1 ? listNames('branches', branches) : '']
     .filter((part) => part !== '')
     .join('; ');
+  const agents = await context.home.listAgents().catch(() => []);
+  const nearest = findNearest(name, [...branches, ...tags, 'HEAD', 'latest', ...agents.map(({ label }) => label)]);
   return new MoltError(
     'NOT_FOUND',
     `"${text}" is no commit, tag, branch or agent here${there === '' ? '' : `; there are ${there}`}`,
     {
-      hint: `molt log ${agent.label} shows the commits`,
+      hint: nearest === undefined ? `molt log ${agent.label} shows the commits` : `did you mean ${nearest}`,
       details: { revision: text },
     },
   );
@@ -184,8 +207,23 @@ async function resolveTime(context: OpsContext, where: Where, base: RevisionBase
         ? branchRef(named)
         : `refs/heads/${base.name}`;
   const tip = repository.refs.get(ref);
-  if (tip === undefined) throw await unknownName(context, where, base.name ?? agent.branch, base.name ?? agent.branch);
+  if (tip === undefined) throw await unknownLine(context, where, base.name ?? agent.branch);
   return findAt(context, where, { label, tip, time: base.time });
+}
+
+/** Returns the error for the name in `NAME@{TIME}`, which only an agent or a branch can be: what else there is never moves. */
+async function unknownLine(context: OpsContext, where: Where, name: string): Promise<MoltError> {
+  const { agent, repository } = where;
+  if ((await context.home.findAgent(name)) !== undefined) return unknownName(context, where, name, name);
+  const agents = (await context.home.listAgents().catch(() => []))
+    .filter((other) => other.repository === agent.repository)
+    .map(({ label }) => label);
+  const branches = listRefNames(repository, 'branch');
+  const nearest = findNearest(name, [...agents, ...branches]);
+  const there = `${listNames('agents', agents)}; ${listNames('branches', branches)}`;
+  return new MoltError('NOT_FOUND', `"${name}" is no agent or branch here; there are ${there}`, {
+    hint: nearest === undefined ? `molt branch ${agent.label} lists the branches` : `did you mean ${nearest}`,
+  });
 }
 
 /**

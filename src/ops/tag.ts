@@ -50,8 +50,8 @@ async function summarizeTag(repository: Repository, name: string, id: GitId): Pr
     time: formatJsonTime(text.timeMs),
     kind: text.kind,
     message: text.message,
-    // A tag that nothing was said of carries its name, or what kind of backup it is.
-    annotation: said === name || said === `${text.kind} backup` ? '' : said,
+    // A tag that nothing was said of carries its name, or that of a backup what the commit says.
+    annotation: [name, text.message, `${text.kind} backup`].includes(said) ? '' : said,
   };
 }
 

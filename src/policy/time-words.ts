@@ -20,8 +20,11 @@ export interface WordsContext {
 type Result = ReturnType<typeof casual.parse>[number];
 
 const DAY_MS = 86_400_000;
-const AMBIGUOUS_DATE = /(?<![\d/.-])\d{1,2}[/.-]\d{1,2}(?:[/.-]\d{2,4})?(?![\d:])/;
+const AMBIGUOUS_DATE = /(?<![\d/.-])(?!\d+\.\d+ ?[a-z])\d{1,2}[/.-]\d{1,2}(?:[/.-]\d{2,4})?(?![\d:])/;
+const MONTH = '(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*';
+const NO_SUCH_DAY = new RegExp(`^(?:(\\d{1,2}) ${MONTH}|${MONTH} (\\d{1,2}))(?:,? \\d{4})?$`, 'i');
 const VAGUE = /\b(morning|afternoon|evening|night|tonight)\b/i;
+const DAY_BEFORE = /^day before yesterday/i;
 const WEEK = /^(this|last) week$/i;
 const MOMENT = /\bago\b|^[-+]|^in\b|^(last|past)\s+\d/i;
 const FORWARD = /\b(next|tomorrow|coming)\b|^in\b/i;
@@ -32,7 +35,9 @@ const FORWARD = /\b(next|tomorrow|coming)\b|^in\b/i;
  * @throws {MoltError} USAGE when they mean several times, or no exact one
  */
 export async function parseWords(text: string, context: WordsContext): Promise<ParsedTime | undefined> {
-  const { words, zone } = splitZone(text, context.zone);
+  const split = splitZone(text, context.zone);
+  const { zone } = split;
+  const words = split.words.replace(DAY_BEFORE, 'the day before yesterday');
   refuseUnclear(words, text);
   const now = await msToWall(context.nowMs, zone);
   const week = WEEK.exec(words);
@@ -41,7 +46,13 @@ export async function parseWords(text: string, context: WordsContext): Promise<P
     return finish(utcMsAsWall(wallAsUtcMs(day)), 'week', zone, context);
   }
   const result = parseWhole(words, wallAsUtcMs(now), text);
-  if (result === undefined) return undefined;
+  if (result === undefined) {
+    const date = NO_SUCH_DAY.exec(words);
+    if (date !== null && Number(date[1] ?? date[2]) <= 31) {
+      throw timeError(`'${text}' is not a time: no such day is in that month`);
+    }
+    return undefined;
+  }
   const wall = wallOf(result);
   const tags = result.start.tags();
   if (tags.has('result/relativeDateAndTime') || tags.has('casualReference/now')) {

@@ -63,7 +63,27 @@ test(
   /had been saved by 2026-02-01T23:59:59Z; its first backup is of 2026-03-01T00:00:00Z$/,
 );
 test(fails, 'bot@{some day}', 'USAGE', /^'some day' is not a time$/);
-test(fails, 'stranger@{yesterday}', 'NOT_FOUND', /^"stranger" is no commit/);
+test(
+  fails,
+  'stranger@{yesterday}',
+  'NOT_FOUND',
+  /^"stranger" is no agent or branch here; there are agents bot; branches main$/,
+);
+
+test('a word that is nearly a name is answered with that name', async (t) => {
+  const machine = await makeMachine(t);
+  await createTag(machine.context, 'bot', { name: 'before-upgrade', revision: 'HEAD' });
+  const open = await machine.open();
+  for (const [text, nearest] of [
+    ['before-upgrad', 'before-upgrade'],
+    ['HAED', 'HEAD'],
+    ['latets', 'latest'],
+    ['mian@{now}', 'main'],
+  ] as const) {
+    const error = await t.throwsAsync(resolveRevision(machine.context, open, text));
+    t.is(isMoltError(error, 'NOT_FOUND') ? error.hint : '', `did you mean ${nearest}`);
+  }
+});
 
 test('a time stands for the newest commit at or before its end', async (t) => {
   const machine = await makeMachine(t);
@@ -131,8 +151,10 @@ test('a word with several meanings is refused, listing them, until it is made pl
   t.true(isMoltError(error, 'AMBIGUOUS'));
   t.is(
     error?.message,
-    `"${word}" has several meanings: tag "${word}" ${first?.slice(0, 10)}, commit ${second?.slice(0, 10)}`,
+    `"${word}" has several meanings: tag "${word}" ${first?.slice(0, 10)} of 2026-03-01T00:00:00Z, ` +
+      `commit ${second?.slice(0, 10)} of 2026-03-01T12:00:00Z`,
   );
+  t.is(isMoltError(error) ? error.hint : '', `write tags/${word} or more digits of the id`);
   t.is(await resolverOf(machine.context, open)(`tags/${word}`), first);
   t.is(await resolverOf(machine.context, open)('main'), second, 'both meanings are one commit');
 });

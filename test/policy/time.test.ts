@@ -45,6 +45,23 @@ test(means, '2026-03-04 14:30 Asia/Jakarta', '2026-03-04T07:30:00.000Z', '2026-0
 test(means, '20260305T020000Z', '2026-03-05T02:00:00.000Z', '2026-03-05T02:00:00.999Z');
 test(means, '2024-02-29', '2024-02-29T00:00:00.000Z', '2024-02-29T23:59:59.999Z');
 test(means, '  2026-03-04  ', '2026-03-04T00:00:00.000Z', '2026-03-04T23:59:59.999Z');
+test(means, '2026-W10', '2026-03-02T00:00:00.000Z', '2026-03-08T23:59:59.999Z');
+test(means, '2026-W10-3', '2026-03-04T00:00:00.000Z', '2026-03-04T23:59:59.999Z');
+test(means, '2026W103', '2026-03-04T00:00:00.000Z', '2026-03-04T23:59:59.999Z');
+test(means, '2026-W10-3 14:30', '2026-03-04T14:30:00.000Z', '2026-03-04T14:30:59.999Z');
+// 2020 had 53 weeks, the last of which ended in 2021.
+test(means, '2020-W53-7', '2021-01-03T00:00:00.000Z', '2021-01-03T23:59:59.999Z');
+test(means, '2026-W01', '2025-12-29T00:00:00.000Z', '2026-01-04T23:59:59.999Z');
+test(means, '2026-064', '2026-03-05T00:00:00.000Z', '2026-03-05T23:59:59.999Z');
+test(means, '2024-366', '2024-12-31T00:00:00.000Z', '2024-12-31T23:59:59.999Z');
+test(means, '2026-12-31T24:00', '2027-01-01T00:00:00.000Z', '2027-01-01T00:00:59.999Z');
+// As molt shows a time.
+test(
+  means,
+  '2026-03-05T02:00:00Z (2026-03-05 09:00:00 +07:00)',
+  '2026-03-05T02:00:00.000Z',
+  '2026-03-05T02:00:00.999Z',
+);
 
 // Unix time.
 test(means, '1772634600', '2026-03-04T14:30:00.000Z', '2026-03-04T14:30:00.999Z', 'Asia/Jakarta');
@@ -66,6 +83,12 @@ test(means, '2 days ago', '2026-03-03T10:20:30.456Z', '2026-03-03T10:20:30.456Z'
 test(means, 'a month ago', '2026-02-05T10:20:30.456Z', '2026-02-05T10:20:30.456Z');
 test(means, '2 days ago 14:30', '2026-03-03T14:30:00.000Z', '2026-03-03T14:30:59.999Z');
 test(means, 'the day before yesterday', '2026-03-03T00:00:00.000Z', '2026-03-03T23:59:59.999Z');
+test(means, 'day before yesterday', '2026-03-03T00:00:00.000Z', '2026-03-03T23:59:59.999Z');
+test(means, '1.5 hours ago', '2026-03-05T08:50:30.456Z', '2026-03-05T08:50:30.456Z');
+test(means, 'noon', '2026-03-04T12:00:00.000Z', '2026-03-04T12:00:59.999Z');
+test(means, 'tomorrow 14:30', '2026-03-06T14:30:00.000Z', '2026-03-06T14:30:59.999Z');
+test(means, 'next friday', '2026-03-13T00:00:00.000Z', '2026-03-13T23:59:59.999Z');
+test(means, 'in 2 hours', '2026-03-05T12:20:30.456Z', '2026-03-05T12:20:30.456Z');
 test(means, 'last friday', '2026-02-27T00:00:00.000Z', '2026-02-27T23:59:59.999Z');
 test(means, 'last thursday', '2026-02-26T00:00:00.000Z', '2026-02-26T23:59:59.999Z');
 test(means, 'last week', '2026-02-23T00:00:00.000Z', '2026-03-01T23:59:59.999Z');
@@ -129,7 +152,15 @@ test(refused, '2026-03-04T14:61', /minutes and seconds/);
 test(refused, '2026-03T14:30', /day is missing/);
 test(refused, '25:00', /'25:00' is not a time/);
 test(refused, 'yesterday 25:00', /is not a time/);
-test(refused, 'february 30', /is not a time/);
+test(refused, 'february 30', /no such day is in that month/);
+test(refused, '31 April 2026', /no such day is in that month/);
+test(refused, 'Feb 29, 2025', /no such day is in that month/);
+test(refused, '2026-W54', /2026 has 53 weeks/);
+test(refused, '2026-W00', /2026 has 53 weeks/);
+test(refused, '2025-W53', /2025 has 52 weeks/);
+test(refused, '2025-366', /2025 has no day 366/);
+test(refused, '2026-03-04T24:01', /hours go from 0 to 23/);
+test(refused, '2026-03-04 14:30 Europe/Atlantis', /there is no zone 'Europe\/Atlantis'/);
 test(refused, '9999-01-01', /year 9999 lies outside/);
 test(refused, '12026-03-04', /is not a time/);
 test(refused, '1969-12-31', /year 1969/);
@@ -154,6 +185,15 @@ test('an unknown zone is named in the error, with an example of one that exists'
   for (const zone of ['', 'local', 'system', '+15:00', '../etc', '__proto__']) {
     t.throws(() => parseZone(zone), { message: /unknown time zone/ }, zone);
   }
+});
+
+test('an unknown zone that is nearly one is told apart from one that is nothing', (t) => {
+  const hintOf = (zone: string): string | undefined => {
+    const error = t.throws(() => parseZone(zone));
+    return isMoltError(error, 'USAGE') ? error.hint : undefined;
+  };
+  t.is(hintOf('Asia/Jakrta'), 'did you mean Asia/Jakarta; an offset such as +07:00 will do as well');
+  t.true(hintOf('Mars/Olympus Mons Base')?.includes('--tz +07:00'));
 });
 
 test('a zone may be an IANA name, an offset or an abbreviation with one meaning', (t) => {
