@@ -9,6 +9,7 @@ import { displayPath } from '../model/name.ts';
 import { resolvePaths } from './commit-path.ts';
 import type { OpsContext } from './context.ts';
 import { openForWords } from './open-words.ts';
+import { joinSimilar } from './renames.ts';
 import { getHead, resolveRevision } from './revision.ts';
 import { commitSide, liveSide, type Side } from './side.ts';
 import { listChanges, type ChangeKind, type FileChange, type FileSide } from './tree-diff.ts';
@@ -66,7 +67,7 @@ export async function* listDiff(context: OpsContext, options: DiffOptions): Asyn
     to === undefined
       ? await liveSide(context, open, { keepContent: true })
       : await commitSide(repository, await resolveRevision(context, open, to));
-  const changes = await listChanges(before, after, paths);
+  const changes = await joinSimilar(await listChanges(before, after, paths), { before, after });
   if (changes.length === 0) return;
   const componentOf = await readComponents(before, after);
   for (const change of changes) {

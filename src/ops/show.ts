@@ -13,6 +13,7 @@ import { readHistoryCommit } from './ancestry.ts';
 import { readTagsByCommit, summarize, type CommitSummary } from './history.ts';
 import type { OpenAgent } from './open.ts';
 import { openForWords } from './open-words.ts';
+import { joinSimilar } from './renames.ts';
 import { getHead, resolveParsed, resolveRevision } from './revision.ts';
 import { commitSide } from './side.ts';
 import type { ChangedPath } from './status.ts';
@@ -109,7 +110,8 @@ async function showCommit({ repository }: OpenAgent, id: CommitId): Promise<Show
   const [parent] = entry.commit.parents;
   const after = await commitSide(repository, id);
   const before = parent === undefined ? undefined : await commitSide(repository, parent);
-  const changes = await listChanges(before, after);
+  const listed = await listChanges(before, after);
+  const changes = before === undefined ? listed : await joinSimilar(listed, { before, after });
   const componentOf = await readComponents(before ?? after, after);
   const changed = changes.map(({ path, change, from }) => ({
     path,

@@ -147,9 +147,7 @@ test('an agent that is removed leaves its backups, which another name leads to',
   await write('MEMORY.md', 'x\n');
   t.like(await json(['commit']), { parent: id });
   t.is(await text(['cat', 'HEAD:MEMORY.md']), 'x\n');
-  t.true(
-    (await run([...back.with(2, 'twin')])).stderr.includes('agent "heron" is on branch "main" of that repository'),
-  );
+  t.true((await run(back.with(2, 'twin'))).stderr.includes('agent "heron" is on branch "main" of that repository'));
 });
 
 test('a repository goes only with its last agent, and never the folder that the agent lives in', async (t) => {

@@ -225,6 +225,39 @@ test('diff compares the newest commit with the live agent, and stores nothing', 
   t.deepEqual(await json(['log']), before);
 });
 
+test('a file that moved and changed a little is one change; one that has little in common with another is not', async (t) => {
+  const lines = Array.from({ length: 20 }, (_, count) => `line ${count} of the plan\n`);
+  const { json, text, write, stateDir } = await makeAgentMachine(t, {
+    'work/plan.md': lines.join(''),
+    'work/old.md': 'nothing like it\n',
+  });
+  await rm(path.join(stateDir, 'work/plan.md'));
+  await rm(path.join(stateDir, 'work/old.md'));
+  await write('later/plan.md', lines.with(3, 'changed\n').join(''));
+  await write('later/new.md', 'something else entirely\n');
+  const expected = [
+    ['added', 'state/later/new.md', undefined],
+    ['renamed', 'state/later/plan.md', 'state/work/plan.md'],
+    ['removed', 'state/work/old.md', undefined],
+  ];
+  const shape = (changes: readonly { change: string; path: string; from?: string }[]) =>
+    changes.map(({ change, path, from }) => [change, path, from]);
+  const live = await json(['diff']);
+  t.deepEqual(shape(live), expected);
+  t.like(live[1].stat, { addedLines: 1, removedLines: 1 });
+  await text(['commit']);
+  t.deepEqual(shape(await json(['diff', 'HEAD~', 'HEAD'])), expected);
+  t.deepEqual(shape((await json(['show'])).changed), expected);
+  const shown = await text(['diff', 'HEAD~', 'HEAD', '--', 'work/plan.md', 'later/plan.md']);
+  for (const line of [
+    'rename from state/work/plan.md',
+    'rename to state/later/plan.md',
+    '-line 3 of the plan',
+    '+changed',
+  ])
+    t.true(shown.split('\n').includes(line), line);
+});
+
 test('diff of two commits, and of one with the live agent, needs no cache', async (t) => {
   const { json, write, home } = await makeAgentMachine(t, FILES);
   await write('MEMORY.md', 'a\n');

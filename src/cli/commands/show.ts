@@ -39,7 +39,7 @@ export const command = defineCommand({
         describeCommit(output, zone, shown),
       );
     } else if (shown.type === 'folder') {
-      output.result(shown, () => describeFolder(shown));
+      output.result(shown, () => describeFolder(shown, zone));
     } else if (output.mode.json) {
       output.result(await fileDocument(shown), () => '');
     } else {
@@ -67,13 +67,13 @@ function* describeCommit(output: Output, zone: string, shown: ShownCommit): Iter
   yield* formatChanges(output, changed);
 }
 
-function describeFolder({ entries }: ShownFolder): string[] {
+function describeFolder({ entries }: ShownFolder, zone: string): string[] {
   return formatTable(
     entries.map(({ name, type, executable, sizeBytes, modified, component }) => [
       `${displayPath(name)}${type === 'folder' ? '/' : type === 'symlink' ? '@' : executable ? '*' : ''}`,
       sizeBytes === undefined ? '' : formatSize(sizeBytes),
-      modified === undefined ? '' : formatTime(Date.parse(modified)),
       component ?? '',
+      modified === undefined ? '' : formatTime(Date.parse(modified), zone),
     ]),
     [1],
   );
