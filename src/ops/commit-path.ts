@@ -6,8 +6,10 @@ import { realpath } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { MoltError } from '../model/error.ts';
 import { shortId } from '../model/ids.ts';
-import { escapeName } from '../model/name.ts';
-import { TREE_MODES, type TreeEntry } from '../repo/trees.ts';
+import { displayPath, escapeName } from '../model/name.ts';
+import { findNearest } from '../model/nearest.ts';
+import type { Repository } from '../repo/repository.ts';
+import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
 import { readCommitView, readRoots, TreeFinder, type CommitView } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
 import { getHead, type Where } from './revision.ts';
@@ -78,8 +80,31 @@ export async function findPath(
   }
   const short = shortId(view.commit.id);
   throw new MoltError('NOT_FOUND', `there is no "${text}" in commit ${short}`, {
-    hint: `molt show ${short}:state lists what is there`,
+    hint: await nearestPath(repository, finder, text, short),
   });
+}
+
+/** Returns the hint for a path that is not there: the nearest name in its folder, or what lists the deepest folder that is there. */
+async function nearestPath(repository: Repository, finder: TreeFinder, text: string, short: string): Promise<string> {
+  const names = text.split('/').filter((name) => name !== '');
+  for (let depth = names.length - 1; depth >= 0; depth -= 1) {
+    const folder = names.slice(0, depth).map((name) => escapeName(name));
+    for (const path of new Set([['state', ...folder].join('/'), folder.join('/')].filter((one) => one !== ''))) {
+      // oxlint-disable-next-line no-await-in-loop -- up the path
+      const entry = await finder.findEntry(path);
+      if (entry?.mode !== TREE_MODES.tree) continue;
+      // oxlint-disable-next-line no-await-in-loop -- once
+      const entries = parseTree(await repository.objects.readGit(entry.id, 'tree'), entry.id);
+      const nearest = findNearest(
+        names[depth] ?? '',
+        entries.map(({ name }) => displayPath(name)),
+      );
+      return nearest === undefined
+        ? `molt show ${short}:${path} lists what is there`
+        : `did you mean ${[...names.slice(0, depth), nearest].join('/')}`;
+    }
+  }
+  return `molt show ${short}: lists what is there`;
 }
 
 /**

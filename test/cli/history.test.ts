@@ -164,6 +164,10 @@ test('show tells what a commit is and changed, lists folders, and writes files',
     stderr: 'molt: "HEAD:work" is a folder\nhint: molt show HEAD:work lists it\n',
   });
   t.like(await run(['show', 'HEAD:none.md']), { status: 1, stdout: '' });
+  const hintOf = async (word: string) => (await run(['cat', word])).stderr.split('hint: ')[1]?.trimEnd();
+  t.is(await hintOf('HEAD:work/plna.md'), 'did you mean work/plan.md');
+  t.is(await hintOf('HEAD:wrok/plan.md'), 'did you mean work');
+  t.is(await hintOf('HEAD:state/work/nothing'), `molt show ${id.slice(0, 10)}:state/work lists what is there`);
 });
 
 test('a path means what is there, also where the state folder holds a folder "state"', async (t) => {

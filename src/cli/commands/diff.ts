@@ -14,7 +14,15 @@ export const command = defineCommand({
   summary: 'compare two moments, or one with the live agent',
   description:
     'Without a revision the newest commit is compared with the live agent, with one that revision, with two these.\nA PATH counts from the state folder or the current one: workspace/MEMORY.md, or state/workspace/MEMORY.md as molt shows it.',
-  words: [{ name: 'revisions', many: true, description: 'an agent, and up to two revisions', completes: ['revision'] }],
+  words: [
+    {
+      name: 'revisions',
+      many: true,
+      place: 'REV [REV]',
+      description: 'what to compare; an agent may stand before them',
+      completes: ['revision'],
+    },
+  ],
   options: {
     component: { type: 'string', value: 'NAME', choices: COMPONENTS, description: 'only this component' },
     stat: { type: 'boolean', description: 'only how much changed in each file' },

@@ -16,7 +16,13 @@ export const command = defineCommand({
   description:
     'Each line is a commit: id, time, kind, how large the agent was, what changed, and its tags.\nA PATH counts from the state folder or the current one: workspace/MEMORY.md, or state/workspace/MEMORY.md as molt shows it.',
   words: [
-    { name: 'what', many: true, description: 'an agent, a revision to start from, or both', completes: ['revision'] },
+    {
+      name: 'what',
+      many: true,
+      place: 'REV',
+      description: 'where to start: the newest commit if it is left out; an agent may stand before it',
+      completes: ['revision'],
+    },
   ],
   options: {
     number: { type: 'number', alias: 'n', value: 'N', description: 'only the newest N' },

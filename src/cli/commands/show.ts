@@ -19,7 +19,8 @@ export const command = defineCommand({
     {
       name: 'revision',
       many: true,
-      description: 'REV or REV:PATH; the newest commit if it is left out',
+      place: 'REV[:PATH]',
+      description: 'what to show: the newest commit if it is left out; an agent may stand before it',
       completes: ['revision'],
     },
   ],
