@@ -49,7 +49,6 @@ async function measureOpening(count: number): Promise<void> {
   for (let round = 0; round < ROUNDS; round += 1) {
     read = { bytes: 0, reads: 0 };
     const started = performance.now();
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
     await using open = await openAgent(context, LABEL);
     times.push(performance.now() - started);
     const { storage } = open.repository;
@@ -60,7 +59,6 @@ async function measureOpening(count: number): Promise<void> {
       return bytes;
     };
     // What opening did, once more with every read counted.
-    // oxlint-disable-next-line no-await-in-loop -- the same
     await open.repository.index.rebuild(true);
   }
   const text = `${median(times).toFixed(1)} ms, ${read.reads} reads of ${(read.bytes / 1024).toFixed(0)} kB`;
@@ -69,15 +67,20 @@ async function measureOpening(count: number): Promise<void> {
 
 /** Fills the index with chunks, through transactions. */
 async function addChunks(count: number): Promise<void> {
-  await using open = await openAgent(contextIn(dir, () => lateMs), LABEL);
+  await using open = await openAgent(
+    contextIn(dir, () => lateMs),
+    LABEL,
+  );
   const { repository } = open;
   for (let done = 0; done < count; done += CHUNKS_A_SEGMENT) {
-    // oxlint-disable-next-line no-await-in-loop -- one segment after the other
     await repository.transact({ packs: false }, async (transaction) => {
       for (let at = done; at < Math.min(done + CHUNKS_A_SEGMENT, count); at += 1) {
         const bytes = Buffer.from(`chunk ${at}`);
-        // oxlint-disable-next-line no-await-in-loop -- one object after the other
-        await transaction.put({ key: chunkId(repository.keys.idKey, bytes), type: OBJECT.chunk, bytes }, 'content', undefined);
+        await transaction.put(
+          { key: chunkId(repository.keys.idKey, bytes), type: OBJECT.chunk, bytes },
+          'content',
+          undefined,
+        );
       }
       await transaction.publish([], []);
     });

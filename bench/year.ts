@@ -68,17 +68,13 @@ export async function makeYear(
     writeAll(dir, files);
     const kind = count % TICKS_A_DAY === 0 ? 'full' : count % 1000 === 999 ? 'manual' : 'incremental';
     if (kind === 'incremental' && count % CAPTURE_EVERY !== 0 && tree.size > 0) {
-      // oxlint-disable-next-line no-await-in-loop -- each commit follows the one before
       await commitChanges(open, tree, files, nowMs);
     } else {
       const name = kind === 'manual' ? `before-change-${count}` : undefined;
       const options = { kind, trigger: 'schedule', name, full: kind === 'full' } as const;
-      // oxlint-disable-next-line no-await-in-loop -- the same
       const { id } = await commitAgent(context, open.agent, open.repository, options);
-      // oxlint-disable-next-line no-await-in-loop -- the same
       tree = await readTree(open, id);
     }
-    // oxlint-disable-next-line no-await-in-loop -- the same
     await onCommit(count + 1, context);
   }
 }
@@ -126,7 +122,6 @@ async function commitChanges(
   await repository.transact({ packs: false }, async (transaction) => {
     for (const [file, text] of files) {
       const path = `state/${file}`;
-      // oxlint-disable-next-line no-await-in-loop -- one blob at a time
       const blob = await transaction.writeBlob(Buffer.from(text), tree.get(path)?.blob);
       tree.set(path, { mode: TREE_MODES.file, blob });
     }

@@ -77,7 +77,7 @@ export async function readTagsByCommit(repository: Repository): Promise<Map<Comm
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
   const tags = new Map<CommitId, string[]>();
   // The log says what the tags that molt makes name: a year has hundreds, each in a container of its own.
-  const peel = (name: string, id: GitId): Promise<CommitId | undefined> | CommitId =>
+  const peel = async (name: string, id: GitId): Promise<CommitId | undefined> =>
     repository.tagged.get(name) ?? peelTag(repository, id);
   const commits = await Promise.all(names.map(([name, id]) => peel(name, id)));
   for (const [index, [name]] of names.entries()) {

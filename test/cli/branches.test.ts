@@ -39,6 +39,22 @@ test('after a switch the next commit goes onto the branch, and the files of the 
   t.like(await json(['commit']), { parent: onMain });
 });
 
+test('what only a deleted branch had is found by no time and in no list any more', async (t) => {
+  const { json, text, write } = await makeAgentMachine(t, FILES);
+  const [first] = await json(['log']);
+  await text(['switch', '-c', 'wrong']);
+  await write('MEMORY.md', 'tea: none\n');
+  const { id } = await json(['commit']);
+  t.is((await json(['show', 'bot@{now}'])).id, id);
+  await text(['switch', 'main']);
+  await text(['branch', '--delete', '--force', 'wrong']);
+  t.is((await json(['show', 'bot@{now}'])).id, first.id);
+  t.deepEqual(
+    (await json(['backup', 'list', '--all'])).map((entry: { id: string }) => entry.id),
+    [first.id],
+  );
+});
+
 test('a file that changed and came back between switches is compared with the branch that the agent is on', async (t) => {
   const { json, text, write } = await makeAgentMachine(t, FILES);
   await text(['switch', '-c', 'other']);

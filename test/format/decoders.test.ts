@@ -141,14 +141,30 @@ test('a checkpoint with any members is a value or a MoltError', (t) => {
 });
 
 test('a run table with any members is a value or a MoltError', (t) => {
-  const valid = { fromSeq: 1, toSeq: 9, objects: 2, entries: ['00'.repeat(6)], commits: ['00'.repeat(12)], paths: ['00'.repeat(8)] };
+  const valid = {
+    fromSeq: 1,
+    toSeq: 9,
+    objects: 2,
+    entries: ['00'.repeat(6)],
+    commits: ['00'.repeat(12)],
+    paths: ['00'.repeat(8)],
+  };
   const types = [BLOCK.entries, BLOCK.commits, BLOCK.paths, BLOCK.packs];
-  const blocks = types.map((type) => ({ offsetBytes: 128, sealedBytes: 20, plainBytes: 4, type, encoding: ENCODING.zstd }));
+  const blocks = types.map((type) => ({
+    offsetBytes: 128,
+    sealedBytes: 20,
+    plainBytes: 4,
+    type,
+    encoding: ENCODING.zstd,
+  }));
   t.is(parseIndexRun({ ...FOOTER, blocks, record: valid }, 'x').packBlock, 3);
   t.throws(() => parseIndexRun({ ...FOOTER, blocks, record: { ...valid, paths: [] } }, 'x'), { code: 'DAMAGED' });
   t.notThrows(() =>
     fc.assert(
-      fc.property(hostileJson(valid), (record) => void decodes(() => parseIndexRun({ ...FOOTER, blocks, record }, 'x'))),
+      fc.property(
+        hostileJson(valid),
+        (record) => void decodes(() => parseIndexRun({ ...FOOTER, blocks, record }, 'x')),
+      ),
       RUNS,
     ),
   );

@@ -23,7 +23,13 @@ export const RECORD: SegmentRecord = {
     { name: 'refs/tags/old', from: commit('4'), to: undefined, commit: undefined },
   ],
   commits: [
-    { id: commit('2'), timeMs: -5, kind: 'full', parents: [commit('1')], paths: Buffer.from('0011223344556677', 'hex') },
+    {
+      id: commit('2'),
+      timeMs: -5,
+      kind: 'full',
+      parents: [commit('1')],
+      paths: Buffer.from('0011223344556677', 'hex'),
+    },
     { id: commit('3'), timeMs: 5, kind: 'manual', parents: undefined, paths: undefined },
   ],
   packs: [{ id: 'e'.repeat(64) as PackId, sizeBytes: 1 << 25 }],

@@ -88,9 +88,18 @@ test('a reader written from FORMAT.md alone gives back every file of every commi
     t.truthy(tree);
   }
   for (const [tag, commit] of Object.entries(caches.tagged)) {
-    t.true(reader.readGit(caches.refs[tag] ?? '', 'tag').toString().startsWith(`object ${commit}\ntype commit\n`), tag);
+    t.true(
+      reader
+        .readGit(caches.refs[tag] ?? '', 'tag')
+        .toString()
+        .startsWith(`object ${commit}\ntype commit\n`),
+      tag,
+    );
   }
-  t.is(Object.keys(caches.tagged).length, Object.keys(caches.refs).filter((name) => name.startsWith('refs/tags/')).length);
+  t.is(
+    Object.keys(caches.tagged).length,
+    Object.keys(caches.refs).filter((name) => name.startsWith('refs/tags/')).length,
+  );
   checkPaths(t, reader, caches, commits);
   t.like(caches.refs, caches.seq === commits.length ? Object.fromEntries(reader.refs) : {});
 });

@@ -73,7 +73,8 @@ test('the history of a path, a moment, a few commits and an opening read what th
   const short = await machine.open();
   const few = countReads(short);
   const shown: CommitId[] = [];
-  for await (const { commit } of walkHistory(short.repository, tip, { few: true })) if (shown.push(commit.id) === 20) break;
+  for await (const { commit } of walkHistory(short.repository, tip, { few: true }))
+    if (shown.push(commit.id) === 20) break;
   t.deepEqual(shown, ids.slice(-20).toReversed());
   t.true(segmentsOf(few).length <= 21, `${segmentsOf(few).length} segments for 20 commits`);
 
@@ -120,7 +121,11 @@ test('a commit whose segment does not note its paths is found by its trees, and 
   repository.begin = (options) => {
     const transaction = begin(options);
     const publish = transaction.publish.bind(transaction);
-    transaction.publish = (moves, commits) => publish(moves, commits.map((commit) => ({ ...commit, paths: claimed })));
+    transaction.publish = (moves, commits) =>
+      publish(
+        moves,
+        commits.map((commit) => ({ ...commit, paths: claimed })),
+      );
     return transaction;
   };
   machine.at(at(3));
@@ -128,7 +133,8 @@ test('a commit whose segment does not note its paths is found by its trees, and 
   await commitAgent(machine.context, agent, repository, { kind: 'incremental', trigger: 'test' });
   const log = async (): Promise<CommitId[]> => {
     const listed: CommitId[] = [];
-    for await (const { id } of listLog(machine.context, { agent: 'bot', words: [], paths: ['a/one.md'] })) listed.push(id);
+    for await (const { id } of listLog(machine.context, { agent: 'bot', words: [], paths: ['a/one.md'] }))
+      listed.push(id);
     return listed;
   };
   t.deepEqual(await log(), [bare.id, first.id]);

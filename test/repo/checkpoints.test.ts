@@ -96,10 +96,7 @@ test('a checkpoint is written after every 16 segments, and opening replays only 
 
 for (const [what, harm] of [
   ['a deleted checkpoint', async (storage: Storage) => storage.delete(await newestName(storage))],
-  [
-    'a damaged checkpoint',
-    async (storage: Storage) => replaceObject(storage, await newestName(storage), flipMiddle),
-  ],
+  ['a damaged checkpoint', async (storage: Storage) => replaceObject(storage, await newestName(storage), flipMiddle)],
   [
     'an empty checkpoint',
     async (storage: Storage) => replaceObject(storage, await newestName(storage), () => Buffer.alloc(0)),

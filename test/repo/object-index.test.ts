@@ -124,18 +124,24 @@ for (const count of [0, 1, ROWS_PER_BLOCK - 1, ROWS_PER_BLOCK, ROWS_PER_BLOCK + 
 
 test('objects whose keys begin alike are told apart, even where they fill more than a block', async (t) => {
   const shelf = new Shelf();
-  const alike = (at: number): Buffer => Buffer.concat([Buffer.alloc(PREFIX_BYTES, 5), keyOf(at).subarray(PREFIX_BYTES)]);
+  const alike = (at: number): Buffer =>
+    Buffer.concat([Buffer.alloc(PREFIX_BYTES, 5), keyOf(at).subarray(PREFIX_BYTES)]);
   const keys = Array.from({ length: ROWS_PER_BLOCK * 2 + 5 }, (_, at) => alike(at));
   const entries = await shelf.put(7, keys);
   await shelf.addRun([...entries, ...(await shelf.put(8, [keyOf(1), keyOf(2), Buffer.alloc(32)]))]);
   const index = shelf.index();
-  for (const { key, place } of [...entries.slice(0, 20), ...entries.slice(-20)]) t.deepEqual(await index.find(key), place);
+  for (const { key, place } of [...entries.slice(0, 20), ...entries.slice(-20)])
+    t.deepEqual(await index.find(key), place);
   t.is(await index.find(alike(-1)), undefined);
 });
 
 test('an object of a container that is damaged or gone is not found, and those of others are', async (t) => {
   const shelf = new Shelf();
-  const [lost, damaged, good] = [await shelf.put(7, [keyOf(1)]), await shelf.put(8, [keyOf(2)]), await shelf.put(9, [keyOf(3)])];
+  const [lost, damaged, good] = [
+    await shelf.put(7, [keyOf(1)]),
+    await shelf.put(8, [keyOf(2)]),
+    await shelf.put(9, [keyOf(3)]),
+  ];
   await shelf.addRun([...lost, ...damaged, ...good]);
   await shelf.storage.delete(containerName({ seq: 7 as SegmentSeq }));
   const name = containerName({ seq: 8 as SegmentSeq });
@@ -152,7 +158,12 @@ test('of two places the one in a pack is better, then the whole one', async (t) 
   const shelf = new Shelf();
   const placeIn = async (where: 'pack' | number, isDelta = false): Promise<Place> =>
     must((await shelf.put(where, [keyOf(0)], isDelta))[0]).place;
-  const [whole, other, delta, packed] = [await placeIn(1), await placeIn(2), await placeIn(3, true), await placeIn('pack')];
+  const [whole, other, delta, packed] = [
+    await placeIn(1),
+    await placeIn(2),
+    await placeIn(3, true),
+    await placeIn('pack'),
+  ];
   t.true(isBetter(whole, delta));
   t.true(isBetter(packed, delta));
   t.true(isBetter(packed, whole));
