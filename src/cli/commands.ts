@@ -156,7 +156,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'key add',
     group: 'look after',
-    summary: 'add a passphrase, a recovery key or this machine’s key',
+    summary: 'add a passphrase, a recovery key, a machine, a recipient or a command',
     load: async () => (await import('./commands/key-add.ts')).command,
   },
   {
@@ -164,6 +164,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     group: 'look after',
     summary: 'remove a key',
     load: async () => (await import('./commands/key-remove.ts')).command,
+  },
+  {
+    name: 'key rotate',
+    group: 'look after',
+    summary: 'replace the root key: who was removed can’t read what is saved from now on',
+    load: async () => (await import('./commands/key-rotate.ts')).command,
+  },
+  {
+    name: 'key identity',
+    group: 'look after',
+    summary: 'make a key pair, to be let in by its public half',
+    load: async () => (await import('./commands/key-identity.ts')).command,
   },
   {
     name: 'key check',

@@ -1,6 +1,7 @@
 // What an operation runs with, made from what a command runs with.
 
 import { homedir } from 'node:os';
+import { resolve } from 'node:path';
 import type { OpsContext } from '../ops/context.ts';
 import { Home } from '../ops/home.ts';
 import { makeUnlock } from '../ops/unlock.ts';
@@ -27,6 +28,15 @@ export function makeOpsContext(context: Context): OpsContext {
       },
       recoveryKey: env['MOLT_RECOVERY_KEY'],
     }),
+    access: {
+      identityFile: resolveFrom(cwd, env['MOLT_IDENTITY_FILE']),
+      execCommand: env['MOLT_EXEC_COMMAND'] || undefined,
+      fingerprint: env['MOLT_FINGERPRINT'] || undefined,
+    },
     signal,
   };
+}
+
+function resolveFrom(cwd: string, file: string | undefined): string | undefined {
+  return file === undefined || file === '' ? undefined : resolve(cwd, file);
 }

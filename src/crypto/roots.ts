@@ -78,11 +78,14 @@ export function deriveKeyringMacKey(keys: RootKeys, epoch: number = keys.epoch):
   return deriveKey(getRoot(keys, epoch), 'molt/1 keyring mac');
 }
 
-/** Returns the repository's fingerprint, which is public: 8 groups of 4 lower-case hex digits, spaces between. */
+/**
+ * Returns the fingerprint of the current root, which is public: 8 groups of 4 lower-case hex digits, spaces between. A new epoch has
+ * a new one: who knew an old root could otherwise pass off a root of their own as its successor.
+ */
 export function deriveFingerprint(keys: RootKeys): string {
   const input = Buffer.concat([
     Buffer.from(FINGERPRINT_LABEL, 'ascii'),
-    deriveBytes(getRoot(keys, 1), FINGERPRINT_LABEL),
+    deriveBytes(getRoot(keys, keys.epoch), FINGERPRINT_LABEL),
   ]);
   const hex = hash('sha256', input, 'hex').slice(0, FINGERPRINT_BYTES * 2);
   return (hex.match(/.{4}/g) ?? []).join(' ');

@@ -6,9 +6,12 @@ import { damagedField, MAX_U32, readHex, readInteger, readObject, readTime, type
 import { TAG_BYTES } from './gcm.ts';
 import { COMMITMENT_BYTES } from './hkdf.ts';
 import { ROOT_BYTES } from './roots.ts';
+import { SEALED_BOX_OVERHEAD_BYTES, X25519_KEY_BYTES } from './sealed-box.ts';
 import {
   isSecretSlot,
   isSlotLabel,
+  MAX_EXEC_WRAPPED_BYTES,
+  SECRET_KEY_BYTES,
   SLOT_ID_BYTES,
   SLOT_SALT_BYTES,
   SLOT_TYPES,
@@ -40,8 +43,12 @@ export function parseSlot(value: unknown): Slot {
 /** Returns what JSON.stringify turns into the canonical text of a slot. */
 export function encodeSlot(slot: Slot): JsonObject {
   if (!isSecretSlot(slot)) return slot;
-  const { id, type, label, created, epoch, salt, commitment, wrapped, argon2 } = slot;
+  const { id, type, label, created, epoch, salt, commitment, wrapped, argon2, recipient, exec } = slot;
   const members = { id, type, label, created, epoch, salt, commitment, wrapped };
+  if (recipient !== undefined) {
+    return { ...members, recipient: { publicKey: recipient.publicKey, sealed: recipient.sealed } };
+  }
+  if (exec !== undefined) return { ...members, exec: { wrapped: exec.wrapped } };
   if (argon2 === undefined) return members;
   const { memoryKiB, passes, lanes } = argon2;
   return { ...members, argon2: { memoryKiB, passes, lanes, salt: argon2.salt } };
@@ -58,6 +65,8 @@ function parseSecretSlot(object: JsonObject, id: string, type: SlotType): Secret
     commitment: readHex(object, 'commitment', COMMITMENT_BYTES),
     wrapped: readHex(object, 'wrapped', ROOT_BYTES + TAG_BYTES),
     ...(type === 'passphrase' && { argon2: parseArgon2(object['argon2']) }),
+    ...(type === 'recipient' && { recipient: parseRecipient(object['recipient']) }),
+    ...(type === 'exec' && { exec: { wrapped: parseExecWrapped(object['exec']) } }),
   };
 }
 
@@ -71,6 +80,23 @@ function parseArgon2(value: unknown): SlotArgon2 {
   };
   if (!isAllowedArgon2Cost(argon2)) throw damagedField('argon2', 'a cost that molt takes from a file');
   return argon2;
+}
+
+function parseRecipient(value: unknown): NonNullable<SecretSlot['recipient']> {
+  const object = readObject(value, 'recipient');
+  return {
+    publicKey: readHex(object, 'publicKey', X25519_KEY_BYTES),
+    sealed: readHex(object, 'sealed', SECRET_KEY_BYTES + SEALED_BOX_OVERHEAD_BYTES),
+  };
+}
+
+function parseExecWrapped(value: unknown): string {
+  const wrapped = readObject(value, 'exec')['wrapped'];
+  const sizeBytes = typeof wrapped === 'string' ? wrapped.length / 2 : 0;
+  if (!(Number.isInteger(sizeBytes) && sizeBytes >= 1 && sizeBytes <= MAX_EXEC_WRAPPED_BYTES)) {
+    throw damagedField('wrapped', `1 to ${MAX_EXEC_WRAPPED_BYTES} bytes in hex`);
+  }
+  return readHex(readObject(value, 'exec'), 'wrapped', sizeBytes);
 }
 
 function readLabel(object: JsonObject): string {

@@ -116,7 +116,7 @@ export async function openKeyring(keyring: Keyring, secret: SlotSecret): Promise
     const root = await openSlot(slot, keyring.repository, secret);
     if (root !== undefined) return openKeyringWithRoot(keyring, root);
   }
-  const kind = secret.type === 'passphrase' ? 'passphrase' : `${secret.type} key`;
+  const kind = secret.type === 'passphrase' || secret.type === 'exec' ? secret.type : `${secret.type} key`;
   const message = slots.length === 0 ? `no slot takes a ${kind}` : `no slot opens with this ${kind}`;
   throw new MoltError('WRONG_PASSPHRASE', message, { hint: 'molt key list' });
 }

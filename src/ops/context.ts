@@ -19,8 +19,20 @@ export interface OpsContext {
   readonly zone?: string;
   /** Gives a secret that opens a repository when the device key does not; asked at most once a repository. */
   readonly unlock: (subject: string) => Promise<SlotSecret>;
+  /** What else may open a repository, before `unlock` is asked. */
+  readonly access?: Access;
   /** The cost of new passphrase slots; only tests make it cheap. */
   readonly argon2?: Argon2Cost;
   /** Aborted when the user or the system asks to stop. */
   readonly signal?: AbortSignal;
+}
+
+/** What the user pointed at to open a repository with. */
+export interface Access {
+  /** The file of a private key, for recipient slots. */
+  readonly identityFile?: string | undefined;
+  /** The command of an exec slot that this machine does not know yet. */
+  readonly execCommand?: string | undefined;
+  /** The fingerprint that init or the last rotation printed. */
+  readonly fingerprint?: string | undefined;
 }

@@ -4,6 +4,7 @@
 //     agents/<label>.json                 an agent: repository, branch, state folder, rules
 //     repositories/<repository id>/       a storage
 //     cache/<repository id>/<label>       stat cache, sealed; derived
+//     trust/<repository id>/              fingerprint of the root, and exec-<slot id>: commands that this machine's user gave
 //     tmp/                                plaintext copies of databases during a commit
 
 import { mkdirSync } from 'node:fs';
@@ -65,6 +66,10 @@ export class Home {
 
   cacheFile(agent: Agent): string {
     return join(this.dir, 'cache', agent.repository, agent.label);
+  }
+
+  trustFile(id: RepositoryId, name: string): string {
+    return join(this.dir, 'trust', id, name);
   }
 
   /** Lists the agents by label. */

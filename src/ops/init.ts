@@ -2,6 +2,7 @@
 
 import { realpath, rm, stat } from 'node:fs/promises';
 import { detectProfile } from '../agent/profile.ts';
+import { parsePublicKey } from '../crypto/identity.ts';
 import { encodeRecoveryKey } from '../crypto/recovery-key.ts';
 import type { RootKeys } from '../crypto/roots.ts';
 import { createSlot, type SlotSecret } from '../crypto/slot.ts';
@@ -15,6 +16,7 @@ import type { Storage } from '../storage/storage.ts';
 import { commitAgent, type CommitResult } from './commit.ts';
 import type { OpsContext } from './context.ts';
 import { agentExists, checkLabel, type Agent } from './home.ts';
+import { rememberFingerprint } from './trust.ts';
 
 /** What to begin. */
 export interface InitOptions {
@@ -26,6 +28,8 @@ export interface InitOptions {
   readonly exclude: readonly string[];
   /** Returns the passphrase of the new repository, or undefined to have none; asked after everything else was checked. */
   readonly passphrase: () => Promise<string | undefined>;
+  /** Public keys that get access from the beginning. */
+  readonly recipients?: readonly string[];
   /** Takes the printed recovery key before anything depends on it; what it throws stops init with nothing made. */
   readonly keepRecoveryKey: (text: string) => Promise<void>;
 }
@@ -44,6 +48,7 @@ export interface InitResult {
  */
 export async function initAgent(context: OpsContext, options: InitOptions): Promise<InitResult> {
   const agent = await planAgent(context, options);
+  const recipients = (options.recipients ?? []).map(parsePublicKey);
   const passphrase = await options.passphrase();
   const { roots, ...ids } = newRepository(context.random);
   const created: Agent = { ...agent, repository: ids.repositoryId };
@@ -53,6 +58,7 @@ export async function initAgent(context: OpsContext, options: InitOptions): Prom
     ...(passphrase === undefined ? [] : [{ secret: { type: 'passphrase', passphrase } as const, label: 'passphrase' }]),
     { secret: { type: 'recovery', key: recovery }, label: 'recovery key from init' },
     { secret: { type: 'device', key: await context.home.makeDeviceKey(context.random) }, label: 'this machine' },
+    ...recipients.map((publicKey) => ({ secret: { type: 'recipient', publicKey } as const, label: 'recipient' })),
   ];
   const dir = context.home.repositoryDir(ids.repositoryId);
   try {
@@ -87,6 +93,9 @@ async function makeRepository(
     ]);
     if (keys.status === 'rejected') throw keys.reason;
     if (commit.status === 'rejected') throw commit.reason;
+    if (made.secrets.some(({ secret }) => secret.type === 'recipient')) {
+      await rememberFingerprint(context.home, agent.repository, made.roots);
+    }
     await context.home.addAgent(agent);
     const { fingerprint, result } = commit.value;
     return { agent, roots: result.roots, fingerprint, commit: result };

@@ -6,9 +6,12 @@ import { deriveFingerprint, type RootKeys } from '../crypto/roots.ts';
 import { isSecretSlot, openSlot, type Slot, type SlotSecret } from '../crypto/slot.ts';
 import { openKeyringWithRoot } from '../format/keyring.ts';
 import type { RepositoryId } from '../model/ids.ts';
+import { isMoltError } from '../model/error.ts';
+import { findAccess } from './access.ts';
 import type { OpsContext } from './context.ts';
 import { describeSlot, listOutdated, withStorage, type KeySlot } from './key.ts';
 import { readKeyring } from './open-keys.ts';
+import { checkFingerprint } from './trust.ts';
 
 /** What is at hand beside this machine's device key. */
 export interface GivenSecrets {
@@ -55,16 +58,22 @@ export async function checkKeys(
     const slots: CheckedSlot[] = [];
     const useful = new Set<SlotSecret['type']>();
     let roots: RootKeys | undefined;
+    let isProven = false;
     for (const slot of keyring.slots) {
-      const secret = isSecretSlot(slot) ? secrets.get(slot.type) : undefined;
+      const secret = isSecretSlot(slot)
+        ? // oxlint-disable-next-line no-await-in-loop -- the same
+          (secrets.get(slot.type) ?? (await findAccess(context, agent.repository, slot)))
+        : undefined;
       // oxlint-disable-next-line no-await-in-loop -- in turn, since each takes the memory that Argon2 asks for
-      const root = secret === undefined ? undefined : await tryOpenSlot(slot, keyring.repository, secret);
+      const root = secret === undefined ? undefined : await tryOpenSlot(context, slot, keyring.repository, secret);
       if (root !== undefined) {
         roots = openKeyringWithRoot(keyring, root);
+        isProven ||= secret?.type !== 'recipient' && secret?.type !== 'exec';
         if (secret !== undefined) useful.add(secret.type);
       }
       slots.push({ ...describeSlot(slot), opens: secret === undefined ? undefined : root !== undefined });
     }
+    if (roots !== undefined && !isProven) await checkFingerprint(context, agent.repository, roots);
     const { repository, generation, epoch, created } = keyring;
     return {
       agent: agent.label,
@@ -81,8 +90,20 @@ export async function checkKeys(
   });
 }
 
-async function tryOpenSlot(slot: Slot, repository: RepositoryId, secret: SlotSecret): Promise<Buffer | undefined> {
-  return isSecretSlot(slot) ? openSlot(slot, repository, secret) : undefined;
+async function tryOpenSlot(
+  context: OpsContext,
+  slot: Slot,
+  repository: RepositoryId,
+  secret: SlotSecret,
+): Promise<Buffer | undefined> {
+  if (!isSecretSlot(slot)) return undefined;
+  try {
+    return await openSlot(slot, repository, secret);
+  } catch (error) {
+    if (secret.type !== 'exec' || !isMoltError(error, 'IO')) throw error;
+    context.reporter.warn(`slot ${slot.id.slice(0, 8)}: ${error.message}`);
+    return undefined;
+  }
 }
 
 async function gatherSecrets(context: OpsContext, given: GivenSecrets): Promise<Map<SlotSecret['type'], SlotSecret>> {

@@ -4,13 +4,16 @@ import { encodeRecoveryKey } from '../crypto/recovery-key.ts';
 import type { RootKeys } from '../crypto/roots.ts';
 import { createSlot, isSecretSlot, openSlot, type Slot, type SlotSecret, type SlotType } from '../crypto/slot.ts';
 import { addSlot, encodeKeyring, removeSlot, type Keyring, type KeyringChange } from '../format/keyring.ts';
-import { MoltError } from '../model/error.ts';
+import { parsePublicKey } from '../crypto/identity.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
 import { keyringName, listKeyrings } from '../repo/keyrings.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { OpsContext } from './context.ts';
+import { makeCommandWrapper } from './exec-slot.ts';
 import type { Agent } from './home.ts';
 import { openKeys, readGeneration, readKeyring, rereadKeyring } from './open-keys.ts';
 import { openStorage, resolveAgent } from './open.ts';
+import { rememberCommand, rememberFingerprint } from './trust.ts';
 
 /** A slot as people see it: CLI.md's JSON for `key list`. */
 export interface KeySlot {
@@ -27,6 +30,9 @@ export type NewKey = { readonly label?: string | undefined } & (
   /** `keep` takes the printed key before the slot that it opens is made. */
   | { readonly type: 'recovery'; readonly keep: (text: string) => Promise<void> }
   | { readonly type: 'device' }
+  | { readonly type: 'recipient'; readonly publicKey: string }
+  /** Runs by the shell; kept in this machine's home, never in the repository. */
+  | { readonly type: 'exec'; readonly command: string }
 );
 
 /** What a change came to. */
@@ -42,6 +48,8 @@ const DEFAULT_LABELS: Readonly<Record<SlotType, string>> = {
   passphrase: 'passphrase',
   recovery: 'recovery key',
   device: 'this machine',
+  recipient: 'recipient',
+  exec: 'command',
 };
 
 /** How often a change that lost its generation to another process is made again on top of the winner's. */
@@ -62,18 +70,37 @@ export async function listKeySlots(context: OpsContext, label: string | undefine
  */
 export async function addKey(context: OpsContext, label: string | undefined, newKey: NewKey): Promise<KeyChange> {
   return withStorage(context, label, async (agent, storage) => {
-    const opened = await openKeys(context, storage, agent);
+    let opened = await openKeys(context, storage, agent);
     const secret = await makeSecret(context, newKey);
-    await checkIsNew(opened.keyring, secret);
-    const slot = await createSlot(opened.roots, agent.repository, secret, {
-      label: newKey.label ?? DEFAULT_LABELS[newKey.type],
-      timeMs: context.clock.now(),
-      random: context.random,
-      ...(context.argon2 !== undefined && { argon2: context.argon2 }),
-    });
-    const change = { context, agent, storage, roots: opened.roots };
-    return changeKeyring(change, slot, (keyring, next) => addSlot(keyring, opened.roots, slot, next));
+    for (;;) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- again only when the keys were rotated meanwhile
+        return await addSecret({ context, agent, storage, roots: opened.roots }, opened.keyring, newKey, secret);
+      } catch (error) {
+        if (!isMoltError(error, 'WRONG_KEY')) throw error;
+        // oxlint-disable-next-line no-await-in-loop -- the same
+        const newer = await openKeys(context, storage, agent);
+        if (newer.keyring.epoch === opened.keyring.epoch) throw error;
+        opened = newer;
+      }
+    }
   });
+}
+
+async function addSecret(change: Change, keyring: Keyring, newKey: NewKey, secret: SlotSecret): Promise<KeyChange> {
+  const { context, agent, roots } = change;
+  await checkIsNew(keyring, secret);
+  const slot = await createSlot(roots, agent.repository, secret, {
+    label: newKey.label ?? DEFAULT_LABELS[newKey.type],
+    timeMs: context.clock.now(),
+    random: context.random,
+    ...(context.argon2 !== undefined && { argon2: context.argon2 }),
+  });
+  // What opened the repository just now is trusted, and so is what the new slot will give on this machine.
+  if (newKey.type === 'exec' || newKey.type === 'recipient')
+    await rememberFingerprint(context.home, agent.repository, roots);
+  if (newKey.type === 'exec') await rememberCommand(context.home, agent.repository, slot.id, newKey.command);
+  return changeKeyring(change, slot, (current, next) => addSlot(current, roots, slot, next));
 }
 
 /**
@@ -140,6 +167,8 @@ export async function withStorage<T>(
 async function makeSecret(context: OpsContext, newKey: NewKey): Promise<SlotSecret> {
   if (newKey.type === 'passphrase') return { type: 'passphrase', passphrase: await newKey.passphrase() };
   if (newKey.type === 'device') return { type: 'device', key: await context.home.makeDeviceKey(context.random) };
+  if (newKey.type === 'recipient') return { type: 'recipient', publicKey: parsePublicKey(newKey.publicKey) };
+  if (newKey.type === 'exec') return { type: 'exec', wrapper: makeCommandWrapper(newKey.command) };
   const key = context.random.bytes(32);
   await newKey.keep(encodeRecoveryKey(key));
   return { type: 'recovery', key };
@@ -147,7 +176,15 @@ async function makeSecret(context: OpsContext, newKey: NewKey): Promise<SlotSecr
 
 /** A passphrase that is given to open the repository is easily taken for the new one; a second slot for it would only mislead. */
 async function checkIsNew(keyring: Keyring, secret: SlotSecret): Promise<void> {
-  if (secret.type === 'recovery') return;
+  if (secret.type === 'recovery' || secret.type === 'exec') return;
+  if (secret.type === 'recipient') {
+    const publicKey = secret.publicKey.toString('hex');
+    const known = keyring.slots.filter(isSecretSlot).find((slot) => slot.recipient?.publicKey === publicKey);
+    if (known === undefined) return;
+    throw new MoltError('EXISTS', `slot ${known.id.slice(0, 8)} is for that recipient already`, {
+      hint: 'molt key list shows the slots',
+    });
+  }
   const what = secret.type === 'device' ? "this machine's key" : 'that passphrase';
   for (const slot of keyring.slots.filter(isSecretSlot)) {
     // oxlint-disable-next-line no-await-in-loop -- in turn, since each takes the memory that Argon2 asks for
@@ -158,7 +195,8 @@ async function checkIsNew(keyring: Keyring, secret: SlotSecret): Promise<void> {
   }
 }
 
-interface Change {
+/** What a change works on. */
+export interface Change {
   readonly context: OpsContext;
   readonly agent: Agent;
   readonly storage: Storage;
@@ -199,7 +237,7 @@ async function changeKeyring(
  * Deletes older generations that have a slot which was removed since, so that its secret opens nothing on this disk any more.
  * The others stay: they open with the same secrets, and a second copy may save the repository should the newest be damaged.
  */
-async function dropOutdated({ context, agent, storage, roots }: Change, written: Keyring): Promise<void> {
+export async function dropOutdated({ context, agent, storage, roots }: Change, written: Keyring): Promise<void> {
   const newest = await rereadKeyring(context, storage, agent, roots);
   if (newest.generation < written.generation) {
     throw new MoltError('IO', `the new keyring can't be read back from ${storage.label}`, { hint: 'molt verify' });

@@ -1,15 +1,17 @@
 // Opens a repository's keys: the newest authentic keyring, by this machine's device key or by a secret that is asked for.
 
 import type { RootKeys } from '../crypto/roots.ts';
-import type { SlotSecret } from '../crypto/slot.ts';
-import { checkKeyringMac, openKeyring, parseKeyring, type Keyring } from '../format/keyring.ts';
+import { isSecretSlot, openSlot, type SlotSecret } from '../crypto/slot.ts';
+import { checkKeyringMac, openKeyring, openKeyringWithRoot, parseKeyring, type Keyring } from '../format/keyring.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { RepositoryId } from '../model/ids.ts';
 import { keyringName, listKeyrings } from '../repo/keyrings.ts';
 import { readFormat } from '../repo/repository.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { OpsContext } from './context.ts';
+import { findAccess } from './access.ts';
 import type { Agent } from './home.ts';
+import { checkFingerprint, rememberCommand, rememberFingerprint } from './trust.ts';
 
 /** A keyring and what it holds. */
 export interface OpenedKeyring {
@@ -28,8 +30,13 @@ export async function openKeys(context: OpsContext, storage: Storage, agent: Age
   return takeNewestKeyring(context, storage, agent.repository, async (keyring) => {
     const byDevice = device === undefined ? undefined : await tryOpen(keyring, { type: 'device', key: device });
     if (byDevice !== undefined) return { keyring, roots: byDevice };
+    const byAccess = await openByAccess(context, agent, keyring);
+    if (byAccess !== undefined) return { keyring, roots: byAccess };
     given ??= await context.unlock(`agent "${agent.label}"`);
-    return { keyring, roots: await openKeyring(keyring, given) };
+    const roots = await openKeyring(keyring, given);
+    // Nobody else could have wrapped a root under this secret: whatever it opens is the user's own.
+    if (hasForeignSlots(keyring)) await rememberFingerprint(context.home, agent.repository, roots);
+    return { keyring, roots };
   });
 }
 
@@ -70,6 +77,38 @@ export async function readGeneration(
   const keyring = parseKeyring(bytes, repository);
   if (keyring.generation === generation) return keyring;
   throw new MoltError('RENAMED', `${name} is keyring ${keyring.generation} under another name`);
+}
+
+/** Opens by a private key or a command, where there is one; what comes out must have the fingerprint that is known or given. */
+async function openByAccess(context: OpsContext, agent: Agent, keyring: Keyring): Promise<RootKeys | undefined> {
+  for (const slot of keyring.slots.filter(isSecretSlot)) {
+    // oxlint-disable-next-line no-await-in-loop -- the first that opens ends it
+    const secret = await findAccess(context, agent.repository, slot);
+    if (secret === undefined) continue;
+    let root: Buffer | undefined;
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      root = await openSlot(slot, agent.repository, secret);
+    } catch (error) {
+      // A key service that does not answer is no reason to refuse a passphrase.
+      if (secret.type !== 'exec' || !isMoltError(error, 'IO')) throw error;
+      context.reporter.warn(error.message);
+    }
+    if (root === undefined) continue;
+    const roots = openKeyringWithRoot(keyring, root);
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    await checkFingerprint(context, agent.repository, roots);
+    if (slot.type === 'exec' && context.access?.execCommand !== undefined) {
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      await rememberCommand(context.home, agent.repository, slot.id, context.access.execCommand);
+    }
+    return roots;
+  }
+  return undefined;
+}
+
+function hasForeignSlots({ slots }: Keyring): boolean {
+  return slots.some(({ type }) => type === 'recipient' || type === 'exec');
 }
 
 async function checkRepository(storage: Storage, agent: Agent): Promise<void> {

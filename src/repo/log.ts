@@ -3,13 +3,14 @@
 import { hash } from 'node:crypto';
 import type { FinishedContainer } from '../format/container.ts';
 import type { Footer } from '../format/footer.ts';
+import { parseKeyring } from '../format/keyring.ts';
 import { KIND } from '../format/layout.ts';
 import { NO_PREVIOUS, parseSegmentRecord, segmentName, type Hole, type SegmentRecord } from '../format/segment.ts';
 import { MoltError, isMoltError } from '../model/error.ts';
-import type { CommitId, GitId, SegmentSeq } from '../model/ids.ts';
+import type { CommitId, GitId, RepositoryId, SegmentSeq } from '../model/ids.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Containers } from './containers.ts';
-import { findNewestKeyring } from './keyrings.ts';
+import { findNewestKeyring, keyringName } from './keyrings.ts';
 import { isDamage, isStorageFailure } from './storage-failure.ts';
 
 /** A segment as replayed. */
@@ -41,6 +42,7 @@ const LOOK_BEHIND = 4;
 export class Log {
   readonly #containers: Containers;
   readonly #keyGeneration: number;
+  readonly #epoch: number;
   #refs = new Map<string, GitId>();
   #tagged = new Map<string, CommitId>();
   #tip = { seq: 0 as SegmentSeq, hash: NO_PREVIOUS };
@@ -51,10 +53,11 @@ export class Log {
   #applied: ReplayedSegment[] = [];
   #replaying: Promise<void> = Promise.resolve();
 
-  /** @param keyGeneration the generation of the keyring that the containers are opened with */
-  constructor(containers: Containers, keyGeneration: number) {
+  /** @param keyring generation and epoch of the keyring that the containers are opened with */
+  constructor(containers: Containers, keyring: { readonly generation: number; readonly epoch: number }) {
     this.#containers = containers;
-    this.#keyGeneration = keyGeneration;
+    this.#keyGeneration = keyring.generation;
+    this.#epoch = keyring.epoch;
   }
 
   /** Returns the segments applied since the last call, in order. */
@@ -148,6 +151,8 @@ export class Log {
     for (;;) {
       const { container, record, footer } = build(this.next());
       const name = segmentName(record.seq);
+      // oxlint-disable-next-line no-await-in-loop -- one try after the other
+      await this.#refuseOldEpoch();
       // oxlint-disable-next-line no-await-in-loop -- one try after the other
       if (await this.#create(name, container)) {
         const segment = { record, footer, hash: container.sha256, sizeBytes: container.sizeBytes };
@@ -256,6 +261,21 @@ export class Log {
     );
   }
 
+  /** Nothing is written under an old root once the keys were rotated: who was locked out then could read it. */
+  async #refuseOldEpoch(): Promise<void> {
+    const { storage, repositoryId } = this.#containers;
+    const newest = await findNewestKeyring(storage);
+    if (newest === undefined || newest <= this.#keyGeneration) return;
+    const bytes = await storage.read(keyringName(newest));
+    // Deleted since it was listed: a newer one is there, which the next look finds.
+    if (bytes === undefined) return this.#refuseOldEpoch();
+    const epoch = findEpoch(bytes, repositoryId);
+    if (epoch === undefined || epoch <= this.#epoch) return;
+    throw new MoltError('CONFLICT', 'the keys were rotated while this ran, and nothing was saved under the old ones', {
+      hint: 'run the command again',
+    });
+  }
+
   async #parse(seq: SegmentSeq, bytes: Buffer): Promise<{ record: SegmentRecord; footer: Footer }> {
     const name = segmentName(seq);
     const reader = this.#containers.openWhole(bytes, { name, kind: KIND.segment, seq });
@@ -283,6 +303,16 @@ export class Log {
       else this.#tagged.set(name, commit);
     }
     this.#applied.push(segment);
+  }
+}
+
+/** Returns the epoch that a keyring says it is of; undefined if it is none. To be authentic is not asked: who writes there can stop a writer anyway. */
+function findEpoch(bytes: Buffer, repository: RepositoryId): number | undefined {
+  try {
+    return parseKeyring(bytes, repository).epoch;
+  } catch (error) {
+    if (isMoltError(error, 'DAMAGED', 'WRONG_REPOSITORY')) return undefined;
+    throw error;
   }
 }
 

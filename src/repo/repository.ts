@@ -85,7 +85,7 @@ export class Repository {
     this.containers = new Containers(storage, ids, this.keys.epochKeys);
     this.index = new ObjectIndex(this.containers, (useCheckpoints) => this.#reopenIndex(ids, keys, useCheckpoints));
     this.objects = new Objects(this.containers, this.index, this.keys);
-    this.log = new Log(this.containers, this.keyGeneration);
+    this.log = new Log(this.containers, { generation: this.keyGeneration, epoch: keys.roots.epoch });
   }
 
   /**

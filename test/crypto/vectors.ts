@@ -6,7 +6,7 @@ import type { SlotArgon2, SlotType } from '../../src/crypto/slot.ts';
 
 /** A slot or keyring secret as the fixture spells it. */
 export interface VectorSecret {
-  readonly type: SlotType;
+  readonly type: 'passphrase' | 'recovery' | 'device';
   readonly passphrase?: string;
   readonly key?: string;
 }
@@ -59,7 +59,7 @@ export interface CryptoVectors {
     readonly timeMs: number;
     readonly slot: {
       readonly id: string;
-      readonly type: SlotType;
+      readonly type: 'passphrase' | 'recovery' | 'device';
       readonly label: string;
       readonly created: string;
       readonly epoch: number;

@@ -28,6 +28,11 @@ export const command = defineCommand({
     pod: { type: 'string', value: 'FILE', description: 'pod.json: how the agent is run' },
     include: { type: 'strings', value: 'PATTERN', description: 'take what the profile leaves out' },
     exclude: { type: 'strings', value: 'PATTERN', description: 'leave this out' },
+    recipient: {
+      type: 'strings',
+      value: 'PUBKEY',
+      description: 'let in who has the private half of this key; no passphrase is then asked for',
+    },
     'recovery-key-file': {
       type: 'string',
       value: 'FILE',
@@ -54,7 +59,9 @@ export const command = defineCommand({
       podFile: options.pod === undefined ? undefined : resolve(cwd, options.pod),
       include,
       exclude,
-      passphrase: () => {
+      recipients: options.recipient,
+      passphrase: async () => {
+        if (options.recipient.length > 0) return secrets.findPassphrase();
         reporter.pause();
         return secrets.newPassphrase(`agent "${agent}"`);
       },

@@ -12,7 +12,7 @@ export const command = defineCommand({
   name: 'key check',
   summary: 'check which keys open the repository, and who gets in without this machine',
   description:
-    'Tries this machine’s key, the passphrase (--passphrase-file or MOLT_PASSPHRASE) and the recovery key (--recovery-key-file\nor MOLT_RECOVERY_KEY); whatever is not given is not tried.',
+    'Tries this machine’s key, the passphrase (--passphrase-file or MOLT_PASSPHRASE) and the recovery key (--recovery-key-file\nor MOLT_RECOVERY_KEY), the identity (MOLT_IDENTITY_FILE) and this machine’s exec commands; what is not given is not tried.',
   words: [{ name: 'agent', description: 'the agent' }],
   options: {
     'recovery-key-file': { type: 'string', value: 'FILE', description: 'read a recovery key from a file' },

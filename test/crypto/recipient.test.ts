@@ -1,0 +1,110 @@
+// Slots for recipients and commands: published vectors of what they stand on, and that no changed byte gets through.
+
+import { randomBytes } from 'node:crypto';
+import test from 'ava';
+import fc from 'fast-check';
+import { encodeIdentity, encodePublicKey, parseIdentity, parsePublicKey } from '../../src/crypto/identity.ts';
+import { createRootKeys } from '../../src/crypto/roots.ts';
+import { derivePublicKey, openBox, sealBox } from '../../src/crypto/sealed-box.ts';
+import { encodeSlot, parseSlot } from '../../src/crypto/slot-json.ts';
+import { createSlot, openSlot, type KeyWrapper, type SecretSlot, type SlotSecret } from '../../src/crypto/slot.ts';
+import { MoltError } from '../../src/model/error.ts';
+import type { RepositoryId } from '../../src/model/ids.ts';
+import { hex } from './vectors.ts';
+
+const REPOSITORY = '00112233445566778899aabbccddeeff' as RepositoryId;
+const random = { bytes: (length: number) => randomBytes(length) };
+const OPTIONS = { label: 'ana', timeMs: Date.parse('2026-03-05T02:00:00Z'), random };
+
+// RFC 7748, section 6.1.
+const RFC_7748 = [
+  [
+    '77076d0a7318a57d3c16c17251b26645df4c2f92ebc099b5c5b0d2cb6ddcdd5e',
+    '8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a',
+  ],
+  [
+    '5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb',
+    'de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f',
+  ],
+] as const;
+
+test('public keys are those of RFC 7748', async (t) => {
+  for (const [privateKey, publicKey] of RFC_7748) {
+    // oxlint-disable-next-line no-await-in-loop -- two of them
+    t.is((await derivePublicKey(hex(privateKey))).toString('hex'), publicKey);
+  }
+});
+
+async function recipient(): Promise<Required<Extract<SlotSecret, { type: 'recipient' }>>> {
+  const privateKey = random.bytes(32);
+  return { type: 'recipient', privateKey, publicKey: await derivePublicKey(privateKey) };
+}
+
+test('a box opens with its own key pair only, and with no byte changed', async (t) => {
+  const [ana, ben] = [await recipient(), await recipient()];
+  const sealed = await sealBox(Buffer.from('a key'), ana.publicKey);
+  t.is((await openBox(sealed, ana.publicKey, ana.privateKey))?.toString(), 'a key');
+  t.is(await openBox(sealed, ben.publicKey, ben.privateKey), undefined);
+  await fc.assert(
+    fc.asyncProperty(fc.nat(sealed.length - 1), fc.integer({ min: 1, max: 255 }), async (at, flip) => {
+      const changed = Buffer.from(sealed);
+      changed[at] = (changed[at] ?? 0) ^ flip;
+      t.is(await openBox(changed, ana.publicKey, ana.privateKey), undefined);
+    }),
+  );
+});
+
+test('nothing is sealed to a key of small order', async (t) => {
+  await t.throwsAsync(sealBox(Buffer.from('a key'), Buffer.alloc(32)), { instanceOf: MoltError, code: 'USAGE' });
+});
+
+test('an identity and its public key are read back as written, and with no character changed', async (t) => {
+  const { privateKey, publicKey } = await recipient();
+  t.deepEqual(parseIdentity(encodeIdentity(privateKey)), privateKey);
+  const word = encodePublicKey(publicKey);
+  t.deepEqual(parsePublicKey(` ${word}\n`), publicKey);
+  fc.assert(
+    fc.property(fc.nat(word.length - 1), fc.constantFrom(...'Aa0_-é'), (at, character) => {
+      fc.pre(word[at] !== character);
+      const changed = word.slice(0, at) + character + word.slice(at + 1);
+      t.throws(() => parsePublicKey(changed), { instanceOf: MoltError, code: 'USAGE' });
+    }),
+  );
+  const error = t.throws(() => parseIdentity(encodeIdentity(privateKey).slice(0, -4)), { instanceOf: MoltError });
+  t.false(error?.message.includes(privateKey.toString('base64').slice(0, 8)));
+});
+
+const xor = (bytes: Buffer): Buffer => Buffer.from(bytes.map((byte) => byte ^ 0x5a));
+const wrapper: KeyWrapper = {
+  wrap: async (key) => xor(key),
+  unwrap: async (wrapped) => xor(wrapped),
+};
+
+for (const type of ['recipient', 'exec'] as const) {
+  test(`a slot of type ${type} gives its root back, and no changed byte of it does`, async (t) => {
+    const secret: SlotSecret = type === 'exec' ? { type, wrapper } : await recipient();
+    const keys = createRootKeys(random);
+    const slot = await createSlot(keys, REPOSITORY, secret, OPTIONS);
+    const text = JSON.stringify(encodeSlot(slot));
+    t.deepEqual(await openSlot(parseSlot(JSON.parse(text)) as SecretSlot, REPOSITORY, secret), keys.roots.get(1));
+    const digits = [...text.matchAll(/[0-9a-f]{32,}/g)].flatMap(({ index, 0: run }) =>
+      Array.from(run, (_, offset) => index + offset),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...digits), fc.constantFrom(...'0123456789abcdef'), async (at, digit) => {
+        fc.pre(text[at] !== digit);
+        const changed = parseSlot(JSON.parse(text.slice(0, at) + digit + text.slice(at + 1))) as SecretSlot;
+        const root = await openSlot(changed, REPOSITORY, secret).catch((error: unknown) => {
+          t.true(error instanceof MoltError);
+        });
+        t.is(root, undefined);
+      }),
+    );
+  });
+}
+
+test('a command that does not give back what it took makes no slot', async (t) => {
+  const broken = { ...wrapper, unwrap: async (bytes: Buffer) => bytes };
+  const made = createSlot(createRootKeys(random), REPOSITORY, { type: 'exec', wrapper: broken }, OPTIONS);
+  await t.throwsAsync(made, { instanceOf: MoltError, code: 'USAGE' });
+});
