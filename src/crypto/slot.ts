@@ -146,6 +146,7 @@ export async function createSlot(
     throw new MoltError('USAGE', `slot label is over ${MAX_LABEL_LENGTH} characters or holds control characters`);
   }
   const id = options.id ?? random.bytes(SLOT_ID_BYTES).toString('hex');
+  const salt = random.bytes(SLOT_SALT_BYTES).toString('hex');
   const { kek, members } = await makeKek(secret, { repository, slot: id }, options);
   const slot = {
     id,
@@ -153,7 +154,7 @@ export async function createSlot(
     label,
     created: new Date(options.timeMs).toISOString(),
     epoch: keys.epoch,
-    salt: random.bytes(SLOT_SALT_BYTES).toString('hex'),
+    salt,
     ...members,
   };
   const { key, commitment } = deriveSlotKey(slot, repository, kek);

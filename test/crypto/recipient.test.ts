@@ -19,7 +19,7 @@ const OPTIONS = { label: 'ana', timeMs: Date.parse('2026-03-05T02:00:00Z'), rand
 // RFC 7748, section 6.1.
 const RFC_7748 = [
   [
-    '77076d0a7318a57d3c16c17251b26645df4c2f92ebc099b5c5b0d2cb6ddcdd5e',
+    '77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a',
     '8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a',
   ],
   [
@@ -33,6 +33,20 @@ test('public keys are those of RFC 7748', async (t) => {
     // oxlint-disable-next-line no-await-in-loop -- two of them
     t.is((await derivePublicKey(hex(privateKey))).toString('hex'), publicKey);
   }
+});
+
+// The reference vector of PyNaCl for crypto_box_seal (tests/data/sealed_box_ref.txt), made with libsodium's C code.
+test('the published sealed box opens', async (t) => {
+  const [privateKey, publicKey] = RFC_7748[0];
+  const sealed = hex(
+    '199c808806a62c1be56951023ad3396b0ce0ef2c5b9ca688ac96d2d06ca43f65d314400cc9bbefb23dd26f824c9cb553f81e8c894ea9a553f4d777c77b66d5a6' +
+      '925da3f5961c5f7147172db5597ac14210066ee3ee13e6230a9a9610e9cddbf24094f54fbbf6694c08a436cec39ff5a373656d9584f4df9dd8c817e2e5975406' +
+      '28d0ee21a6524a3fcf3eabdc0968390bd260a47366ead7f71cc2e774d411d96f3497c7e10291937bc16dc46a111686b85a8c86',
+  );
+  const plain =
+    'be075fc53c81f2d5cf141316ebeb0c7b5228c52a4c62cbd44b66849b64244ffce5ecbaaf33bd751a1ac728d45e6c61296cdc3c01233561f41db66cce314adb31' +
+    '0e3be8250c46f06dceea3a7fa1348057e2f6556ad6b1318a024a838f21af1fde048977eb48f59ffd4924ca1c60902e52f0a089bc76897040e082f937763848645e0705';
+  t.is((await openBox(sealed, hex(publicKey), hex(privateKey)))?.toString('hex'), plain);
 });
 
 async function recipient(): Promise<Required<Extract<SlotSecret, { type: 'recipient' }>>> {

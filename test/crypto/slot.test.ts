@@ -170,14 +170,14 @@ test('a slot in a file that asks for more than a gigabyte is refused before any 
 });
 
 test('a slot of a later type is kept as it is', (t) => {
-  const value = { id: '0b'.repeat(16), zeta: [1, { two: null }], type: 'recipient', label: 'ops', alpha: 'x' };
+  const value = { id: '0b'.repeat(16), zeta: [1, { two: null }], type: 'fido2', label: 'ops', alpha: 'x' };
   const slot = parseSlot(value);
   t.false(isSecretSlot(slot));
   t.is(JSON.stringify(encodeSlot(slot)), JSON.stringify(value));
 });
 
 test('the label of a slot of a later type may not hold what would upset a terminal', (t) => {
-  const value = { id: '0b'.repeat(16), type: 'recipient', label: 'clear\u001b[2J' };
+  const value = { id: '0b'.repeat(16), type: 'fido2', label: 'clear\u001b[2J' };
   t.throws(() => parseSlot(value), { instanceOf: MoltError, code: 'DAMAGED' });
 });
 
@@ -200,7 +200,7 @@ test('a slot with a field missing or of another type is damaged', async (t) => {
 test('no JSON value makes the reader of slots crash', (t) => {
   fc.assert(
     fc.property(fc.jsonValue(), fc.boolean(), (value, framed) => {
-      const input = framed ? { id: '0b'.repeat(16), type: 'exec', ...(value as object) } : value;
+      const input = framed ? { id: '0b'.repeat(16), type: 'fido2', ...(value as object) } : value;
       try {
         parseSlot(input);
         t.pass();

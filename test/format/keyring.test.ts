@@ -27,7 +27,7 @@ const THIRD = rotateRootKeys(rotateRootKeys(FIRST, random), random);
 const PASSPHRASE: SlotSecret = { type: 'passphrase', passphrase: 'correct horse' };
 const RECOVERY: SlotSecret = { type: 'recovery', key: Buffer.alloc(32, 3) };
 const DEVICE: SlotSecret = { type: 'device', key: Buffer.alloc(32, 4) };
-const UNKNOWN: Slot = { zeta: 1, id: 'fe'.repeat(16), type: 'recipient', nested: { list: [true, null, 'x'] } };
+const UNKNOWN: Slot = { zeta: 1, id: 'fe'.repeat(16), type: 'fido2', nested: { list: [true, null, 'x'] } };
 
 function makeSlot(keys: RootKeys, secret: SlotSecret): Promise<SecretSlot> {
   const argon2 = { memoryKiB: 64, passes: 1, lanes: 1 };
@@ -178,7 +178,7 @@ test('a keyring that somebody changed gets no new MAC by a change of ours', asyn
 });
 
 test('a keyring takes 64 slots and refuses one more', async (t) => {
-  const unknown = (index: number): Slot => ({ id: index.toString(16).padStart(32, '0'), type: 'exec' });
+  const unknown = (index: number): Slot => ({ id: index.toString(16).padStart(32, '0'), type: 'fido2' });
   const slots = [await makeSlot(FIRST, RECOVERY), ...Array.from({ length: 63 }, (_, index) => unknown(index))];
   const full = makeKeyring(FIRST, slots);
   const slot = await makeSlot(FIRST, DEVICE);
