@@ -144,3 +144,43 @@ test('the check ends with 12 when a given secret opens nothing, and names who ge
   rmSync(join(dir, 'home', 'device.key'));
   t.is((await run(['key', 'check'])).status, 12);
 });
+
+test('a recipient is let in by a public key, and opens with its identity file and the fingerprint', async (t) => {
+  const { run, dir } = await makeMachine(t);
+  const made = await run(['key', 'identity', 'id']);
+  t.is(statSync(join(dir, 'id')).mode & 0o777, 0o600);
+  const publicKey = made.stdout.trim();
+  t.is((await run(['key', 'identity', 'id', '--show'])).stdout.trim(), publicKey);
+  t.is((await run(['key', 'identity', 'id'])).status, 1);
+  t.like(JSON.parse((await run(['key', 'add', '--recipient', publicKey, '--label', 'ana', '--json'])).stdout), {
+    type: 'recipient',
+    label: 'ana',
+  });
+  t.is((await run(['key', 'add', '--recipient', publicKey.slice(0, -1)])).status, 2);
+  const [fingerprint = ''] = /[0-9a-f]{4}( [0-9a-f]{4}){7}/.exec((await run(['key', 'check'])).stdout) ?? [];
+  rmSync(join(dir, 'home', 'device.key'));
+  rmSync(join(dir, 'home', 'trust'), { recursive: true });
+  const identity = { MOLT_IDENTITY_FILE: 'id' };
+  t.is((await run(['log'], identity)).status, 2);
+  t.is((await run(['log'], { ...identity, MOLT_FINGERPRINT: 'abcd' })).status, 12);
+  t.is((await run(['log'], { ...identity, MOLT_FINGERPRINT: fingerprint })).status, 0);
+  const check = await run(['key', 'check'], identity);
+  t.is(check.status, 0);
+  t.regex(check.stdout, /recipient +ana .*opens/);
+});
+
+test('a rotation asks, prints a new recovery key and fingerprint, and the old recovery key opens nothing', async (t) => {
+  const { run, dir } = await makeMachine(t);
+  const old = /MOLT(-[0-9A-Z]{4}){14}/.exec((await run(['key', 'add', 'recovery'])).stdout)?.[0] ?? '';
+  const asked = await run(['key', 'rotate'], { MOLT_PASSPHRASE: 'first' });
+  t.is(asked.status, 2);
+  const words = ['key', 'rotate', '--yes', '--json', '--recovery-key-file', 'new.txt'];
+  t.is((await run(words, { MOLT_PASSPHRASE: 'wrong' })).status, 12);
+  const { status, stdout } = await run(words, { MOLT_PASSPHRASE: 'first' });
+  t.is(status, 0);
+  t.like(JSON.parse(stdout), { epoch: 2, lost: [], recoveryKeyFile: join(dir, 'new.txt') });
+  const text = readFileSync(join(dir, 'new.txt'), 'utf8');
+  t.false(stdout.includes(text.slice(5, 20)));
+  t.is((await run(['key', 'check'], { MOLT_RECOVERY_KEY: text, MOLT_PASSPHRASE: 'first' })).status, 0);
+  t.is((await run(['key', 'check'], { MOLT_RECOVERY_KEY: old })).status, 12);
+});

@@ -30,7 +30,6 @@ const RFC_7748 = [
 
 test('public keys are those of RFC 7748', async (t) => {
   for (const [privateKey, publicKey] of RFC_7748) {
-    // oxlint-disable-next-line no-await-in-loop -- two of them
     t.is((await derivePublicKey(hex(privateKey))).toString('hex'), publicKey);
   }
 });
@@ -78,7 +77,7 @@ test('an identity and its public key are read back as written, and with no chara
   const word = encodePublicKey(publicKey);
   t.deepEqual(parsePublicKey(` ${word}\n`), publicKey);
   fc.assert(
-    fc.property(fc.nat(word.length - 1), fc.constantFrom(...'Aa0_-é'), (at, character) => {
+    fc.property(fc.nat(word.length - 1), fc.constantFrom('A', 'a', '0', '_', '-', 'é'), (at, character) => {
       fc.pre(word[at] !== character);
       const changed = word.slice(0, at) + character + word.slice(at + 1);
       t.throws(() => parsePublicKey(changed), { instanceOf: MoltError, code: 'USAGE' });
@@ -105,14 +104,18 @@ for (const type of ['recipient', 'exec'] as const) {
       Array.from(run, (_, offset) => index + offset),
     );
     await fc.assert(
-      fc.asyncProperty(fc.constantFrom(...digits), fc.constantFrom(...'0123456789abcdef'), async (at, digit) => {
-        fc.pre(text[at] !== digit);
-        const changed = parseSlot(JSON.parse(text.slice(0, at) + digit + text.slice(at + 1))) as SecretSlot;
-        const root = await openSlot(changed, REPOSITORY, secret).catch((error: unknown) => {
-          t.true(error instanceof MoltError);
-        });
-        t.is(root, undefined);
-      }),
+      fc.asyncProperty(
+        fc.constantFrom(...digits),
+        fc.constantFrom(...Array.from('0123456789abcdef')),
+        async (at, digit) => {
+          fc.pre(text[at] !== digit);
+          const changed = parseSlot(JSON.parse(text.slice(0, at) + digit + text.slice(at + 1))) as SecretSlot;
+          const root = await openSlot(changed, REPOSITORY, secret).catch((error: unknown) => {
+            t.true(error instanceof MoltError);
+          });
+          t.is(root, undefined);
+        },
+      ),
     );
   });
 }
