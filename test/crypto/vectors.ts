@@ -2,7 +2,7 @@
 // can check itself. Bytes are in hex; `random` is what the source of randomness gives out, in order. They never change.
 
 import { readFileSync } from 'node:fs';
-import type { SlotArgon2, SlotType } from '../../src/crypto/slot.ts';
+import type { SlotArgon2 } from '../../src/crypto/slot.ts';
 
 /** A slot or keyring secret as the fixture spells it. */
 export interface VectorSecret {
