@@ -1,7 +1,7 @@
 // Measures molt beside restic, borg and bup in one run, interleaved: `npm run bench -- [--size 480MB] [--rounds 3] [--ticks 288]`.
 // Peers that are not installed are left out and named. Seconds drift with the machine; the ratios are what counts.
 
-import { mkdirSync, mkdtempSync, rmSync, existsSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -37,11 +37,15 @@ function shapeOf(size: string): AgentShape {
 function measure(row: string, tool: Tool, place: string, run: () => Cost): void {
   const before = tool.storedBytes(place);
   const cost = run();
-  const stored = tool.storedBytes(place) - before;
+  const storedBytes = tool.storedBytes(place) - before;
+  noteRun(row, tool, { ...cost, storedBytes });
+  if (row.startsWith('busy tick') && tool.everyTick) noteTick(tool, storedBytes);
+}
+
+function noteRun(row: string, tool: Tool, run: Run): void {
   const byTool = rows.get(row) ?? new Map<string, Run[]>();
-  byTool.set(tool.name, [...(byTool.get(tool.name) ?? []), { ...cost, storedBytes: stored }]);
+  byTool.set(tool.name, [...(byTool.get(tool.name) ?? []), run]);
   rows.set(row, byTool);
-  if (row.startsWith('busy tick') && tool.everyTick) noteTick(tool, stored);
 }
 
 function noteTick(tool: Tool, storedBytes: number): void {
@@ -89,6 +93,18 @@ function playRound(round: number): void {
     rmSync(target, { recursive: true, force: true });
     return cost;
   });
+  for (const tool of inTurn(round)) {
+    // Each finds the folder as it was at its last backup.
+    const live = `${dir}.live`;
+    cpSync(dir, live, { recursive: true, preserveTimestamps: true });
+    const place = placeOf(tool);
+    const before = tool.storedBytes(place);
+    const cost = tool.inPlace(place, dir);
+    if (cost !== undefined)
+      noteRun('in place 1 back', tool, { ...cost, storedBytes: tool.storedBytes(place) - before });
+    rmSync(dir, { recursive: true });
+    renameSync(live, dir);
+  }
   each('start-up', (tool) => tool.version());
   for (const tool of tools) rmSync(placeOf(tool), { recursive: true, force: true });
   rmSync(dir, { recursive: true, force: true });

@@ -15,6 +15,8 @@ export interface Tool {
   prepare(place: string, dir: string): void;
   backup(place: string, dir: string, label: string): Cost;
   restore(place: string, dir: string, target: string): Cost;
+  /** Puts the folder back to what the backup before the last one holds, where it lives. Undefined: the program can't. */
+  inPlace(place: string, dir: string): Cost | undefined;
   version(): Cost;
   storedBytes(place: string): number;
 }
@@ -31,6 +33,7 @@ const molt: Tool = {
     return timed('node', [MOLT, 'commit', 'bench', '--json'], moltEnv(place));
   },
   restore: (place, _dir, target) => timed('node', [MOLT, 'restore', 'bench', '--to', target, '--json'], moltEnv(place)),
+  inPlace: (place) => timed('node', [MOLT, 'restore', 'bench', 'HEAD~1', '--in-place', '--json'], moltEnv(place)),
   version: () => timed('node', [MOLT, '--version']),
   storedBytes,
 };
@@ -43,6 +46,14 @@ const restic: Tool = {
   backup: (place, dir) => timed('restic', ['backup', '-q', '-r', place, dir], RESTIC_ENV),
   restore: (place, _dir, target) =>
     timed('restic', ['restore', '-q', '-r', place, 'latest', '--target', target], RESTIC_ENV),
+  // restic 0.14 has neither --overwrite nor --delete: it writes every file again, and makes no backup of what is there. The id comes
+  // from a listing that is not counted.
+  inPlace(place, dir) {
+    const { stdout } = timed('restic', ['snapshots', '-q', '--json', '-r', place, '--path', dir], RESTIC_ENV);
+    const id: unknown = JSON.parse(stdout).at(-2)?.id;
+    if (typeof id !== 'string') return undefined;
+    return timed('restic', ['restore', '-q', '-r', place, id, '--target', '/'], RESTIC_ENV);
+  },
   version: () => timed('restic', ['version']),
   storedBytes,
 };
@@ -57,6 +68,13 @@ const borg: Tool = {
     mkdirSync(target, { recursive: true });
     return timed('sh', ['-c', 'cd "$1" && exec borg extract "$2::first"', 'sh', target, place], BORG_ENV);
   },
+  // borg, too, writes every file again, and removes none.
+  inPlace(place, _dir) {
+    const { stdout } = timed('borg', ['list', '--short', place], BORG_ENV);
+    const archive = stdout.trim().split('\n').at(-2);
+    if (archive === undefined) return undefined;
+    return timed('sh', ['-c', 'cd / && exec borg extract "$1::$2"', 'sh', place, archive], BORG_ENV);
+  },
   version: () => timed('borg', ['--version']),
   storedBytes,
 };
@@ -70,6 +88,7 @@ const bup: Tool = {
     timed('sh', ['-c', 'bup index "$1" && exec bup save -q -n bench "$1"', 'sh', dir], { BUP_DIR: place }),
   restore: (place, dir, target) =>
     timed('bup', ['restore', '-q', '-C', target, `bench/latest${dir}/.`], { BUP_DIR: place }),
+  inPlace: () => undefined,
   version: () => timed('bup', ['--version']),
   storedBytes,
 };

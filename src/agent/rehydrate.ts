@@ -285,7 +285,7 @@ function hostile(path: string, reason: string, cause?: unknown): MoltError {
  * Returns access and modification time for node:fs, in seconds, good to a quarter of a microsecond. As text, since Node takes a
  * negative number for "now".
  */
-function toTimes(mtimeNs: bigint): [string, string] {
+export function toTimes(mtimeNs: bigint): [string, string] {
   const seconds = String(Number(mtimeNs / SECOND_NS) + Number(mtimeNs % SECOND_NS) / 1e9);
   return [seconds, seconds];
 }

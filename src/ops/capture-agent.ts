@@ -1,6 +1,7 @@
 // Captures a live agent into a transaction: scans its roots, reads what changed since the stat cache, and keeps the last good version
 // of what can't be read now.
 
+import { join } from 'node:path';
 import {
   captureFile,
   type CaptureContext,
@@ -12,6 +13,7 @@ import { getProfile, type ProfileDescription, type Root } from '../agent/profile
 import { loadRules } from '../agent/rules.ts';
 import { isLoss, scan, type ScannedEntry } from '../agent/scan.ts';
 import { isUnchanged, type CachedFile } from '../agent/stat-cache.ts';
+import { STAGING_FOLDER } from '../agent/switch.ts';
 import { sweepTemp } from '../agent/temp.ts';
 import { COMPONENTS, type ComponentSize } from '../model/component.ts';
 import type { EntryAttributes, SkippedPath } from '../model/entry.ts';
@@ -93,7 +95,7 @@ export async function captureAgent(
     roots,
     profile,
     rules,
-    forbidden: [context.home.dir],
+    forbidden: [context.home.dir, ...roots.map(({ dir }) => join(dir, STAGING_FOLDER))],
     isKnownSqlite: (path, stamp) => {
       const cached = cache?.stat.files.get(path);
       return cached !== undefined && cached.inode === stamp.inode ? cached.kind === 'sqlite' : undefined;

@@ -115,7 +115,7 @@ function topIds(view: CommitView | undefined): ReadonlyMap<string, GitId> {
 function tagNameOf(options: CommitOptions, timeMs: number, refs: ReadonlyMap<string, GitId>): string | undefined {
   if (options.name !== undefined) return options.name;
   const stamp = new Date(timeMs).toISOString().replaceAll(/[-:]/g, '').replace(/\.\d+/, '');
-  if (options.kind !== 'full' && options.kind !== 'manual') return undefined;
+  if (options.kind === 'incremental') return undefined;
   const tag = `${options.kind}/${stamp}`;
   let name = tag;
   for (let count = 2; refs.has(`refs/tags/${name}`); count += 1) name = `${tag}-${count}`;

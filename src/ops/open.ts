@@ -10,6 +10,7 @@ import type { Storage } from '../storage/storage.ts';
 import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 import { openKeys } from './open-keys.ts';
+import { readRestoreNote } from './restore-journal.ts';
 
 /** An agent with its repository, opened. */
 export interface OpenAgent extends AsyncDisposable {
@@ -60,6 +61,10 @@ export async function openRepositoryOf(context: OpsContext, agent: Agent): Promi
     const keys = { roots, generation: keyring.generation };
     const repository = await Repository.open(storage, keys, context);
     for (const { problem } of repository.problems) context.reporter.warn(problem);
+    if ((await readRestoreNote(context.home, agent))?.phase === 'under-way')
+      context.reporter.warn(
+        'a restore in place broke off: do it again, or go back to what was there with molt restore --undo',
+      );
     return { agent, repository, keyring, [Symbol.asyncDispose]: () => repository.close() };
   } catch (error) {
     await storage.close();

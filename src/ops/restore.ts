@@ -28,14 +28,18 @@ export interface RestorePhase {
   readonly durationMs: number;
 }
 
-/** What a restore will do. */
-export interface RestorePlan {
-  readonly agent: string;
+/** A commit to bring back. */
+export interface Moment {
   readonly commit: CommitId;
   /** When it was captured, in milliseconds since the Unix epoch. */
   readonly timeMs: number;
   /** The time that was asked for. */
   readonly requestedMs: number | undefined;
+}
+
+/** What a restore will do. */
+export interface RestorePlan extends Moment {
+  readonly agent: string;
   /** Absolute. */
   readonly dir: string;
   readonly files: number;
@@ -59,19 +63,8 @@ export interface RestoreResult {
 export async function planRestore(context: OpsContext, open: OpenAgent, options: RestoreOptions): Promise<RestorePlan> {
   const timer = new PhaseTimer(context);
   const { repository, agent } = open;
-  if (options.revision !== undefined && options.timestamp !== undefined) {
-    throw new MoltError('USAGE', 'a commit and --timestamp are given; one of them says which moment', {
-      hint: 'leave one out',
-    });
-  }
   const dir = await checkNewFolder(context.cwd, options.dir);
-  const { timestamp } = options;
-  const commit =
-    timestamp === undefined
-      ? await resolveRevision(context, open, options.revision ?? 'latest')
-      : await resolveTimestamp(context, open, timestamp);
-  const requestedMs = timestamp === undefined ? undefined : await readTimestamp(context, timestamp);
-  const { text } = await readHistoryCommit(repository, commit);
+  const { commit, timeMs, requestedMs } = await findMoment(context, open, options);
   timer.end('find');
   const entries = await readRestoreEntries(repository, await readCommitView(repository, commit));
   timer.end('plan');
@@ -79,7 +72,7 @@ export async function planRestore(context: OpsContext, open: OpenAgent, options:
   return {
     agent: agent.label,
     commit,
-    timeMs: text.timeMs,
+    timeMs,
     requestedMs,
     dir,
     files: files.length,
@@ -106,6 +99,29 @@ export async function applyRestore(context: OpsContext, open: OpenAgent, plan: R
     bytes: { fetched: 0, written: done.bytes },
     phases: [...plan.phases, ...timer.phases],
   };
+}
+
+/**
+ * Finds the commit that is meant.
+ * @throws {MoltError} USAGE when both a revision and a time are given, NOT_FOUND
+ */
+export async function findMoment(
+  context: OpsContext,
+  open: OpenAgent,
+  { revision, timestamp }: Pick<RestoreOptions, 'revision' | 'timestamp'>,
+): Promise<Moment> {
+  if (revision !== undefined && timestamp !== undefined) {
+    throw new MoltError('USAGE', 'a commit and --timestamp are given; one of them says which moment', {
+      hint: 'leave one out',
+    });
+  }
+  const commit =
+    timestamp === undefined
+      ? await resolveRevision(context, open, revision ?? 'latest')
+      : await resolveTimestamp(context, open, timestamp);
+  const requestedMs = timestamp === undefined ? undefined : await readTimestamp(context, timestamp);
+  const { text } = await readHistoryCommit(open.repository, commit);
+  return { commit, timeMs: text.timeMs, requestedMs };
 }
 
 async function readTimestamp(context: OpsContext, text: string): Promise<number> {

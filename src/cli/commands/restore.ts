@@ -1,11 +1,14 @@
-// `molt restore`: brings an agent's files of a moment back, for now into a new folder.
+// `molt restore`: brings an agent's files of a moment back, into a new folder or where they live.
 
 import { MoltError } from '../../model/error.ts';
 import { shortId } from '../../model/ids.ts';
 import { formatJsonTime, formatTime } from '../../model/time-format.ts';
 import { openForWords } from '../../ops/open-words.ts';
-import { applyRestore, planRestore, type RestorePlan } from '../../ops/restore.ts';
-import { defineCommand } from '../command.ts';
+import type { InPlaceResult } from '../../ops/in-place.ts';
+import type { OpsContext } from '../../ops/context.ts';
+import type { OpenAgent } from '../../ops/open.ts';
+import { applyRestore, findMoment, planRestore, type Moment, type RestorePlan } from '../../ops/restore.ts';
+import { defineCommand, type Context } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { formatCount, formatDuration, formatSize } from '../text.ts';
 
@@ -14,9 +17,11 @@ export const command = defineCommand({
   name: 'restore',
   summary: 'bring an agent back',
   description:
-    'Restores the files of a moment into a new folder: state/… and roots/NUMBER/…, with their modes, times and links. Every\n' +
-    'byte is checked on its way, and the folder is there whole or not at all.\n' +
-    'Not there yet: restoring in place, starting the agent as a pod, and reading from a remote (--target, --in-place, --from).',
+    'With --to, restores the files of a moment into a new folder: state/… and roots/NUMBER/…, with their modes, times and\n' +
+    'links. Every byte is checked on its way, and the folder is there whole or not at all.\n' +
+    'With --in-place, restores them where the agent has them; stop the agent first. What is there now is committed before, so\n' +
+    'that --undo brings it back. Only what differs is written; caches, logs and whatever else is never captured stay.\n' +
+    'Not there yet: starting the agent as a pod, and reading from a remote (--target, --from).',
   words: [
     {
       name: 'revision',
@@ -27,26 +32,44 @@ export const command = defineCommand({
   ],
   options: {
     to: { type: 'string', value: 'DIR', description: 'the folder; it must not exist, or be empty' },
+    'in-place': { type: 'boolean', description: 'restore where the agent has its files' },
+    undo: { type: 'boolean', description: 'bring back what was there before the last restore in place' },
     timestamp: { type: 'string', value: 'TIME', description: 'the newest commit captured at or before this time' },
     'dry-run': { type: 'boolean', description: 'only tell what would be done' },
   },
   examples: [
     ['restore my-agent --to /srv/my-agent-restored', 'restore the newest commit'],
     ['restore my-agent --timestamp "yesterday 14:30" --to old', 'restore what was there yesterday at half past two'],
-    ['restore my-agent HEAD~3 --to old --dry-run', 'tell what would be written'],
+    ['restore my-agent --timestamp "yesterday 14:30" --in-place', 'put the agent itself back to that moment'],
+    ['restore my-agent --undo', 'take the last restore in place back'],
+    ['restore my-agent HEAD~3 --in-place --dry-run', 'tell what would be written'],
   ],
   async run(context, { agent, options, words }) {
     const ops = makeOpsContext(context);
     const { to: dir, timestamp } = options;
-    if (dir === undefined) {
-      throw new MoltError('USAGE', 'restore needs a folder to restore into', {
-        hint: `${context.program} restore --to DIR`,
+    const ways = [dir !== undefined && '--to', options['in-place'] && '--in-place', options.undo && '--undo'];
+    const [way, otherWay] = ways.filter((one) => one !== false);
+    if (way === undefined) {
+      throw new MoltError('USAGE', 'restore needs to know where: into a new folder, or where the agent lives', {
+        hint: `${context.program} restore --to DIR, or ${context.program} restore --in-place`,
       });
     }
+    if (otherWay !== undefined)
+      throw new MoltError('USAGE', `${way} and ${otherWay} exclude each other`, { hint: 'leave one out' });
     await using opened = await openForWords(ops, agent, words.revision);
     const [revision, ...others] = opened.words;
     if (others.length > 0)
       throw new MoltError('USAGE', `restore takes no '${others[0]}'`, { hint: `${context.program} restore --help` });
+    if (dir === undefined) {
+      if (options.undo && (revision !== undefined || timestamp !== undefined))
+        throw new MoltError('USAGE', '--undo takes no moment: it goes back to what was there before', {
+          hint: `${context.program} restore --undo`,
+        });
+      const { findUndo } = await import('../../ops/in-place.ts');
+      const wanted = options.undo ? await findUndo(ops, opened.open) : revision;
+      await runInPlace(context, ops, opened.open, { revision: wanted, timestamp, isDryRun: options['dry-run'] });
+      return;
+    }
     const plan = await planRestore(ops, opened.open, { revision, timestamp, dir });
     const isDryRun = options['dry-run'];
     if (!isDryRun && plan.requestedMs !== undefined) context.output.note(distance(plan, plan.requestedMs));
@@ -70,12 +93,60 @@ export const command = defineCommand({
   },
 });
 
+async function runInPlace(
+  context: Context,
+  ops: OpsContext,
+  open: OpenAgent,
+  options: { revision: string | undefined; timestamp: string | undefined; isDryRun: boolean },
+): Promise<void> {
+  const { isDryRun } = options;
+  const { planInPlace, restoreInPlace } = await import('../../ops/in-place.ts');
+  const startedMs = ops.clock.now();
+  const moment = await findMoment(ops, open, options);
+  const { commit, timeMs, requestedMs } = moment;
+  if (requestedMs !== undefined) context.output.note(distance(moment, requestedMs));
+  const done = isDryRun ? await planInPlace(ops, open, commit) : await restoreInPlace(ops, open, commit);
+  const durationMs = ops.clock.now() - startedMs;
+  context.reporter.pause();
+  const { agent } = open;
+  const document = {
+    agent: agent.label,
+    target: agent.stateDir,
+    mode: 'in-place',
+    dir: agent.stateDir,
+    dryRun: isDryRun,
+    commit,
+    time: formatJsonTime(timeMs),
+    ...(requestedMs !== undefined && { requestedTime: formatJsonTime(requestedMs) }),
+    ...(done.safety !== undefined && { safety: done.safety }),
+    files: done.files,
+    bytes: done.bytes,
+    phases: [{ name: 'restore', durationMs }],
+    hazards: done.hazards,
+  };
+  context.output.result(document, () => [
+    `${isDryRun ? 'would restore' : 'restored'} ${shortId(commit)} of ${formatTime(timeMs)} in place: ${countsOf(done)}`,
+    ...done.hazards.map((hazard) => `note: ${hazard}`),
+    ...(done.safety === undefined
+      ? []
+      : [
+          `what was there before is ${shortId(done.safety)}: ${context.program} restore --undo brings it back`,
+          'the next commit records what is there now',
+        ]),
+  ]);
+}
+
+function countsOf({ files, bytes }: InPlaceResult): string {
+  const { written, removed, unchanged } = files;
+  return `${formatCount(written, 'file')} written (${formatSize(bytes.written)}), ${removed} removed, ${unchanged} unchanged`;
+}
+
 function planDocument(plan: RestorePlan, dryRun: boolean): object {
   const { agent, commit, dir, timeMs, requestedMs } = plan;
   const requested = requestedMs === undefined ? {} : { requestedTime: formatJsonTime(requestedMs) };
   return { agent, target: dir, mode: 'folder', dir, dryRun, commit, time: formatJsonTime(timeMs), ...requested };
 }
 
-function distance(plan: RestorePlan, requestedMs: number): string {
+function distance(plan: Moment, requestedMs: number): string {
   return `the newest commit by ${formatTime(requestedMs)} is ${shortId(plan.commit)} of ${formatTime(plan.timeMs)}, ${formatDuration(requestedMs - plan.timeMs)} before`;
 }

@@ -1,0 +1,37 @@
+// What is known of an agent's last restore in place: which commit was brought back, and which holds what was there before. While it
+// is under way this is what a crash leaves behind.
+
+import { join } from 'node:path';
+import { Fields, HEX_20 } from '../format/fields.ts';
+import type { CommitId } from '../model/ids.ts';
+import { readIfThere, writeDurably, type Agent, type Home } from './home.ts';
+
+/** The last restore in place. */
+export interface RestoreNote {
+  readonly phase: 'under-way' | 'done';
+  readonly commit: CommitId;
+  /** The commit of what was there before. */
+  readonly safety: CommitId;
+}
+
+/** Reads the note of an agent's last restore in place, or undefined if there was none. */
+export async function readRestoreNote(home: Home, agent: Agent): Promise<RestoreNote | undefined> {
+  const bytes = await readIfThere(fileOf(home, agent));
+  if (bytes === undefined) return undefined;
+  const fields = new Fields(JSON.parse(bytes.toString('utf8')), 'the note of the last restore in place');
+  return {
+    phase: fields.text('phase', /^(under-way|done)$/) as RestoreNote['phase'],
+    commit: fields.text('commit', HEX_20) as CommitId,
+    safety: fields.text('safety', HEX_20) as CommitId,
+  };
+}
+
+/** Writes the note durably. */
+export async function writeRestoreNote(home: Home, agent: Agent, note: RestoreNote): Promise<void> {
+  const text = JSON.stringify({ molt: 'restore', version: 1, ...note });
+  await writeDurably(fileOf(home, agent), Buffer.from(`${text}\n`, 'utf8'), { replace: true });
+}
+
+function fileOf(home: Home, agent: Agent): string {
+  return join(home.dir, 'restores', `${agent.label}.json`);
+}
