@@ -5,6 +5,7 @@
 //     repositories/<repository id>/       a storage
 //     cache/<repository id>/<label>       stat cache, sealed; derived
 //     trust/<repository id>/              fingerprint of the root, and exec-<slot id>: commands that this machine's user gave
+//     restores/<label>.json               the last restore in place, and the commit of what was there before
 //     tmp/                                plaintext copies of databases during a commit
 
 import { mkdirSync } from 'node:fs';
