@@ -77,9 +77,9 @@ export async function readTagsByCommit(repository: Repository): Promise<Map<Comm
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
   const tags = new Map<CommitId, string[]>();
   // The log says what the tags that molt makes name: a year has hundreds, each in a container of its own.
-  const peel = async (name: string, id: GitId): Promise<CommitId | undefined> =>
-    repository.tagged.get(name) ?? peelTag(repository, id);
-  const commits = await Promise.all(names.map(([name, id]) => peel(name, id)));
+  const commits = await Promise.all(
+    names.map(async ([name, id]) => repository.tagged.get(name) ?? peelTag(repository, id)),
+  );
   for (const [index, [name]] of names.entries()) {
     const commit = commits[index];
     if (commit !== undefined) tags.set(commit, [...(tags.get(commit) ?? []), name.slice('refs/tags/'.length)]);
