@@ -18,7 +18,7 @@ export const NO_PARENT = -1;
 /** The commits that the log notes, by capture time, then segment. A row is a commit's number from 0. */
 export class CommitTable {
   readonly #rows: Buffer;
-  #rowOfSeq: Map<number, number> | undefined;
+  #rowOfSeq: Int32Array | undefined;
 
   /** @param rows sorted */
   constructor(rows: Buffer) {
@@ -75,7 +75,7 @@ export class CommitTable {
     // Nearly always the row before.
     if (row > 0 && this.#seq(row - 1) === parentSeq && (row === 1 || this.#seq(row - 2) !== parentSeq)) return row - 1;
     this.#rowOfSeq ??= this.#indexSegments();
-    return this.#rowOfSeq.get(parentSeq) ?? UNKNOWN_PARENT;
+    return this.#rowOfSeq[parentSeq] ?? UNKNOWN_PARENT;
   }
 
   #seq(row: number): number {
@@ -83,12 +83,17 @@ export class CommitTable {
   }
 
   /** A segment of several commits does not tell which of them is meant. */
-  #indexSegments(): Map<number, number> {
-    const rows = new Map<number, number>();
+  #indexSegments(): Int32Array {
+    let last = 0;
+    for (let row = 0; row < this.count; row += 1) last = Math.max(last, this.#seq(row));
+    const rows = new Int32Array(last + 1).fill(UNKNOWN_PARENT);
+    const several = new Set<number>();
     for (let row = 0; row < this.count; row += 1) {
       const seq = this.#seq(row);
-      rows.set(seq, rows.has(seq) ? UNKNOWN_PARENT : row);
+      if (rows[seq] !== UNKNOWN_PARENT) several.add(seq);
+      rows[seq] = row;
     }
+    for (const seq of several) rows[seq] = UNKNOWN_PARENT;
     return rows;
   }
 }
