@@ -43,8 +43,17 @@ export function sweepTemp(tempDir: string): number {
     if (pid === undefined) return false;
     return Number(pid) === process.pid ? mark !== PROCESS_MARK : !isAlive(Number(pid));
   });
-  for (const name of dead) removeTempFolder(join(tempDir, name));
-  return dead.length;
+  return dead.filter((name) => isRemoved(join(tempDir, name))).length;
+}
+
+// On a read-only disk the next process tries again: no reason to fail.
+function isRemoved(folder: string): boolean {
+  try {
+    removeTempFolder(folder);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isAlive(pid: number): boolean {

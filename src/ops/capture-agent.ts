@@ -83,6 +83,7 @@ export async function captureAgent(
   options: { readonly head: HeadCommit; readonly full: boolean },
 ): Promise<CapturedAgent> {
   sweepTemp(context.home.tempDir);
+  await context.home.sweep(Date.now());
   const capturedMs = context.clock.now();
   const profile = getProfile(agent.profile);
   const cache = await usableCache(context, agent, repository, options.head);

@@ -56,7 +56,7 @@ export async function checkout(
     paths.push(findFolder(all, text) ?? (await findPath(context, open, view, text)).path);
   }
   const entries = paths.length === 0 ? all : selectEntries(all, paths);
-  const written = await makeFolder(dir, (temp) => placeFiles(context, repository, entries, temp));
+  const written = await makeFolder(context.home, dir, (temp) => placeFiles(context, repository, entries, temp));
   return {
     agent: agent.label,
     commit,

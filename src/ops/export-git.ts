@@ -44,7 +44,7 @@ export async function exportGit(
   const startedMs = context.clock.now();
   const dir = await checkNewFolder(context.cwd, options.dir);
   const { repository, agent } = open;
-  return makeFolder(dir, async (temp) => {
+  return makeFolder(context.home, dir, async (temp) => {
     await mkdir(join(temp, 'objects/pack'), { recursive: true });
     await mkdir(join(temp, 'objects/info'));
     await mkdir(join(temp, 'refs/heads'), { recursive: true });

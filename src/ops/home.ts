@@ -6,16 +6,22 @@
 //     cache/<repository id>/<label>       stat cache, sealed; derived
 //     trust/<repository id>/              fingerprint of the root, and exec-<slot id>: commands that this machine's user gave
 //     restores/<label>.json               the last restore in place, and the commit of what was there before
-//     tmp/                                plaintext copies of databases during a commit
+//     seen/<repository id>.json           the newest that was seen of a repository; derived
+//     unfinished/                         what is being made, so that a later process can remove what a killed one left
+//     tmp/                                plaintext copies of databases during a commit; files that don't have their names yet
 
-import { mkdirSync } from 'node:fs';
-import { open, readFile, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { link, lstat, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { encodeDeviceKey, parseDeviceKey } from '../crypto/device-key.ts';
 import { Fields, HEX_16 } from '../format/fields.ts';
 import { MoltError, isSystemError } from '../model/error.ts';
 import type { RepositoryId } from '../model/ids.ts';
 import type { Random } from '../model/ports.ts';
+import { systemFailure } from '../model/system-error.ts';
+import { syncFolder } from '../storage/durable.ts';
+import { makeRoot } from '../storage/folders.ts';
+import { newMark } from '../storage/owner.ts';
+import { keepRepository, sweepUnfinished } from './unfinished.ts';
 
 /** An agent as this machine knows it: a label for repository, branch and state folder. */
 export interface Agent {
@@ -92,17 +98,29 @@ export class Home {
   async addAgent(agent: Agent): Promise<void> {
     checkLabel(agent.label);
     if ((await this.findAgent(agent.label)) !== undefined) throw agentExists(agent.label);
-    await writeDurably(this.#agentFile(agent.label), encodeAgent(agent), { replace: false });
+    await this.#write(this.#agentFile(agent.label), encodeAgent(agent), { replace: false }).catch((error: unknown) => {
+      throw isSystemError(error, 'EEXIST') ? agentExists(agent.label) : error;
+    });
   }
 
   /** Writes an agent that is there anew. */
   async updateAgent(agent: Agent): Promise<void> {
-    await writeDurably(this.#agentFile(agent.label), encodeAgent(agent), { replace: true });
+    await this.#write(this.#agentFile(agent.label), encodeAgent(agent), { replace: true });
   }
 
   /** Forgets an agent's label; its repository stays. */
   async removeAgent(label: string): Promise<void> {
+    const agent = await this.findAgent(label);
+    // Else it might be taken for one whose init was killed before it had its label.
+    if (agent !== undefined) await keepRepository(this.dir, agent.repository);
     await rm(this.#agentFile(label), { force: true });
+  }
+
+  /** Removes what killed processes left unfinished. Whatever stands in the way of that is no failure. */
+  async sweep(nowMs: number): Promise<void> {
+    await sweepUnfinished(this.dir, nowMs, async (id) =>
+      (await this.listAgents()).some(({ repository }) => repository === id),
+    );
   }
 
   /** Returns this machine's device key, or undefined if there is none. */
@@ -126,13 +144,34 @@ export class Home {
     if (known !== undefined) return known;
     const key = random.bytes(32);
     try {
-      await writeDurably(join(this.dir, 'device.key'), Buffer.from(encodeDeviceKey(key), 'utf8'), { replace: false });
+      await this.#write(join(this.dir, 'device.key'), Buffer.from(encodeDeviceKey(key), 'utf8'), { replace: false });
     } catch (error) {
       const other = isSystemError(error, 'EEXIST') ? await this.findDeviceKey() : undefined;
       if (other === undefined) throw error;
       return other;
     }
     return key;
+  }
+
+  /**
+   * Writes a small file, 0600, its folders 0700: it is there whole, or as it was before, whatever happens meanwhile.
+   * @throws EEXIST when it is there and may not be replaced; {MoltError} IO
+   */
+  async #write(path: string, bytes: Buffer, { replace }: { readonly replace: boolean }): Promise<void> {
+    const temp = join(this.tempDir, `${newMark()}.tmp`);
+    try {
+      makeRoot(dirname(path));
+      makeRoot(this.tempDir);
+      try {
+        await writeNewFile(temp, bytes);
+        await (replace ? rename(temp, path) : nameOnce(temp, path));
+      } finally {
+        await rm(temp, { force: true });
+      }
+      await syncOrUndo(path, replace);
+    } catch (error) {
+      throw isSystemError(error, 'EEXIST') ? error : systemFailure(error, `cannot write "${path}"`, this.dir);
+    }
   }
 
   #agentFile(label: string): string {
@@ -148,29 +187,47 @@ export function agentExists(label: string): MoltError {
 }
 
 /**
- * Writes a small file so that it is whole or absent after a crash; 0600, its folders 0700.
- * @param options.replace whether a file that is there may be replaced; if not, EEXIST is thrown
+ * Writes a small new file, 0600, and makes it durable. Killed in the middle it is there in part: only for what nobody reads before
+ * this returns.
+ * @throws EEXIST when it is there
  */
-export async function writeDurably(path: string, bytes: Buffer, options: { readonly replace: boolean }): Promise<void> {
-  // The asynchronous form never settles below /proc.
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const temp = options.replace ? `${path}.${process.pid}.tmp` : path;
-  const file = await open(temp, options.replace ? 'w' : 'wx', 0o600);
+export async function writeNewFile(path: string, bytes: Buffer): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
   try {
     await file.writeFile(bytes);
     await file.sync();
   } catch (error) {
-    await unlink(temp);
+    await rm(path, { force: true });
     throw error;
   } finally {
     await file.close();
   }
-  if (options.replace) await rename(temp, path);
-  const folder = await open(dirname(path), 'r');
+  syncFolder(dirname(path));
+}
+
+/** Makes a file's name durable. A new one that can't be made so goes away again: its maker hears that it was not made. */
+async function syncOrUndo(path: string, replaced: boolean): Promise<void> {
   try {
-    await folder.sync();
-  } finally {
-    await folder.close();
+    syncFolder(dirname(path));
+  } catch (error) {
+    if (!replaced) await rm(path, { force: true });
+    throw error;
+  }
+}
+
+/** Gives a written file its name only if nothing has it. @throws EEXIST */
+async function nameOnce(temp: string, path: string): Promise<void> {
+  try {
+    await link(temp, path);
+  } catch (error) {
+    if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error;
+    // A file system without hard links.
+    const isTaken = await lstat(path).then(
+      () => true,
+      () => false,
+    );
+    if (isTaken) throw Object.assign(new Error(`${path} is there already`), { code: 'EEXIST' });
+    await rename(temp, path);
   }
 }
 
@@ -180,7 +237,7 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
     return await readFile(path);
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw error;
+    throw systemFailure(error, `cannot read "${path}"`, path);
   }
 }
 
@@ -189,7 +246,7 @@ async function namesIn(dir: string): Promise<string[]> {
     return await readdir(dir);
   } catch (error) {
     if (isSystemError(error, 'ENOENT')) return [];
-    throw error;
+    throw systemFailure(error, `cannot look into "${dir}"`, dir);
   }
 }
 

@@ -17,6 +17,7 @@ import { commitAgent, type CommitResult } from './commit.ts';
 import type { OpsContext } from './context.ts';
 import { agentExists, checkLabel, type Agent } from './home.ts';
 import { rememberFingerprint } from './trust.ts';
+import { beginRepository } from './unfinished.ts';
 
 /** What to begin. */
 export interface InitOptions {
@@ -60,13 +61,20 @@ export async function initAgent(context: OpsContext, options: InitOptions): Prom
     { secret: { type: 'device', key: await context.home.makeDeviceKey(context.random) }, label: 'this machine' },
     ...recipients.map((publicKey) => ({ secret: { type: 'recipient', publicKey } as const, label: 'recipient' })),
   ];
+  await context.home.sweep(Date.now());
   const dir = context.home.repositoryDir(ids.repositoryId);
+  const unfinished = await beginRepository(context.home.dir, ids.repositoryId).catch((error: unknown) => {
+    throw systemFailure(error, `cannot write to "${context.home.dir}"`, context.home.dir);
+  });
   try {
-    return await makeRepository(context, created, { dir, ids, roots, secrets });
+    const result = await makeRepository(context, created, { dir, ids, roots, secrets });
+    await unfinished.end();
+    return result;
   } catch (error) {
     // Without its label nobody would ever find the repository again.
     const isKnown = (await context.home.findAgent(created.label))?.repository === created.repository;
     if (!isKnown) await rm(dir, { recursive: true, force: true });
+    await unfinished.end();
     throw error;
   }
 }

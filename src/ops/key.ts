@@ -14,6 +14,7 @@ import type { Agent } from './home.ts';
 import { openKeys, readGeneration, readKeyring, rereadKeyring } from './open-keys.ts';
 import { openStorage, resolveAgent } from './open.ts';
 import { rememberCommand, rememberFingerprint } from './trust.ts';
+import { findRollback, loadSeen, saveSeenKeyring } from './seen.ts';
 
 /** A slot as people see it: CLI.md's JSON for `key list`. */
 export interface KeySlot {
@@ -216,6 +217,12 @@ async function changeKeyring(
     const generation = ((await listKeyrings(storage)).at(-1) ?? 0) + 1;
     // oxlint-disable-next-line no-await-in-loop -- the same
     const current = await rereadKeyring(context, storage, agent, roots);
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    const rollback = await findRollback(storage, await loadSeen(context.home, agent.repository), {
+      agent,
+      keyring: current,
+    });
+    if (rollback !== undefined) throw rollback;
     if (generation > MAX_GENERATION)
       throw new MoltError('DAMAGED', `${keyringName(MAX_GENERATION)} leaves no room for a newer keyring`, {
         hint: 'molt verify',
@@ -228,6 +235,8 @@ async function changeKeyring(
     if ((await listKeyrings(storage)).at(-1) !== generation) continue;
     // oxlint-disable-next-line no-await-in-loop -- the last step
     await dropOutdated(change, next);
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    await saveSeenKeyring(context.home, agent.repository, generation);
     return { slot: describeSlot(slot), generation, slots: next.slots.map(describeSlot) };
   }
   throw new MoltError('CONFLICT', 'other processes kept changing the keys', { hint: 'run the command again' });

@@ -1,10 +1,16 @@
 // Makes a folder whole or not at all: it is written under another name beside its place, made durable, and renamed.
 
-import { chmod, mkdir, mkdtemp, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { flushTree } from '../agent/rehydrate.ts';
 import { isSystemError, MoltError } from '../model/error.ts';
 import { systemFailure } from '../model/system-error.ts';
+import { newMark } from '../storage/owner.ts';
+import type { Home } from './home.ts';
+import { removeTree } from './remove-tree.ts';
+import { beginFolder, type Unfinished } from './unfinished.ts';
+
+const NAME_CHARACTERS = 40;
 
 /**
  * Returns a folder's absolute path if nothing is in its way: it does not exist, or is an empty folder.
@@ -25,32 +31,55 @@ export async function checkNewFolder(cwd: string, dir: string): Promise<string> 
 }
 
 /**
- * Makes a folder, readable for this user alone, by what `write` writes into a temporary one beside it. Whatever fails, and however
- * it is interrupted short of being killed, nothing is left.
+ * Makes a folder, readable for this user alone, by what `write` writes into a temporary one beside it. Whatever fails, nothing is
+ * left; what a killed process left is removed by the next one that commits, restores or begins an agent on this machine.
+ * @param home where what is unfinished is noted
  * @param path as checkNewFolder returned it
  * @throws {MoltError} EXISTS when something took the name meanwhile, IO, or what `write` throws
  */
-export async function makeFolder<T>(path: string, write: (temp: string) => Promise<T>): Promise<T> {
+export async function makeFolder<T>(home: Home, path: string, write: (temp: string) => Promise<T>): Promise<T> {
   const parent = dirname(path);
-  const temp = await makeTemp(parent, path);
+  const temp = await makeTemp(home, parent, path);
   try {
-    const result = await write(temp);
-    await flushTree(temp);
-    await takePlace(temp, path);
+    const result = await write(temp.path);
+    await flushTree(temp.path);
+    await takePlace(temp.path, path);
     await syncFolder(parent);
     return result;
   } catch (error) {
-    await removeTree(temp);
+    await removeTree(temp.path);
     throw systemFailure(error, `cannot write "${path}"`, parent);
+  } finally {
+    await temp.end();
   }
 }
 
-async function makeTemp(parent: string, path: string): Promise<string> {
+async function makeTemp(home: Home, parent: string, path: string): Promise<Unfinished & { readonly path: string }> {
+  await home.sweep(Date.now());
+  // Short, since names have at most 255 bytes.
+  const name = Array.from(basename(path)).slice(0, NAME_CHARACTERS).join('');
+  const temp = await beginTemp(home, (suffix) => join(parent, `${name}${suffix}`));
   try {
     await mkdir(parent, { recursive: true });
-    return await mkdtemp(join(parent, `${basename(path)}.molt-tmp-`));
+    await mkdir(temp.path, { mode: 0o700 });
+    return temp;
   } catch (error) {
+    await temp.end();
     throw systemFailure(error, `cannot make a folder in "${parent}"`, parent);
+  }
+}
+
+/** A home that can't be written to (a read-only disk, a full one) is no reason not to restore: then only nobody sweeps. */
+async function beginTemp(
+  home: Home,
+  nameFor: (suffix: string) => string,
+): Promise<Unfinished & { readonly path: string }> {
+  try {
+    return await beginFolder(home.dir, nameFor);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    const mark = newMark();
+    return { mark, path: nameFor(`.molt-tmp-${mark}`), end: async () => {} };
   }
 }
 
@@ -66,25 +95,6 @@ async function takePlace(temp: string, path: string): Promise<void> {
       throw new MoltError('EXISTS', `"${path}" was made by somebody else meanwhile`, { cause: error });
     }
     throw systemFailure(error, `cannot make "${path}"`, dirname(path));
-  }
-}
-
-/** Removes a tree, also where its folders' modes forbid it. */
-async function removeTree(dir: string): Promise<void> {
-  try {
-    await rm(dir, { recursive: true, force: true });
-  } catch (error) {
-    if (!isSystemError(error, 'EACCES', 'EPERM', 'ENOTEMPTY')) throw error;
-    await allowRemoval(Buffer.from(dir));
-    await rm(dir, { recursive: true, force: true });
-  }
-}
-
-async function allowRemoval(dir: Buffer): Promise<void> {
-  await chmod(dir, 0o700);
-  for (const entry of await readdir(dir, { withFileTypes: true, encoding: 'buffer' })) {
-    // oxlint-disable-next-line no-await-in-loop -- one folder after the other
-    if (entry.isDirectory()) await allowRemoval(Buffer.concat([dir, Buffer.from('/'), entry.name]));
   }
 }
 

@@ -11,6 +11,7 @@ import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 import { openKeys } from './open-keys.ts';
 import { readRestoreNote } from './restore-journal.ts';
+import { findRollback, loadSeen, saveSeen, seenOf } from './seen.ts';
 
 /** An agent with its repository, opened. */
 export interface OpenAgent extends AsyncDisposable {
@@ -65,7 +66,25 @@ export async function openRepositoryOf(context: OpsContext, agent: Agent): Promi
       context.reporter.warn(
         'a restore in place broke off: do it again, or go back to what was there with molt restore --undo',
       );
-    return { agent, repository, keyring, [Symbol.asyncDispose]: () => repository.close() };
+    const rollback = await findRollback(storage, await loadSeen(context.home, agent.repository), {
+      agent,
+      keyring,
+      opened: repository,
+    });
+    if (rollback !== undefined) {
+      context.reporter.warn(`${rollback.message}; nothing is written to it (${rollback.hint})`);
+      repository.refuseWrites(rollback);
+    }
+    return {
+      agent,
+      repository,
+      keyring,
+      async [Symbol.asyncDispose]() {
+        if (rollback === undefined)
+          await saveSeen(context.home, agent.repository, seenOf(repository, keyring.generation));
+        await repository.close();
+      },
+    };
   } catch (error) {
     await storage.close();
     throw error;

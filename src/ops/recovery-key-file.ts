@@ -3,7 +3,7 @@
 import { unlink } from 'node:fs/promises';
 import { isSystemError, MoltError } from '../model/error.ts';
 import { systemFailure } from '../model/system-error.ts';
-import { writeDurably } from './home.ts';
+import { writeNewFile } from './home.ts';
 
 /**
  * Writes a printed recovery key to a new file, 0600, and flushes it to the disk.
@@ -11,7 +11,7 @@ import { writeDurably } from './home.ts';
  */
 export async function writeRecoveryKeyFile(path: string, text: string): Promise<void> {
   try {
-    await writeDurably(path, Buffer.from(`${text}\n`, 'utf8'), { replace: false });
+    await writeNewFile(path, Buffer.from(`${text}\n`, 'utf8'));
   } catch (error) {
     if (isSystemError(error, 'EEXIST')) {
       throw new MoltError('EXISTS', `"${path}" is there already`, {

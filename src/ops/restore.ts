@@ -88,7 +88,7 @@ export async function planRestore(context: OpsContext, open: OpenAgent, options:
  */
 export async function applyRestore(context: OpsContext, open: OpenAgent, plan: RestorePlan): Promise<RestoreResult> {
   const timer = new PhaseTimer(context);
-  const done = await makeFolder(plan.dir, async (temp) => {
+  const done = await makeFolder(context.home, plan.dir, async (temp) => {
     const written = await placeFiles(context, open.repository, plan.entries, temp);
     timer.end('write');
     return written;

@@ -2,7 +2,7 @@
 
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parseStatCache, encodeStatCache, type StatCache } from '../agent/stat-cache.ts';
 import { ContainerReader, ContainerWriter } from '../format/container.ts';
 import { Fields, HEX_20 } from '../format/fields.ts';
@@ -10,6 +10,7 @@ import { BLOCK, ENCODING, KIND } from '../format/layout.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { CommitId, GitId } from '../model/ids.ts';
 import type { Repository } from '../repo/repository.ts';
+import { newMark } from '../storage/owner.ts';
 import { readIfThere, type Agent, type Home } from './home.ts';
 
 /** What the last commit left behind for the next one. */
@@ -50,9 +51,15 @@ export async function saveCommitCache(
 ): Promise<void> {
   const path = home.cacheFile(agent);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  const temp = `${path}.${process.pid}.tmp`;
-  await writeFile(temp, sealCache(repository, cache), { mode: 0o600 });
-  await rename(temp, path);
+  await mkdir(home.tempDir, { recursive: true, mode: 0o700 });
+  const temp = join(home.tempDir, `${newMark()}.tmp`);
+  try {
+    await writeFile(temp, sealCache(repository, cache), { mode: 0o600, flag: 'wx' });
+    await rename(temp, path);
+  } catch (error) {
+    await rm(temp, { force: true }).catch(() => undefined);
+    throw error;
+  }
 }
 
 /** Forgets an agent's cache: the next commit reads every file. */

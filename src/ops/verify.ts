@@ -14,6 +14,7 @@ import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 import { openKeys } from './open-keys.ts';
 import { openStorage, resolveAgent } from './open.ts';
+import { dropSeen, findRollback, loadSeen } from './seen.ts';
 import { dropCommitCache } from './stat-cache-file.ts';
 import type { Storage } from '../storage/storage.ts';
 
@@ -71,6 +72,13 @@ export async function verifyAgent(
         signal: context.signal,
       },
     );
+    const seen = await loadSeen(context.home, agent.repository);
+    const rollback = await findRollback(storage, seen, { agent, keyring });
+    if (rollback !== undefined) found.report.add('log', rollback);
+    if (rollback !== undefined && options.repair) {
+      await dropSeen(context.home, agent.repository);
+      found.report.setRepaired('log');
+    }
     if (options.repair && needsRepair(found))
       await repair(context, agent, storage, { roots, generation: keyring.generation }, found);
     return resultOf(found, context.clock.now() - startedMs);

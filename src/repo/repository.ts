@@ -66,6 +66,7 @@ export class Repository {
   #tailSegments = 0;
   #gear: Uint32Array | undefined;
   #packProblems: LogProblem[] = [];
+  #refusal: MoltError | undefined;
   #badBlocks: ReadonlySet<string> | undefined;
 
   private constructor(
@@ -138,8 +139,17 @@ export class Repository {
     await this.#index([], []);
   }
 
-  /** Starts a transaction; the caller closes it. */
+  /** From now on `begin` throws this error: the repository is read only. */
+  refuseWrites(refusal: MoltError): void {
+    this.#refusal = refusal;
+  }
+
+  /**
+   * Starts a transaction; the caller closes it.
+   * @throws {MoltError} what refuseWrites was given
+   */
   begin(options: { readonly packs: boolean } = { packs: false }): Transaction {
+    if (this.#refusal !== undefined) throw this.#refusal;
     return new Transaction(this, options);
   }
 

@@ -52,7 +52,8 @@ export const command = defineCommand({
     const file = options['recovery-key-file'];
     const keyFile = file === undefined ? undefined : resolve(cwd, file);
     let recoveryKey: string | undefined;
-    const made = await initAgent(makeOpsContext(context), {
+    const ops = makeOpsContext(context);
+    const made = await initAgent(ops, {
       label: agent,
       stateDir: resolve(cwd, stateDir),
       profile: options.profile ?? 'auto',
@@ -70,7 +71,8 @@ export const command = defineCommand({
         recoveryKey = text;
       },
     }).catch(async (error: unknown) => {
-      if (keyFile !== undefined && recoveryKey !== undefined) await dropRecoveryKeyFile(keyFile);
+      const isKept = (await ops.home.findAgent(agent).catch(() => undefined)) !== undefined;
+      if (keyFile !== undefined && recoveryKey !== undefined && !isKept) await dropRecoveryKeyFile(keyFile);
       throw error;
     });
     const shown = file === undefined ? recoveryKey : undefined;
