@@ -12,6 +12,7 @@ import {
   constants,
   copyFileSync,
   fchmodSync,
+  fsyncSync,
   ftruncateSync,
   futimesSync,
   linkSync,
@@ -83,13 +84,43 @@ export async function writeEntries(options: WriteOptions): Promise<WriteResult> 
   return writing.done;
 }
 
-/** Makes a tree durable with one call to the file system where the system has `sync -f` (Linux); elsewhere it does nothing. */
-export async function flushTree(dir: string): Promise<boolean> {
+/**
+ * Makes a tree durable, but for the name of its own folder: with one call to the file system where the system has `sync -f` (Linux),
+ * else file by file.
+ * @throws what the system says when it can't
+ */
+export async function flushTree(dir: string): Promise<void> {
   try {
     await promisify(execFile)('sync', ['-f', '--', dir]);
-    return true;
   } catch {
-    return false;
+    flushFolder(Buffer.from(dir));
+  }
+}
+
+function flushFolder(dir: Buffer): void {
+  for (const entry of readdirSync(dir, { withFileTypes: true, encoding: 'buffer' })) {
+    const path = Buffer.concat([dir, Buffer.from('/'), entry.name]);
+    if (entry.isDirectory()) flushFolder(path);
+    else if (entry.isFile()) flush(path);
+  }
+  flush(dir);
+}
+
+// What its own mode keeps from being opened belongs to a state that has such files; it is as durable as the system cares to make it.
+function flush(path: Buffer): void {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY);
+  } catch (error) {
+    if (isSystemError(error, 'EACCES')) return;
+    throw error;
+  }
+  try {
+    fsyncSync(descriptor);
+  } catch (error) {
+    if (!isSystemError(error, 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error;
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -3,8 +3,9 @@
 import { mkdir, open, readdir, rename, rmdir } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { flushTree } from '../agent/rehydrate.ts';
-import { isSystemError, MoltError } from '../model/error.ts';
+import { isMoltError, isSystemError, MoltError } from '../model/error.ts';
 import { systemFailure } from '../model/system-error.ts';
+import { makeRoot } from '../storage/folders.ts';
 import { newMark } from '../storage/owner.ts';
 import type { Home } from './home.ts';
 import { removeTree } from './remove-tree.ts';
@@ -60,7 +61,7 @@ async function makeTemp(home: Home, parent: string, path: string): Promise<Unfin
   const name = Array.from(basename(path)).slice(0, NAME_CHARACTERS).join('');
   const temp = await beginTemp(home, (suffix) => join(parent, `${name}${suffix}`));
   try {
-    await mkdir(parent, { recursive: true });
+    makeRoot(parent);
     await mkdir(temp.path, { mode: 0o700 });
     return temp;
   } catch (error) {
@@ -77,7 +78,7 @@ async function beginTemp(
   try {
     return await beginFolder(home.dir, nameFor);
   } catch (error) {
-    if (!isSystemError(error)) throw error;
+    if (isMoltError(error) || !(error instanceof Error)) throw error;
     const mark = newMark();
     return { mark, path: nameFor(`.molt-tmp-${mark}`), end: async () => {} };
   }

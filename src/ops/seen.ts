@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { Fields } from '../format/fields.ts';
 import type { Keyring } from '../format/keyring.ts';
 import { NO_PREVIOUS, segmentName } from '../format/segment.ts';
-import { isMoltError, isSystemError, MoltError } from '../model/error.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
 import type { RepositoryId } from '../model/ids.ts';
 import { keyringName, findNewestKeyring } from '../repo/keyrings.ts';
 import type { Repository } from '../repo/repository.ts';
@@ -45,7 +45,7 @@ export async function loadSeen(home: Home, repository: RepositoryId): Promise<Se
 
 /** Saves what was seen, unless more was seen meanwhile. Where it can't be written, the next rollback goes unnoticed; nothing else. */
 export async function saveSeen(home: Home, repository: RepositoryId, seen: Seen): Promise<void> {
-  const known = await loadSeen(home, repository);
+  const known = await loadSeen(home, repository).catch(() => undefined);
   if (known !== undefined && known.seq >= seen.seq && known.generation >= seen.generation) return;
   const path = seenFile(home, repository);
   const temp = join(home.tempDir, `${newMark()}.tmp`);
@@ -56,8 +56,7 @@ export async function saveSeen(home: Home, repository: RepositoryId, seen: Seen)
     const generation = Math.max(seen.generation, known?.generation ?? 0);
     await writeFile(temp, `${JSON.stringify({ seq, hash: sha256, generation })}\n`, { mode: 0o600, flag: 'wx' });
     await rename(temp, path);
-  } catch (error) {
-    if (!isSystemError(error)) throw error;
+  } catch {
     await rm(temp, { force: true }).catch(() => undefined);
   }
 }

@@ -180,8 +180,10 @@ export class Log {
       if (!isMoltError(error)) throw error;
       // Something else than an object has the name: the replay makes it a hole.
       if (error.code === 'HOSTILE') return false;
-      if (await isStored(storage, name, container).catch(() => false)) return true;
-      throw error;
+      if (!(await isStored(storage, name, container).catch(() => false))) throw error;
+      // It is there, but is it durable? A storage that says that the name is taken has made sure of it.
+      await storage.createOnce(name, container.parts);
+      return true;
     }
     return isStored(storage, name, container);
   }

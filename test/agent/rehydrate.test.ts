@@ -261,6 +261,7 @@ test('a target with something in it is refused', async (t) => {
   t.deepEqual(readdirSync(dir), ['mine']);
 });
 
-test('a tree can be flushed to the disk in one go', async (t) => {
-  t.true(await flushTree(makeFolder()));
+test('a tree can be flushed to the disk, and one that is not there is no success', async (t) => {
+  await t.notThrowsAsync(flushTree(makeFolder()));
+  await t.throwsAsync(flushTree(join(makeFolder(), 'missing')), { code: 'ENOENT' });
 });

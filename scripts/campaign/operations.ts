@@ -1,0 +1,144 @@
+// The operations of molt that write, each with what it needs to be there.
+
+import { rmSync } from 'node:fs';
+import { isMoltError } from '../../src/model/error.ts';
+import { writeCheckpoint } from '../../src/repo/checkpoints.ts';
+import { backUp } from '../../src/ops/backup.ts';
+import { initAgent } from '../../src/ops/init.ts';
+import { addKey, removeKey } from '../../src/ops/key.ts';
+import { openAgent } from '../../src/ops/open.ts';
+import { dropRecoveryKeyFile, writeRecoveryKeyFile } from '../../src/ops/recovery-key-file.ts';
+import { applyRestore, planRestore } from '../../src/ops/restore.ts';
+import { createTag } from '../../src/ops/tag.ts';
+import { changeState, contextAt, LABEL, type Machine } from './machine.ts';
+
+/** An operation. Times are minutes, so that the same act gives the same ids. */
+export interface Operation {
+  readonly name: string;
+  readonly prepare: (machine: Machine) => Promise<void>;
+  readonly act: (machine: Machine) => Promise<void>;
+}
+
+async function init(machine: Machine): Promise<void> {
+  const context = contextAt(machine, 1);
+  // As the command does it.
+  let isWritten = false;
+  await initAgent(context, {
+    label: LABEL,
+    stateDir: machine.stateDir,
+    profile: 'generic',
+    include: [],
+    exclude: [],
+    passphrase: async () => 'first',
+    keepRecoveryKey: async (text) => {
+      await writeRecoveryKeyFile(machine.recoveryFile, text);
+      isWritten = true;
+    },
+  }).catch(async (error: unknown) => {
+    const isKept = (await context.home.findAgent(LABEL).catch(() => undefined)) !== undefined;
+    if (isWritten && !isKept) await dropRecoveryKeyFile(machine.recoveryFile);
+    throw error;
+  });
+}
+
+async function commit(machine: Machine, minutes: number, full = false): Promise<void> {
+  await backUp(contextAt(machine, minutes), LABEL, { kind: full ? 'full' : 'incremental', trigger: 'cli', full });
+}
+
+async function commits(machine: Machine): Promise<void> {
+  await init(machine);
+  for (let index = 2; index < 5; index += 1) {
+    changeState(machine.stateDir, `before ${index}`);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await commit(machine, index);
+  }
+}
+
+async function changed(machine: Machine): Promise<void> {
+  await commits(machine);
+  changeState(machine.stateDir, 'now');
+}
+
+async function checkpoint(machine: Machine, minutes: number): Promise<void> {
+  await using open = await openAgent(contextAt(machine, minutes), LABEL);
+  await writeCheckpoint(open.repository);
+}
+
+/** All of them. */
+export const OPERATIONS: readonly Operation[] = [
+  { name: 'init', prepare: async () => {}, act: init },
+  { name: 'commit', prepare: changed, act: (machine) => commit(machine, 10) },
+  { name: 'full backup', prepare: changed, act: (machine) => commit(machine, 10, true) },
+  {
+    name: 'checkpoint that merges index runs',
+    async prepare(machine) {
+      await commits(machine);
+      await checkpoint(machine, 6);
+      changeState(machine.stateDir, 'between');
+      await commit(machine, 7);
+      await checkpoint(machine, 8);
+      await changeAndCommit(machine);
+    },
+    act: (machine) => checkpoint(machine, 10),
+  },
+  {
+    name: 'key add',
+    prepare: commits,
+    async act(machine) {
+      await addKey(contextAt(machine, 10), LABEL, {
+        type: 'passphrase',
+        label: 'second',
+        passphrase: async () => 'second',
+      });
+    },
+  },
+  {
+    name: 'key remove',
+    prepare: commits,
+    async act(machine) {
+      const context = contextAt(machine, 10);
+      const id = await findPassphraseSlot(machine);
+      if (id === undefined) return;
+      await removeKey(context, LABEL, id);
+    },
+  },
+  {
+    name: 'tag',
+    prepare: commits,
+    async act(machine) {
+      await createTag(contextAt(machine, 10), LABEL, { name: 'kept', revision: 'latest' });
+    },
+  },
+  {
+    name: 'restore',
+    prepare: commits,
+    async act(machine) {
+      const context = contextAt(machine, 10);
+      await using open = await openAgent(context, LABEL);
+      const plan = await planRestore(context, open, { revision: undefined, timestamp: undefined, dir: machine.restored });
+      await applyRestore(context, open, plan);
+    },
+  },
+];
+
+async function changeAndCommit(machine: Machine): Promise<void> {
+  changeState(machine.stateDir, 'after');
+  await commit(machine, 9);
+}
+
+async function findPassphraseSlot(machine: Machine): Promise<string | undefined> {
+  await using open = await openAgent(contextAt(machine, 10), LABEL);
+  const slot = open.keyring.slots.find(({ type }) => type === 'passphrase');
+  return slot === undefined ? undefined : String(slot['id']);
+}
+
+/** Does an operation again after a fault, as a user would; what says that all is done already is no failure. */
+export async function retry(operation: Operation, machine: Machine, isDone: boolean): Promise<void> {
+  // A recovery key that a killed init left opens nothing, and molt never writes over one: the user deletes it.
+  if (operation.name === 'init' && !isDone) rmSync(machine.recoveryFile, { force: true });
+  try {
+    await operation.act(machine);
+  } catch (error) {
+    if (!isDone || !isMoltError(error, 'EXISTS')) throw error;
+  }
+}
