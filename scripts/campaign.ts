@@ -45,7 +45,8 @@ process.exitCode = failures === 0 ? 0 : 1;
 
 async function runCampaign(name: string): Promise<void> {
   const load = CAMPAIGNS[name];
-  if (load === undefined) throw new Error(`there is no campaign ${name}; there are ${Object.keys(CAMPAIGNS).join(', ')}`);
+  if (load === undefined)
+    throw new Error(`there is no campaign ${name}; there are ${Object.keys(CAMPAIGNS).join(', ')}`);
   const startedMs = performance.now();
   const tally = new Tally();
   const dir = join(base, name);

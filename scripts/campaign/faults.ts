@@ -19,7 +19,6 @@ export async function campaign(run: CampaignRun, tally: Tally): Promise<void> {
     return;
   }
   for (const operation of OPERATIONS) {
-    // oxlint-disable-next-line no-await-in-loop -- one at a time, since the faults are in this process
     await failEverywhere({ ...run, base: join(run.base, operation.name.replaceAll(' ', '-')) }, operation, tally);
   }
 }
@@ -54,7 +53,6 @@ async function failEverywhere({ base, seed, share }: CampaignRun, operation: Ope
       const isWrite = counting.operations[at - 1]?.startsWith('write') === true;
       if ((!isWrite && WRITES_ONLY.includes(fault)) || pick() >= share) continue;
       const place = `${seed}: ${operation.name}, ${fault} at ${at} (${counting.operations[at - 1] ?? 'its end'})`;
-      // oxlint-disable-next-line no-await-in-loop -- one at a time
       await failOnce(subject, { at, kind: fault }, place).catch((cause: unknown) => tally.fail(place, cause));
     }
   }

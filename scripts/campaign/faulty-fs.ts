@@ -207,7 +207,12 @@ export class FaultSession {
     if (now.equals(durable)) return durable;
     const cut = Math.floor(this.#random() * (now.length + 1));
     // Nothing of what was written since, all of it, a part, or its length without its content.
-    const kept = [durable, now, now.subarray(0, cut), Buffer.concat([now.subarray(0, cut), Buffer.alloc(now.length - cut)])];
+    const kept = [
+      durable,
+      now,
+      now.subarray(0, cut),
+      Buffer.concat([now.subarray(0, cut), Buffer.alloc(now.length - cut)]),
+    ];
     return kept[Math.floor(this.#random() * kept.length)] ?? durable;
   }
 }
@@ -270,7 +275,9 @@ wrap('readFile', 'read');
 wrap('readdir', 'read');
 
 const isWriting = (flags: Any): boolean =>
-  typeof flags === 'number' ? (flags & (fs.constants.O_WRONLY | fs.constants.O_RDWR | fs.constants.O_CREAT)) !== 0 : /[wa+]/.test(flags ?? 'r');
+  typeof flags === 'number'
+    ? (flags & (fs.constants.O_WRONLY | fs.constants.O_RDWR | fs.constants.O_CREAT)) !== 0
+    : /[wa+]/.test(flags ?? 'r');
 
 target.openSync = (path: Any, flags: Any, mode: Any) => {
   if (session?.watches(path) !== true) return real.openSync(path, flags, mode);
@@ -304,7 +311,8 @@ for (const name of ['fchmodSync', 'ftruncateSync', 'futimesSync'] as const) {
 target.writeSync = (descriptor: number, bytes: Any, ...args: Any[]) => {
   const path = session?.pathOf(descriptor);
   const share = path === undefined ? 1 : (session?.step('write', 'write', path) ?? 1);
-  if (share === 1 || path === undefined || typeof bytes === 'string') return (real.writeSync as Any)(descriptor, bytes, ...args);
+  if (share === 1 || path === undefined || typeof bytes === 'string')
+    return (real.writeSync as Any)(descriptor, bytes, ...args);
   const [offset = 0, length = bytes.length - offset, position = null] = args;
   const written = real.writeSync(descriptor, bytes, offset, Math.max(1, Math.floor(length * share)), position);
   session?.endPart('write', path);

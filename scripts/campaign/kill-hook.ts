@@ -17,7 +17,7 @@ const real = { ...fs };
 let count = 0;
 
 function isWatched(what: Any): boolean {
-  if (typeof what === 'number') return (real.readlinkSync(`/proc/self/fd/${what}`)).startsWith(root);
+  if (typeof what === 'number') return real.readlinkSync(`/proc/self/fd/${what}`).startsWith(root);
   return String(what).startsWith(root);
 }
 
@@ -40,7 +40,19 @@ function tell<T>(what: Any, mark: string, action: () => T, partly?: () => void):
 
 function install(): void {
   const target = fs as Any;
-  for (const name of ['mkdir', 'unlink', 'rm', 'rmdir', 'rename', 'link', 'symlink', 'chmod', 'copyFile', 'fsync', 'ftruncate']) {
+  for (const name of [
+    'mkdir',
+    'unlink',
+    'rm',
+    'rmdir',
+    'rename',
+    'link',
+    'symlink',
+    'chmod',
+    'copyFile',
+    'fsync',
+    'ftruncate',
+  ]) {
     const sync = target[`${name}Sync`];
     target[`${name}Sync`] = (what: Any, ...args: Any[]) =>
       tell(what, name === 'fsync' ? 'f' : '-', () => sync(what, ...args));
@@ -55,10 +67,15 @@ function install(): void {
     };
   }
   const writev = (descriptor: number, parts: readonly Uint8Array[]): number =>
-    tell(descriptor, '-', () => real.writevSync(descriptor, parts), () => {
-      const bytes = Buffer.concat(parts);
-      real.writeSync(descriptor, bytes, 0, bytes.length >> 1);
-    });
+    tell(
+      descriptor,
+      '-',
+      () => real.writevSync(descriptor, parts),
+      () => {
+        const bytes = Buffer.concat(parts);
+        real.writeSync(descriptor, bytes, 0, bytes.length >> 1);
+      },
+    );
   target.writevSync = writev;
   target.writeSync = (descriptor: number, ...args: Any[]) =>
     tell(descriptor, '-', () => (real.writeSync as Any)(descriptor, ...args));

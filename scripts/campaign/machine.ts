@@ -53,11 +53,9 @@ export function contextAt(machine: Machine, minutes: number): OpsContext {
 export function makeState(dir: string, random: () => number): void {
   mkdirSync(join(dir, 'notes'), { recursive: true });
   mkdirSync(join(dir, 'empty'));
-  for (let index = 0; index < 5; index += 1) writeFileSync(join(dir, `notes/${index}.md`), `note ${index}\n`.repeat(40));
-  writeFileSync(
-    join(dir, 'media.bin'),
-    Buffer.from(Array.from({ length: 60_000 }, () => Math.floor(random() * 256))),
-  );
+  for (let index = 0; index < 5; index += 1)
+    writeFileSync(join(dir, `notes/${index}.md`), `note ${index}\n`.repeat(40));
+  writeFileSync(join(dir, 'media.bin'), Buffer.from(Array.from({ length: 60_000 }, () => Math.floor(random() * 256))));
   const database = new DatabaseSync(join(dir, 'memory.db'));
   database.exec('CREATE TABLE memory (id INTEGER PRIMARY KEY, text TEXT)');
   for (let index = 0; index < 200; index += 1)

@@ -49,7 +49,6 @@ async function commits(machine: Machine): Promise<void> {
   await init(machine);
   for (let index = 2; index < 5; index += 1) {
     changeState(machine.stateDir, `before ${index}`);
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
     await commit(machine, index);
   }
 }
@@ -115,7 +114,11 @@ export const OPERATIONS: readonly Operation[] = [
     async act(machine) {
       const context = contextAt(machine, 10);
       await using open = await openAgent(context, LABEL);
-      const plan = await planRestore(context, open, { revision: undefined, timestamp: undefined, dir: machine.restored });
+      const plan = await planRestore(context, open, {
+        revision: undefined,
+        timestamp: undefined,
+        dir: machine.restored,
+      });
       await applyRestore(context, open, plan);
     },
   },

@@ -22,6 +22,7 @@ export interface MoltRun {
   readonly status: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly output: string;
+  readonly stdout: string;
 }
 
 /** Runs molt on a machine. */
@@ -46,12 +47,14 @@ export async function runMolt(machine: Machine, argv: readonly string[], options
   const { promise, resolve, reject } = Promise.withResolvers<MoltRun>();
   const child = spawn(program, words, { cwd: '/', env, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] });
   let output = '';
+  let stdout = '';
+  child.stdout?.on('data', (text: string) => (stdout += text));
   for (const stream of [child.stdout, child.stderr])
     stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
   child.stdio[3]?.on('data', (marks: Buffer) => {
     for (const mark of marks.toString()) options.onMark?.(mark, child);
   });
   child.once('error', reject);
-  child.once('close', (status, signal) => resolve({ status, signal, output }));
+  child.once('close', (status, signal) => resolve({ status, signal, output, stdout }));
   return promise;
 }

@@ -2,7 +2,8 @@
 // is removed by the next.
 
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isSystemError } from '../model/error.ts';
 
@@ -11,8 +12,20 @@ const PROCESS_MARK = randomBytes(6).toString('hex');
 const FOLDER_NAME = /^capture-([0-9]+)-([0-9a-f]{12})-[0-9]+$/;
 let made = 0;
 
-/** Makes a folder of this process's own inside `tempDir`, both with mode 0700. */
+/**
+ * Makes a folder of this process's own inside `tempDir`, both with mode 0700. Where that can't be written (molt's own folder is on a
+ * read-only disk, and somebody only looks), it lies in the system's folder for such things.
+ */
 export function makeTempFolder(tempDir: string): string {
+  try {
+    return makeOwnFolder(tempDir);
+  } catch (error) {
+    if (!isSystemError(error, 'EROFS', 'EACCES', 'EPERM')) throw error;
+    return mkdtempSync(join(tmpdir(), 'molt-capture-'));
+  }
+}
+
+function makeOwnFolder(tempDir: string): string {
   mkdirSync(tempDir, { recursive: true, mode: 0o700 });
   chmodSync(tempDir, 0o700);
   made += 1;

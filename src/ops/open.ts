@@ -58,6 +58,8 @@ export async function openAgent(context: OpsContext, label: string | undefined):
 export async function openRepositoryOf(context: OpsContext, agent: Agent): Promise<OpenAgent> {
   const storage = await openStorage(context, agent.repository);
   try {
+    // Before the log is read: what other processes append and see meanwhile must not look as if it had gone.
+    const seen = await loadSeen(context.home, agent.repository);
     const { keyring, roots } = await openKeys(context, storage, agent);
     const keys = { roots, generation: keyring.generation };
     const repository = await Repository.open(storage, keys, context);
@@ -66,11 +68,7 @@ export async function openRepositoryOf(context: OpsContext, agent: Agent): Promi
       context.reporter.warn(
         'a restore in place broke off: do it again, or go back to what was there with molt restore --undo',
       );
-    const rollback = await findRollback(storage, await loadSeen(context.home, agent.repository), {
-      agent,
-      keyring,
-      opened: repository,
-    });
+    const rollback = await findRollback(storage, seen, { agent, keyring, opened: repository });
     if (rollback !== undefined) {
       context.reporter.warn(`${rollback.message}; nothing is written to it (${rollback.hint})`);
       repository.refuseWrites(rollback);

@@ -175,3 +175,15 @@ test('a storage that repeats a write by itself and then finds the name taken doe
   t.deepEqual(await listNames(inner, 'log/'), ['log/000000000001']);
   t.is((await listChain(repository)).length, 1);
 });
+
+test('a segment that stands but can’t be made durable is not reported as done', async (t) => {
+  const inner = (await makeRepository()).storage;
+  const create = inner.createOnce.bind(inner);
+  inner.createOnce = async (name, parts) => {
+    await create(name, parts);
+    throw new MoltError('IO', 'it is there, but may not survive a power loss');
+  };
+  const repository = await openRepository(inner);
+  const error = await t.throwsAsync(commitFiles(repository, { a: '1' }));
+  t.true(isMoltError(error, 'IO'));
+});
