@@ -43,7 +43,7 @@ async function failEverywhere({ base, seed, share }: CampaignRun, operation: Ope
   cpSync(machine.root, before, { recursive: true, preserveTimestamps: true });
   const counting = new FaultSession(machine.root, () => 0);
   const error = await counting.run(() => operation.act(machine));
-  if (error !== undefined) throw error;
+  if (error !== undefined) throw new Error('undisturbed it failed', { cause: error });
   const subject = { operation, machine, before, old, new: await judge(machine, 11), tally };
   tally.add(`${operation.name}: operations of the file system`, counting.operations.length);
   const pick = seeded(`${seed} ${operation.name}`);
@@ -69,7 +69,7 @@ async function failOnce(subject: Subject, fault: { at: number; kind: Fault }, pl
   if (!session.struck && !isPower) return;
   // An error that no operation has named gets its words from the command line.
   if (error !== undefined && !session.isDead && !isMoltError(unforeseenFailure(error)))
-    throw new Error(`not a MoltError: ${error instanceof Error ? error.stack : String(error)}`);
+    throw new Error(`not a MoltError: ${error instanceof Error ? error.stack : 'no Error'}`);
   // What is reported as done must survive a power cut too.
   if (isPower || error === undefined) {
     const after = `${machine.root}.after`;

@@ -89,7 +89,7 @@ function install(): void {
   });
   const { open } = fsp;
   (fsp as Any).open = async (path: Any, ...args: Any[]) => {
-    const handle = (await (open as Any)(path, ...args)) as Any;
+    const handle = await (open as Any)(path, ...args);
     if (!isWatched(path)) return handle;
     const { sync, writeFile } = handle;
     handle.sync = async () => {

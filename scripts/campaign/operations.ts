@@ -132,7 +132,7 @@ async function changeAndCommit(machine: Machine): Promise<void> {
 async function findPassphraseSlot(machine: Machine): Promise<string | undefined> {
   await using open = await openAgent(contextAt(machine, 10), LABEL);
   const slot = open.keyring.slots.find(({ type }) => type === 'passphrase');
-  return slot === undefined ? undefined : String(slot['id']);
+  return slot === undefined ? undefined : slot.id;
 }
 
 /** Does an operation again after a fault, as a user would; what says that all is done already is no failure. */

@@ -176,8 +176,8 @@ function giveToNobody({ machine, tally }: Place, what: string): MoltOptions | un
   spawnSync('chown', ['-R', '65534:65534', base]);
   const before = AS_NOBODY;
   const main = join(import.meta.dirname, '../../dist/main.js');
-  const [program = '', ...words] = [...before, process.execPath, main, '--version'];
-  if (spawnSync(program, words).status === 0) return { before };
+  const [program, ...words] = [...before, process.execPath, main, '--version'];
+  if (program !== undefined && spawnSync(program, words).status === 0) return { before };
   tally.skip(what, 'another user can’t run this checkout');
   return undefined;
 }

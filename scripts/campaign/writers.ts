@@ -51,7 +51,7 @@ async function race(
   const agent = await home.findAgent(LABEL);
   if (agent === undefined) throw new Error('there is no agent');
   const labels = [LABEL];
-  for (let index = 1; index < count && !isSame; index += 1) {
+  for (let index = 1; index < (isSame ? 1 : count); index += 1) {
     const label = `bot${index}`;
     const stateDir = join(base, `state${index}`);
     makeState(stateDir, seeded(`${seed} state ${index}`));
@@ -127,7 +127,7 @@ function plant(dir: string, seq: number): void {
 }
 
 function segmentPath(dir: string, seq: number): string {
-  return join(dir, segmentName(seq as never).slice('log/'.length));
+  return join(dir, segmentName(seq).slice('log/'.length));
 }
 
 async function plantMany({ base, seed }: CampaignRun, tally: Tally): Promise<void> {
