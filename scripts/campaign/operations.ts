@@ -60,7 +60,7 @@ async function changed(machine: Machine): Promise<void> {
 
 async function checkpoint(machine: Machine, minutes: number): Promise<void> {
   await using open = await openAgent(contextAt(machine, minutes), LABEL);
-  await writeCheckpoint(open.repository);
+  await writeCheckpoint(open.repository, { atLeisure: true });
 }
 
 /** All of them. */

@@ -155,7 +155,7 @@ async function plantOnce(base: string, seed: string, act: (next: number, dir: st
     changeState(machine.stateDir, `stale ${index}`);
     made.push((await commitAgent(context, stale.agent, stale.repository, { kind: 'incremental', trigger: 'cli' })).id);
   }
-  await writeCheckpoint(stale.repository);
+  await writeCheckpoint(stale.repository, { atLeisure: true });
   changeState(machine.stateDir, 'last');
   made.push((await backUp(contextAt(machine, 9), LABEL, { kind: 'incremental', trigger: 'cli' })).id);
   await using open = await openAgent(contextAt(machine, 9), LABEL);
