@@ -98,14 +98,14 @@ export class Home {
   async addAgent(agent: Agent): Promise<void> {
     checkLabel(agent.label);
     if ((await this.findAgent(agent.label)) !== undefined) throw agentExists(agent.label);
-    await this.#write(this.#agentFile(agent.label), encodeAgent(agent), { replace: false }).catch((error: unknown) => {
+    await this.write(this.#agentFile(agent.label), encodeAgent(agent), { replace: false }).catch((error: unknown) => {
       throw isSystemError(error, 'EEXIST') ? agentExists(agent.label) : error;
     });
   }
 
   /** Writes an agent that is there anew. */
   async updateAgent(agent: Agent): Promise<void> {
-    await this.#write(this.#agentFile(agent.label), encodeAgent(agent), { replace: true });
+    await this.write(this.#agentFile(agent.label), encodeAgent(agent), { replace: true });
   }
 
   /** Forgets an agent's label; its repository stays. */
@@ -144,7 +144,7 @@ export class Home {
     if (known !== undefined) return known;
     const key = random.bytes(32);
     try {
-      await this.#write(join(this.dir, 'device.key'), Buffer.from(encodeDeviceKey(key), 'utf8'), { replace: false });
+      await this.write(join(this.dir, 'device.key'), Buffer.from(encodeDeviceKey(key), 'utf8'), { replace: false });
     } catch (error) {
       const other = isSystemError(error, 'EEXIST') ? await this.findDeviceKey() : undefined;
       if (other === undefined) throw error;
@@ -154,10 +154,10 @@ export class Home {
   }
 
   /**
-   * Writes a small file, 0600, its folders 0700: it is there whole, or as it was before, whatever happens meanwhile.
+   * Writes a small file of this home, 0600, its folders 0700: it is there whole, or as it was before, whatever happens meanwhile.
    * @throws EEXIST when it is there and may not be replaced; {MoltError} IO
    */
-  async #write(path: string, bytes: Buffer, { replace }: { readonly replace: boolean }): Promise<void> {
+  async write(path: string, bytes: Buffer, { replace }: { readonly replace: boolean }): Promise<void> {
     const temp = join(this.tempDir, `${newMark()}.tmp`);
     try {
       makeRoot(dirname(path));

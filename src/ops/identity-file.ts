@@ -6,14 +6,14 @@ import { isSystemError, MoltError } from '../model/error.ts';
 import type { Random } from '../model/ports.ts';
 import { systemFailure } from '../model/system-error.ts';
 import { readIdentity } from './access.ts';
-import { writeDurably } from './home.ts';
+import { writeNewFile } from './home.ts';
 
 /** Makes an identity in a new file, 0600, and returns its public key. @throws {MoltError} EXISTS or IO */
 export async function makeIdentity(path: string, random: Random): Promise<string> {
   const privateKey = random.bytes(32);
   const publicKey = await derivePublicKey(privateKey);
   try {
-    await writeDurably(path, Buffer.from(encodeIdentity(privateKey), 'utf8'), { replace: false });
+    await writeNewFile(path, Buffer.from(encodeIdentity(privateKey), 'utf8'));
   } catch (error) {
     if (!isSystemError(error, 'EEXIST')) throw systemFailure(error, `cannot write "${path}"`, path);
     throw new MoltError('EXISTS', `"${path}" is there already`, {

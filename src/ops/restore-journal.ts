@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import { Fields, HEX_20 } from '../format/fields.ts';
 import type { CommitId } from '../model/ids.ts';
-import { readIfThere, writeDurably, type Agent, type Home } from './home.ts';
+import { readIfThere, type Agent, type Home } from './home.ts';
 
 /** The last restore in place. */
 export interface RestoreNote {
@@ -29,7 +29,7 @@ export async function readRestoreNote(home: Home, agent: Agent): Promise<Restore
 /** Writes the note durably. */
 export async function writeRestoreNote(home: Home, agent: Agent, note: RestoreNote): Promise<void> {
   const text = JSON.stringify({ molt: 'restore', version: 1, ...note });
-  await writeDurably(fileOf(home, agent), Buffer.from(`${text}\n`, 'utf8'), { replace: true });
+  await home.write(fileOf(home, agent), Buffer.from(`${text}\n`, 'utf8'), { replace: true });
 }
 
 function fileOf(home: Home, agent: Agent): string {

@@ -5,7 +5,7 @@ import { deriveFingerprint, type RootKeys } from '../crypto/roots.ts';
 import { MoltError } from '../model/error.ts';
 import type { RepositoryId } from '../model/ids.ts';
 import type { OpsContext } from './context.ts';
-import { readIfThere, writeDurably, type Home } from './home.ts';
+import { readIfThere, type Home } from './home.ts';
 
 /** Remembers that roots are the true ones. */
 export async function rememberFingerprint(home: Home, repository: RepositoryId, roots: RootKeys): Promise<void> {
@@ -61,7 +61,7 @@ async function findText(home: Home, repository: RepositoryId, name: string): Pro
 }
 
 async function writeText(home: Home, repository: RepositoryId, name: string, text: string): Promise<void> {
-  await writeDurably(home.trustFile(repository, name), Buffer.from(`${text}\n`, 'utf8'), { replace: true });
+  await home.write(home.trustFile(repository, name), Buffer.from(`${text}\n`, 'utf8'), { replace: true });
 }
 
 function plain(fingerprint: string): string {
