@@ -4,6 +4,9 @@ import { COMPONENTS, type Component } from '../model/component.ts';
 import type { EntryAttributes, EntryType } from '../model/entry.ts';
 import { MoltError } from '../model/error.ts';
 
+/** Cap on the file; beyond twice as much it would not fit into a string. */
+export const ATTRIBUTES_MAX_BYTES = 256 << 20;
+
 const HEADING = 'molt attributes 1\n';
 const TYPE_LETTERS: Record<EntryType, string> = { file: 'f', directory: 'd', symlink: 'l' };
 const TYPES: Record<string, EntryType> = { f: 'file', d: 'directory', l: 'symlink' };
@@ -15,6 +18,8 @@ const COMPONENT_LETTERS: Record<Component, string> = {
   custom: 'u',
 };
 const COMPONENTS_BY_LETTER = new Map(COMPONENTS.map((name) => [COMPONENT_LETTERS[name], name]));
+// 16 times the longest path that Linux opens; a pattern takes memory for each character.
+const MAX_LINE_LENGTH = 64 * 1024;
 const LINE = /^([fdl])([cskru])(!?) ([0-7]{1,4}) (-?\d{1,20}) (\d{1,9}) (\S[^\n]*)$/;
 
 /** Encodes attributes; entries in the order of Git trees, depth first, a folder before what is in it. */
@@ -32,6 +37,11 @@ export function encodeAttributes(entries: readonly EntryAttributes[]): Buffer {
  * @throws {MoltError} DAMAGED on a line that encodeAttributes would not write, NEWER_FORMAT on a newer heading
  */
 export function parseAttributes(bytes: Buffer): EntryAttributes[] {
+  if (bytes.length > ATTRIBUTES_MAX_BYTES)
+    throw new MoltError(
+      'HOSTILE',
+      `the attributes of this commit are ${bytes.length} bytes, more than any molt writes`,
+    );
   const text = bytes.toString('utf8');
   if (!text.startsWith(HEADING)) {
     const newer = /^molt attributes \d+\n/.test(text);
@@ -52,7 +62,7 @@ export function parseAttributes(bytes: Buffer): EntryAttributes[] {
 }
 
 function parseLine(line: string, index: number): EntryAttributes {
-  const match = LINE.exec(line);
+  const match = line.length > MAX_LINE_LENGTH ? null : LINE.exec(line);
   const [, typeLetter = '', componentLetter = '', secret, mode = '', mtime = '', group = '', path = ''] = match ?? [];
   const type = TYPES[typeLetter];
   const component = COMPONENTS_BY_LETTER.get(componentLetter);

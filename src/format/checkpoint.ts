@@ -7,7 +7,7 @@ import type { CommitId, GitId, SegmentSeq } from '../model/ids.ts';
 import { Fields, HEX_20, HEX_32 } from './fields.ts';
 import type { EncodedBlock } from './container.ts';
 import { BLOCK, ENCODING } from './layout.ts';
-import { REF_NAME } from './segment.ts';
+import { REF_MAX_LENGTH, REF_NAME } from './segment.ts';
 
 /** An index run as a checkpoint names it. */
 export interface RunNote {
@@ -76,7 +76,7 @@ export function parseCheckpoint(plain: Buffer, name: string): Checkpoint {
   }));
   const ids = (key: string): Map<string, GitId> => {
     const entries = fields.entries(key).map(([ref, id]): [string, GitId] => {
-      if (!REF_NAME.test(ref) || typeof id !== 'string' || !HEX_20.test(id)) {
+      if (ref.length > REF_MAX_LENGTH || !REF_NAME.test(ref) || typeof id !== 'string' || !HEX_20.test(id)) {
         throw new MoltError('DAMAGED', `${name} has an impossible ref`);
       }
       return [ref, id as GitId];

@@ -2,6 +2,9 @@
 
 import { MoltError } from '../model/error.ts';
 
+// A pattern that looks ahead or back takes memory for each character, and fails with a RangeError when that runs out.
+const MAX_TEXT_LENGTH = 4096;
+
 /** A JSON object on its way to a typed value, with the name it has in messages. */
 export class Fields {
   readonly #value: Record<string, unknown>;
@@ -24,10 +27,10 @@ export class Fields {
     return this.#value[key] === null;
   }
 
-  /** Returns a text that matches a pattern. @throws {MoltError} DAMAGED */
+  /** Returns a text of at most 4,096 characters that matches a pattern. @throws {MoltError} DAMAGED */
   text(key: string, pattern: RegExp): string {
     const value = this.#value[key];
-    if (typeof value !== 'string' || !pattern.test(value)) throw this.#damaged(key);
+    if (typeof value !== 'string' || value.length > MAX_TEXT_LENGTH || !pattern.test(value)) throw this.#damaged(key);
     return value;
   }
 

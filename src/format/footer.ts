@@ -8,8 +8,10 @@ import { detached } from './detached.ts';
 import {
   ENCODING,
   FOOTER_MAX_BYTES,
+  HEADER_BYTES,
   KEY_BYTES,
   OBJECT,
+  TAG_BYTES,
   type BlockType,
   type Encoding,
   type ObjectType,
@@ -117,6 +119,7 @@ export function parseFooter(plain: Buffer, name: string): Footer {
   const recordBytes = count(1);
   const record = parseRecord(bytes.subarray(at, at + recordBytes), damaged);
   at += recordBytes;
+  let end = HEADER_BYTES;
   const blocks = Array.from({ length: count(BLOCK_ENTRY_BYTES) }, (): BlockEntry => {
     const entry: BlockEntry = {
       offsetBytes: bytes.readUInt32LE(at),
@@ -125,6 +128,10 @@ export function parseFooter(plain: Buffer, name: string): Footer {
       type: bytes.readUInt8(at + 12) as BlockType,
       encoding: bytes.readUInt8(at + 13) as Encoding,
     };
+    // Here, before a row of a long table becomes an object: no row takes less room in the container than in the table.
+    if (entry.offsetBytes !== end || entry.sealedBytes < TAG_BYTES || entry.encoding > ENCODING.deltas)
+      throw damaged('has a block table that does not fit');
+    end += entry.sealedBytes;
     at += BLOCK_ENTRY_BYTES;
     return entry;
   });

@@ -7,6 +7,9 @@ import { FORMAT_VERSION } from './layout.ts';
 /** The name of the file. */
 export const FORMAT_FILE = 'format.json';
 
+// Anybody can write this file, and JSON takes fifty times its length in memory when it is made to.
+const MAX_BYTES = 4096;
+
 /** What format.json says. */
 export interface FormatFile {
   readonly repositoryId: RepositoryId;
@@ -49,6 +52,7 @@ export function parseFormatFile(bytes: Buffer, label: string): FormatFile {
 }
 
 function parseObject(bytes: Buffer, label: string): Record<string, unknown> {
+  if (bytes.length > MAX_BYTES) throw new MoltError('DAMAGED', `${FORMAT_FILE} in ${label} is ${bytes.length} bytes`);
   try {
     const value: unknown = JSON.parse(bytes.toString('utf8'));
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;

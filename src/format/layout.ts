@@ -38,8 +38,8 @@ export const PACK_BYTES = 16 << 20;
 export const CONTAINER_MAX_BYTES = 2 ** 31;
 /** What a block holds at most before encoding. */
 export const BLOCK_BYTES = 512 << 10;
-/** Cap on a decoded footer, against bombs. */
-export const FOOTER_MAX_BYTES = 64 << 20;
+/** Cap on a decoded footer, against bombs: its tables take some five times as much in memory. */
+export const FOOTER_MAX_BYTES = 16 << 20;
 /** Cap on an object, and so on a decoded block: one object above BLOCK_BYTES (the tree of a huge folder) has a block of its own. */
 export const BLOCK_MAX_BYTES = 16 << 20;
 

@@ -167,6 +167,8 @@ function parseOid(fields: Fields, key: string): GitId | undefined {
 
 /** Base64 of any number of bytes. */
 const PATH_NOTE = /^[A-Za-z0-9+/]*={0,2}$/;
+/** No ref's name is longer; to be asked before REF_NAME is, whose memory grows with the text. */
+export const REF_MAX_LENGTH = 220;
 
 /** Names of refs: a branch or tag by git-check-ref-format's rules, a little stricter. */
 export const REF_NAME =

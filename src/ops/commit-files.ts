@@ -1,6 +1,6 @@
 // The files of a commit, read back: tree and attributes joined into entries by path.
 
-import { parseAttributes } from '../format/attributes.ts';
+import { ATTRIBUTES_MAX_BYTES, parseAttributes } from '../format/attributes.ts';
 import type { EntryAttributes, RestoreEntry } from '../model/entry.ts';
 import { MoltError } from '../model/error.ts';
 import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
@@ -10,7 +10,6 @@ import { unlessDamaged } from '../repo/storage-failure.ts';
 import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
 
 /** Caps on the two descriptive files of a commit, against bombs. */
-const ATTRIBUTES_MAX_BYTES = 1 << 30;
 const DESCRIPTION_MAX_BYTES = 16 << 20;
 
 /** The names at the top of a commit tree that describe the agent; all else is the agent itself. */

@@ -1,9 +1,10 @@
 // The stat cache of an agent on disk: sealed, since it holds names, and derived: whatever is wrong with it, it is as if it were not there.
 
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { zstdCompressSync } from 'node:zlib';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseStatCache, encodeStatCache, type StatCache } from '../agent/stat-cache.ts';
+import { decompressFrame } from '../chunk/zstd.ts';
 import { ContainerReader, ContainerWriter } from '../format/container.ts';
 import { Fields, HEX_20 } from '../format/fields.ts';
 import { BLOCK, ENCODING, KIND } from '../format/layout.ts';
@@ -24,7 +25,8 @@ export interface CommitCache {
   readonly stat: StatCache;
 }
 
-const MAX_CACHE_BYTES = 1 << 30;
+// A fifth of each record is a hash, so that no cache is shorter compressed by much more.
+const MAX_COMPRESSION = 32;
 
 /** Loads an agent's cache, or undefined if there is none that can be used. */
 export async function loadCommitCache(
@@ -85,13 +87,13 @@ async function openCache(bytes: Buffer, repository: Repository): Promise<CommitC
   const { footer } = await reader.readFooter(async (start, end) => bytes.subarray(start, end), bytes.length);
   const fields = new Fields(footer.record, name);
   const block = footer.blocks[0];
-  if (block === undefined || block.plainBytes > MAX_CACHE_BYTES) return undefined;
+  if (block === undefined || block.plainBytes > block.sealedBytes * MAX_COMPRESSION) return undefined;
   const packed = reader.openBlock(
     0,
     BLOCK.data,
     bytes.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes),
   );
-  const stat = parseStatCache(zstdDecompressSync(packed, { maxOutputLength: Math.max(block.plainBytes, 1) }));
+  const stat = parseStatCache(decompressFrame(packed, block.plainBytes));
   if (stat === undefined) return undefined;
   return {
     head: fields.text('head', HEX_20) as CommitId,

@@ -36,6 +36,8 @@ import { isDamage } from './storage-failure.ts';
 
 /** Encoded bytes that a segment may carry before a transaction turns to packs. */
 const SEGMENT_LIMIT_BYTES = 8 << 20;
+/** Objects that a segment may carry before that: its footer must stay well below the format's cap. */
+const SEGMENT_LIMIT_OBJECTS = 100_000;
 /** Smaller objects are not worth a delta's 36 bytes of base. */
 const DELTA_LEAST_BYTES = 512;
 /** What a delta's base takes in the footer. */
@@ -71,6 +73,7 @@ export class Transaction implements ObjectSink {
   /** Blocks that are no pack's: the segment's, or for a full backup so few that no worker is worth starting. */
   #segmentBlocks: ReadyBlock[] = [];
   #segmentBytes = 0;
+  #segmentObjects = 0;
   /** Bytes that those blocks had before they were encoded. */
   #plainBytes = 0;
   /** A block went to the pool since it was last asked whether it has room. */
@@ -348,7 +351,7 @@ export class Transaction implements ObjectSink {
     previous: Buffer,
   ): Promise<{ frame: Buffer; base: Buffer } | undefined> {
     if (this.#whole || group === 'secret' || bytes.length < DELTA_LEAST_BYTES) return undefined;
-    if (this.#segmentBytes > SEGMENT_LIMIT_BYTES) return undefined;
+    if (this.#segmentBytes > SEGMENT_LIMIT_BYTES || this.#segmentObjects > SEGMENT_LIMIT_OBJECTS) return undefined;
     const { index, objects } = this.#repository;
     const place = await index.find(previous);
     if (place === undefined) return undefined;
@@ -374,8 +377,9 @@ export class Transaction implements ObjectSink {
     this.#segmentBlocks.push({ group: plain.group, block, objects: plain.objects });
     this.#segmentBytes += block.bytes.length;
     this.#plainBytes += plain.plainBytes;
+    this.#segmentObjects += plain.objects.length;
     const isMuch = this.#whole ? this.#plainBytes > INLINE_BYTES : this.#segmentBytes > SEGMENT_LIMIT_BYTES;
-    if (isMuch) this.#turnToPacks();
+    if (isMuch || this.#segmentObjects > SEGMENT_LIMIT_OBJECTS) this.#turnToPacks();
   }
 
   #pool(plain: PlainBlock): void {

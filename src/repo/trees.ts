@@ -45,9 +45,13 @@ export function parseTree(content: Buffer, id: TreeId): TreeEntry[] {
     if (space < 0 || end < 0 || end + 21 > content.length) throw new MoltError('DAMAGED', `tree ${id} is torn`);
     const mode = content.toString('latin1', at, space);
     const name = content.toString('utf8', space + 1, end);
-    if (!MODES.has(mode)) throw new MoltError('HOSTILE', `tree ${id} has an entry of mode ${mode}`);
+    if (!MODES.has(mode))
+      throw new MoltError('HOSTILE', `tree ${id} has an entry of mode ${JSON.stringify(mode.slice(0, 20))}`);
     if (name === '' || name === '.' || name === '..' || name.includes('/') || names.has(name)) {
-      throw new MoltError('HOSTILE', `tree ${id} has the name ${JSON.stringify(name)}, which no molt writes`);
+      throw new MoltError(
+        'HOSTILE',
+        `tree ${id} has the name ${JSON.stringify(name.slice(0, 255))}, which no molt writes`,
+      );
     }
     // Two names that aren't text could read the same, and neither could be written back.
     if (name.includes('\ufffd') && !Buffer.from(name, 'utf8').equals(content.subarray(space + 1, end))) {

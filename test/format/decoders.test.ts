@@ -187,6 +187,26 @@ test('a footer that claims 4 GiB, or more than it holds, is refused at little co
   t.true(process.memoryUsage().rss - before < 700 << 20);
 });
 
+test('texts so long that a pattern would run out of memory on them are refused', async (t) => {
+  const long = 'a'.repeat(20_000_000);
+  const refs = Buffer.from(JSON.stringify({ seq: 1, hash: 'f'.repeat(64), refs: { [`refs/heads/${long}`]: long } }));
+  await rejectsWith(t, () => parseCheckpoint(refs, 'x'), 'DAMAGED');
+  const moves = [{ name: `refs/heads/${long}`, from: null, to: '1'.repeat(40) }];
+  const record = { ...(encodeSegmentRecord(RECORD) as object), refs: moves };
+  await rejectsWith(t, () => parseSegmentRecord(record, 'x'), 'DAMAGED');
+  await rejectsWith(t, () => parseAttributes(Buffer.from(`molt attributes 1\nfs 600 0 0 ${long}\n`)), 'DAMAGED');
+  await rejectsWith(t, () => parseFormatFile(Buffer.from(`{"molt":"${long}"}`), 'x'), 'DAMAGED');
+});
+
+test('a block table that leaves a gap is refused before it is taken up', async (t) => {
+  const [first, second] = FOOTER.blocks;
+  if (first === undefined || second === undefined) throw new Error('the sample has two blocks');
+  for (const change of [{ offsetBytes: 229 }, { sealedBytes: 15 }, { encoding: 3 as (typeof ENCODING)['raw'] }]) {
+    const footer = encodeFooter({ ...FOOTER, blocks: [first, { ...second, ...change }] });
+    await rejectsWith(t, () => parseFooter(footer, 'x'), 'DAMAGED');
+  }
+});
+
 test('what no encoder writes is refused', async (t) => {
   const refused: readonly Partial<Footer>[] = [
     { objects: [objectOf(2, 1)] },
