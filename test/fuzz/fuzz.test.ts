@@ -1,12 +1,19 @@
 // A seeded part of what `npm run fuzz` does with a million inputs, and that the fuzzer notices what it is there for.
 
 import test from 'ava';
+import { run as runFlips } from '../../scripts/flips.ts';
 import { Dice, hostileBytes } from '../../scripts/fuzz/mutate.ts';
 import { run } from '../../scripts/fuzz/run.ts';
 import { bytesTarget, endingOf } from '../../scripts/fuzz/target.ts';
 
 test('fifty thousand hostile inputs give every decoder nothing but a value or a MoltError', async (t) => {
   const { lines, ok } = await run({ seed: 3, share: 0.05 });
+  t.log(lines.join('\n'));
+  t.true(ok);
+});
+
+test('a byte in a hundred of a small repository, flipped, is found by verify in the object that it is in', async (t) => {
+  const { lines, ok } = await runFlips({ seed: 5, share: 0.01 });
   t.log(lines.join('\n'));
   t.true(ok);
 });
