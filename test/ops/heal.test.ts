@@ -1,15 +1,14 @@
-// After damage in the middle of history: what stays usable around it, and that the next commit stores anew what the agent still has.
+// After damage in the middle of history: what stays usable around it: log and restore go on.
 
 import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import type { CommitId } from '../../src/model/ids.ts';
-import { backUp } from '../../src/ops/backup.ts';
 import { listLog } from '../../src/ops/log.ts';
 import { openAgent } from '../../src/ops/open.ts';
 import { applyRestore, planRestore } from '../../src/ops/restore.ts';
-import { problemsLeft, verifyAgent, verifyFailure } from '../../src/ops/verify.ts';
+import { verifyAgent, verifyFailure } from '../../src/ops/verify.ts';
 import { makeMachine, type Machine } from './machine.ts';
 
 const NOTE = randomBytes(30_000).toString('hex');
@@ -52,25 +51,11 @@ test('a damaged segment hurts the commits that need its data and no other; log a
   );
   t.true(found.problems.some(({ object }) => object === 'log/000000000003'));
   t.regex(verifyFailure(found, 'bot')?.message ?? '', /3 of 5 commits can't be brought back whole/);
-  const listed = await Array.fromAsync(listLog(machine.context, { agent: 'bot', words: [], paths: [] }));
-  t.true(listed.length >= ids.length);
+  let listed = 0;
+  for await (const { id } of listLog(machine.context, { agent: 'bot', words: [], paths: [] }))
+    listed += id === '' ? 0 : 1;
+  t.true(listed >= ids.length);
   const [first = '' as CommitId, second = '' as CommitId] = ids;
   t.is(readFileSync(join(await restore(machine, first, 'first'), 'before.md'), 'utf8'), 'before\n');
   await t.throwsAsync(restore(machine, second, 'second'), { code: 'DAMAGED' });
 });
-
-for (const changes of [true, false]) {
-  test(`after a repair the next commit stores anew what was lost, ${changes ? 'beside a change' : 'although nothing has changed'}`, async (t) => {
-    const { machine } = await makeDamaged(t);
-    t.true(problemsLeft(await verifyAgent(machine.context, 'bot', { ...CHECK, repair: true })).length > 0);
-    machine.at('2026-03-06T00:00:00Z');
-    if (changes) machine.write('new.md', 'new\n');
-    const { id } = await backUp(machine.context, 'bot', { kind: 'incremental', trigger: 'test' });
-    const healed = await verifyAgent(machine.context, 'bot', CHECK);
-    t.false(
-      healed.commits.hurt.some((commit) => commit.id === id),
-      JSON.stringify(healed.problems),
-    );
-    t.is(readFileSync(join(await restore(machine, id, 'last'), 'note.md'), 'utf8'), NOTE);
-  });
-}
