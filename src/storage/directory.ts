@@ -1,7 +1,7 @@
 // A storage in a folder of the local file system or a mounted share. An object is written to a scratch file, synced, and only then
 // linked to its name: link(2) fails if the name is taken, so that one of many writers wins, and readers see a whole object or none.
 
-import { closeSync, linkSync, lstatSync, openSync, realpathSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, fstatSync, linkSync, lstatSync, openSync, realpathSync, statSync, unlinkSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isSystemError, MoltError } from '../model/error.ts';
 import { syncFolder, writeDurably } from './durable.ts';
@@ -132,6 +132,26 @@ export class DirectoryStorage implements Storage {
     } catch (error) {
       if (isSystemError(error, 'ENOENT')) return;
       throw ioError(error, { verb: 'delete', object: name, place: this.label });
+    }
+  }
+
+  /**
+   * Returns the time by the clock of whatever keeps the folder, which on a share is another machine's.
+   * @throws {MoltError} IO when nothing can be written there
+   */
+  nowMs(): number {
+    const scratch = `${scratchOf(this.label)}/${newMark()}.tmp`;
+    try {
+      this.#folders.make(SCRATCH_FOLDER);
+      const descriptor = openSync(scratch, 'wx', 0o600);
+      try {
+        return Math.trunc(fstatSync(descriptor).mtimeMs);
+      } finally {
+        closeSync(descriptor);
+        removeScratch(scratch);
+      }
+    } catch (error) {
+      throw ioError(error, { verb: 'write', place: this.label, outcome: UNCHANGED });
     }
   }
 

@@ -6,7 +6,7 @@ import { explainRefusal } from '../model/system-error.ts';
 /** What was being done when the system refused. */
 export interface IoContext {
   /** The verb, as in "cannot write". */
-  readonly verb: 'open' | 'write' | 'read' | 'look up' | 'list' | 'delete';
+  readonly verb: 'open' | 'write' | 'read' | 'look up' | 'list' | 'delete' | 'lock';
   /** The object's name or the prefix; undefined when the whole storage is meant. */
   readonly object?: string;
   /** The storage's label. */
