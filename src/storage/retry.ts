@@ -91,8 +91,12 @@ export class RequestLimiter {
 
   /** Runs an action once there is room for it. */
   async run<T>(action: () => Promise<T>): Promise<T> {
-    // oxlint-disable-next-line no-await-in-loop -- it waits for its turn
-    while (this.#running >= this.#limit) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    while (this.#running >= this.#limit) {
+      // oxlint-disable-next-line no-await-in-loop -- it waits for its turn
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve);
+      });
+    }
     this.#running += 1;
     try {
       return await action();

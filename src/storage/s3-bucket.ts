@@ -76,6 +76,7 @@ export async function readBucketSettings(
 /** Says what the rules of a bucket delete under a prefix. Filters by tag or size are taken to hit: our objects have no tags, but may get some. */
 export function findExpiry(rules: readonly LifecycleRule[], prefix: string): 'none' | 'objects' | 'old-versions' {
   const hits = rules.filter((rule) => {
+    // oxlint-disable-next-line typescript/no-deprecated -- buckets set up long ago still have it
     const scope = rule.Filter?.Prefix ?? rule.Filter?.And?.Prefix ?? rule.Prefix ?? '';
     return rule.Status === 'Enabled' && (scope.startsWith(prefix) || prefix.startsWith(scope));
   });

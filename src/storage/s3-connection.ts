@@ -1,7 +1,7 @@
 // Sends requests to an S3 server: with a deadline, counted, paced, retried, stoppable. The SDK signs, finds credentials and parses;
 // everything that decides is here.
 
-import { Readable, Transform, pipeline } from 'node:stream';
+import { PassThrough, pipeline, Readable } from 'node:stream';
 import {
   type $Command,
   S3Client,
@@ -175,16 +175,17 @@ export class S3Connection {
   }
 
   #incoming(body: Readable, signal: AbortSignal, progressed: () => void): Readable {
-    const counted = new Transform({
-      transform: (chunk: Buffer, _encoding, done): void => {
+    const counting = async function* (this: S3Connection, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+      for await (const chunk of chunks) {
         this.traffic.bytesReceived += chunk.length;
+        await this.#rates?.down.take(chunk.length);
         progressed();
-        if (this.#rates === undefined) done(null, chunk);
-        else this.#rates.down.take(chunk.length).then(() => done(null, chunk), done);
-      },
-    });
+        yield chunk;
+      }
+    };
+    const counted = new PassThrough();
     // Errors reach whoever reads `counted`.
-    pipeline(body, counted, () => {});
+    pipeline(body, counting.bind(this), counted, () => {});
     signal.addEventListener('abort', () => counted.destroy(signal.reason as Error), { once: true });
     return counted;
   }

@@ -80,7 +80,9 @@ export class S3Versions implements VersionedObjects {
     let held: ObjectStat | undefined;
     let after = this.#keys.startAfter(prefix, startAfter, 'KeyMarker') as VersionPage['next'];
     do {
-      const page = await patient(async () => this.#page(this.#keys.key(prefix), MANY, after));
+      const from = after;
+      // oxlint-disable-next-line no-await-in-loop -- page by page
+      const page = await patient(async () => this.#page(this.#keys.key(prefix), MANY, from));
       for (const { name, version } of page.entries) {
         if (name === undefined) continue;
         if (held !== undefined && held.name !== name) yield held;

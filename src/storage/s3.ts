@@ -246,15 +246,15 @@ export class S3Storage implements RemoteStorage {
   }
 
   async #checkBucket(): Promise<void> {
-    // oxlint-disable-next-line no-unused-vars -- one page, for its errors
-    for await (const _ of this.#listCurrent('', '', 1)) break;
+    await this.#nextPage('', '', 1, undefined);
     this.#bucketIsThere = true;
   }
 
-  async *#listCurrent(prefix: string, startAfter: string, pageSize = 1_000): AsyncGenerator<ObjectStat> {
+  async *#listCurrent(prefix: string, startAfter: string): AsyncGenerator<ObjectStat> {
     let token: string | undefined;
     do {
-      const page = await this.#nextPage(prefix, startAfter, pageSize, token);
+      // oxlint-disable-next-line no-await-in-loop -- page by page
+      const page = await this.#nextPage(prefix, startAfter, 1_000, token);
       for (const { Key, Size, LastModified } of page.Contents ?? []) {
         const name = this.#keys.findName(Key);
         if (name !== undefined) yield statOf(name, Size, LastModified);
