@@ -24,6 +24,8 @@ const { metafile, outputFiles } = await build({
   format: 'esm',
   platform: 'node',
   target: 'node24.16',
+  // The SDK's CommonJS is one file of a megabyte; its modules leave out what isn't used: a third is left.
+  mainFields: ['module', 'main'],
   // licenses.txt holds the whole texts instead.
   legalComments: 'none',
   // Bundled CommonJS packages call require() for Node's own modules.

@@ -208,6 +208,8 @@ function clientConfig({ endpoint, region, pathStyle, profile }: S3Location): S3C
     ...(region !== undefined ? { region } : endpoint === undefined ? {} : { region: 'us-east-1' }),
     ...(profile === undefined ? {} : { profile }),
     forcePathStyle: pathStyle,
+    // Otherwise the SDK writes remarks about the environment to the terminal.
+    logger: { trace() {}, debug() {}, info() {}, warn() {}, error() {} },
     maxAttempts: 1,
     // Newer defaults add checksums that R2, Ceph and others refuse; the signature covers bodies anyway.
     requestChecksumCalculation: 'WHEN_REQUIRED',

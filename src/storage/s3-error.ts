@@ -26,6 +26,14 @@ export class Stopped extends Error {
   override readonly name = 'Stopped';
 }
 
+/**
+ * Accepts an answer that has what every S3 server sends. Others answer as well: a captive portal greets any request with a success.
+ * @throws {LostAnswer} when the marks are missing
+ */
+export function checkIsS3(...marks: readonly unknown[]): void {
+  if (marks.includes(undefined)) throw new LostAnswer('the answer is not one of an S3 server');
+}
+
 interface Meaning {
   readonly kind: S3Failure['kind'];
   readonly why: string;

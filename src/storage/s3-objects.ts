@@ -3,7 +3,7 @@
 import type { Readable } from 'node:stream';
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3';
 import { type ByteRange, cutRange } from './range.ts';
-import { LostAnswer } from './s3-error.ts';
+import { checkIsS3, LostAnswer } from './s3-error.ts';
 import type { ObjectStat } from './storage.ts';
 
 /** Returns the parameter that asks for a range; an empty one asks for a byte, to learn whether the object is there. */
@@ -19,7 +19,8 @@ export function rangeParameter(range: ByteRange | undefined): { readonly Range?:
  * @throws {LostAnswer} when it is not as long as the server said, or another range than was asked for
  */
 export async function collectBody(output: GetObjectCommandOutput, range: ByteRange | undefined): Promise<Buffer> {
-  const { Body, ContentLength, ContentRange } = output;
+  const { Body, ContentLength, ContentRange, LastModified } = output;
+  checkIsS3(LastModified);
   const body = Body as Readable | undefined;
   const chunks: Buffer[] = [];
   let received = 0;

@@ -16,6 +16,7 @@ import type { LockMode, ObjectVersion, ObjectVersions, Retention, VersionedObjec
 import type { S3Connection } from './s3-connection.ts';
 import type { S3Keys } from './s3-keys.ts';
 import { collectBody, rangeParameter, statOf } from './s3-objects.ts';
+import { checkIsS3 } from './s3-error.ts';
 import type { ObjectStat } from './storage.ts';
 
 /** What a retry loop around a list does: nothing where the list is an attempt of something larger. */
@@ -236,6 +237,7 @@ export class S3Versions implements VersionedObjects {
 }
 
 function parsePage(output: ListObjectVersionsCommandOutput, keys: S3Keys): VersionPage {
+  checkIsS3(output.IsTruncated);
   const entries = (output.Versions ?? []).map(({ Key = '', VersionId = 'null', Size, LastModified }) => {
     const { sizeBytes, modifiedMs } = statOf(Key, Size, LastModified);
     return { key: Key, name: keys.findName(Key), version: { versionId: VersionId, sizeBytes, modifiedMs } };

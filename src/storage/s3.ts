@@ -18,7 +18,7 @@ import {
 } from './remote.ts';
 import { type BucketSettings, readBucketSettings } from './s3-bucket.ts';
 import { S3Connection } from './s3-connection.ts';
-import { LostAnswer, s3Failure } from './s3-error.ts';
+import { checkIsS3, LostAnswer, s3Failure } from './s3-error.ts';
 import { S3Keys } from './s3-keys.ts';
 import { statOf } from './s3-objects.ts';
 import { S3Versions } from './s3-versions.ts';
@@ -188,6 +188,7 @@ export class S3Storage implements RemoteStorage {
   async #put(name: string, bytes: Uint8Array, guarded: boolean): Promise<string | undefined> {
     try {
       return await this.#connection.exchange('put', this.#putCommand(name, bytes, guarded), (output) => {
+        checkIsS3(output.ETag);
         this.#bucketIsThere = true;
         return output.VersionId;
       });
@@ -276,7 +277,10 @@ export class S3Storage implements RemoteStorage {
             ? this.#keys.startAfter(prefix, startAfter, 'StartAfter')
             : { ContinuationToken: token }),
         }),
-      (output) => output,
+      (output) => {
+        checkIsS3(output.IsTruncated);
+        return output;
+      },
     );
     return page ?? { Contents: [], NextContinuationToken: undefined };
   }
