@@ -12,14 +12,12 @@ interface RateClock {
 
 const REAL_CLOCK: RateClock = { now: () => performance.now(), pause: async (ms) => sleep(ms) };
 
-/** The longest slice that a limited body moves at a time. */
-export const SLICE_BYTES = 65_536;
+const BURST_MS = 250;
 
 /** Grants bytes at a rate. */
 export class RateLimit {
   readonly #bytesPerMs: number;
   readonly #clock: RateClock;
-  readonly #burstMs = 250;
   // When the bytes granted so far will have been paid for.
   #paidUntilMs = -Infinity;
 
@@ -29,10 +27,22 @@ export class RateLimit {
     this.#clock = clock;
   }
 
-  /** Returns once so many bytes may move. Calls are served in their order. */
-  async take(bytes: number): Promise<void> {
+  /**
+   * Returns once so many bytes may move.
+   * @param progressed called after every quarter of a second's worth, so that slow is not taken for stuck
+   */
+  async take(bytes: number, progressed: () => void = () => {}): Promise<void> {
+    const pieceBytes = Math.max(1, Math.floor(this.#bytesPerMs * BURST_MS));
+    for (let left = bytes; left > 0; left -= pieceBytes) {
+      // oxlint-disable-next-line no-await-in-loop -- piece by piece, so that others get their turn
+      await this.#takePiece(Math.min(left, pieceBytes));
+      progressed();
+    }
+  }
+
+  async #takePiece(bytes: number): Promise<void> {
     const nowMs = this.#clock.now();
-    const startMs = Math.max(this.#paidUntilMs, nowMs - this.#burstMs);
+    const startMs = Math.max(this.#paidUntilMs, nowMs - BURST_MS);
     this.#paidUntilMs = startMs + bytes / this.#bytesPerMs;
     const waitMs = this.#paidUntilMs - nowMs;
     if (waitMs > 0) await this.#clock.pause(waitMs);

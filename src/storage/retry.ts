@@ -21,11 +21,14 @@ export interface RetryTiming {
   readonly random: () => number;
 }
 
-/** Eight attempts within about two minutes of pauses: longer than a server takes to restart, shorter than a tick of five minutes. */
+/**
+ * Eight attempts with at most about a minute of pauses: longer than a server takes to restart, shorter than a tick of five minutes. The
+ * deadlines leave room for packs on a slow line, whose last bytes lie in the system's buffers while nothing seems to move.
+ */
 export const DEFAULT_TIMING: RetryTiming = {
   attempts: 8,
-  idleMs: 30_000,
-  totalMs: 15 * 60_000,
+  idleMs: 60_000,
+  totalMs: 60 * 60_000,
   baseMs: 500,
   capMs: 30_000,
   pause: async (ms, signal) => sleep(ms, undefined, signal === undefined ? {} : { signal }),

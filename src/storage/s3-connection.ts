@@ -12,7 +12,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { Clock } from '../model/ports.ts';
 import type { IoContext } from './io-error.ts';
-import { RateLimit, SLICE_BYTES } from './rate-limit.ts';
+import { RateLimit } from './rate-limit.ts';
 import type { S3Location } from './remote-url.ts';
 import { type RemoteOptions, type RequestKind, TrafficMeter } from './remote.ts';
 import { DEFAULT_TIMING, RequestLimiter, type RetryTiming, withRetries } from './retry.ts';
@@ -30,6 +30,10 @@ type S3Command<I extends ServiceInputTypes, O extends ServiceOutputTypes> = $Com
 // Enough for a fast line, few enough for providers that throttle (restic's users met that at 50).
 const DEFAULT_REQUESTS_AT_ONCE = 8;
 const CONNECT_MS = 10_000;
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const SLICE_BYTES = 65_536;
+// More than any object has: a limited rate may make a request last this much longer.
+const MOST_BYTES = 64 << 20;
 
 /** One client of one server. */
 export class S3Connection {
@@ -37,6 +41,7 @@ export class S3Connection {
   readonly limiter: RequestLimiter;
   readonly #client: S3Client;
   readonly #timing: RetryTiming;
+  readonly #totalMs: number;
   readonly #signal: AbortSignal | undefined;
   readonly #clock: Clock;
   readonly #rates: { readonly up: RateLimit; readonly down: RateLimit } | undefined;
@@ -48,6 +53,8 @@ export class S3Connection {
     this.#clock = options.clock ?? { now: () => Date.now() };
     this.limiter = new RequestLimiter(options.maxRequestsAtOnce ?? DEFAULT_REQUESTS_AT_ONCE);
     const rate = options.limitBytesPerSecond;
+    const slowestMs = rate === undefined ? 0 : (MOST_BYTES * this.limiter.limit * 1_000) / rate;
+    this.#totalMs = Math.min(this.#timing.totalMs + slowestMs, MAX_TIMER_MS);
     this.#rates = rate === undefined ? undefined : { up: new RateLimit(rate), down: new RateLimit(rate) };
     this.#client = new S3Client(clientConfig(location));
   }
@@ -114,7 +121,7 @@ export class S3Connection {
       const stop = (): void => giveUp.abort(new Stopped('stopped'));
       const late = (): void => giveUp.abort(new LostAnswer('there was no answer in time'));
       const idle = setTimeout(late, this.#timing.idleMs);
-      const total = setTimeout(late, this.#timing.totalMs);
+      const total = setTimeout(late, this.#totalMs);
       this.#signal?.addEventListener('abort', stop, { once: true });
       this.#watch(kind, command, giveUp.signal, () => idle.refresh());
       try {
@@ -123,9 +130,10 @@ export class S3Connection {
         this.limiter.succeeded();
         return result;
       } catch (error) {
-        if (giveUp.signal.aborted) throw giveUp.signal.reason;
-        if (this.explain(error).kind === 'throttled') this.limiter.throttled();
-        throw error;
+        const meant: unknown = giveUp.signal.aborted ? giveUp.signal.reason : error;
+        // What takes too long may share a slow line with too many others.
+        if (meant instanceof LostAnswer || this.explain(meant).kind === 'throttled') this.limiter.throttled();
+        throw meant;
       } finally {
         clearTimeout(idle);
         clearTimeout(total);
@@ -167,7 +175,7 @@ export class S3Connection {
     for (let offset = 0; offset < body.length; offset += SLICE_BYTES) {
       const slice = body.subarray(offset, offset + SLICE_BYTES);
       // oxlint-disable-next-line no-await-in-loop -- the rate is kept slice by slice
-      await this.#rates?.up.take(slice.length);
+      await this.#rates?.up.take(slice.length, progressed);
       progressed();
       this.traffic.bytesSent += slice.length;
       yield slice;
@@ -178,7 +186,7 @@ export class S3Connection {
     const counting = async function* (this: S3Connection, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
       for await (const chunk of chunks) {
         this.traffic.bytesReceived += chunk.length;
-        await this.#rates?.down.take(chunk.length);
+        await this.#rates?.down.take(chunk.length, progressed);
         progressed();
         yield chunk;
       }

@@ -162,7 +162,8 @@ export class S3Storage implements RemoteStorage {
     if (before !== undefined) {
       return lost.any && isSame(bytes, await this.#versions.readOnce(name, undefined, before.versionId));
     }
-    const versionId = await this.#put(name, bytes, true);
+    // Without the condition, which has no effect here, and which some servers that keep versions refuse.
+    const versionId = await this.#put(name, bytes, false);
     if (versionId === undefined) {
       throw s3Failure(
         {

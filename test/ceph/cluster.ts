@@ -1,7 +1,7 @@
 // A Ceph cluster for one test file, with the project's own scripts, and buckets in it.
 
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -23,13 +23,24 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-/** Starts a cluster; its keys are put into this process's environment, where storages find them. */
+/**
+ * Starts a cluster; its keys are put into this process's environment, where storages find them, and wrong ones into the profiles `wrong`
+ * and `unknown`.
+ */
 export async function startCluster(): Promise<Cluster> {
   process.env['AWS_ACCESS_KEY_ID'] = KEYS.accessKeyId;
   process.env['AWS_SECRET_ACCESS_KEY'] = KEYS.secretAccessKey;
   const parent = await mkdtemp(path.join(tmpdir(), 'molt-ceph-'));
   const dir = path.join(parent, 'cluster');
   await run(path.join(SCRIPTS, 'start.sh'), [dir]);
+  const profiles = { wrong: { ...KEYS, secretAccessKey: 'guess' }, unknown: { ...KEYS, accessKeyId: 'nobody' } };
+  const credentials = Object.entries(profiles).map(
+    ([name, keys]) =>
+      `[${name}]\naws_access_key_id=${keys.accessKeyId}\naws_secret_access_key=${keys.secretAccessKey}\n`,
+  );
+  process.env['AWS_SHARED_CREDENTIALS_FILE'] = path.join(parent, 'credentials');
+  process.env['AWS_CONFIG_FILE'] = path.join(parent, 'config');
+  await writeFile(path.join(parent, 'credentials'), credentials.join(''));
   const port = (await readFile(path.join(dir, 'port'), 'utf8')).trim();
   const endpoint = `http://127.0.0.1:${port}`;
   const client = new S3Client({

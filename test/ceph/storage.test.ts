@@ -1,12 +1,7 @@
 // S3 storage on a real Ceph gateway: the contract in a plain bucket and in one with versions and locks, where Ceph ignores conditional
 // writes, and what the probe says about both.
 
-import {
-  DeleteObjectCommand,
-  GetObjectLockConfigurationCommand,
-  PutBucketLifecycleConfigurationCommand,
-  PutObjectCommand,
-} from '@aws-sdk/client-s3';
+import { DeleteObjectCommand, PutBucketLifecycleConfigurationCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import test from 'ava';
 import { isMoltError } from '../../src/model/error.ts';
 import { openRemoteStorage } from '../../src/storage/open-remote.ts';
@@ -147,6 +142,13 @@ test('wrong keys, a missing bucket and a missing server are told apart', async (
   }
   const dead = await openRemoteStorage('s3://plain/x?endpoint=http://127.0.0.1:1');
   t.true(isMoltError(await t.throwsAsync(dead.read('a')), 'REMOTE_UNREACHABLE'));
-  const settings = await cluster.client.send(new GetObjectLockConfigurationCommand({ Bucket: 'locked' }));
-  t.is(settings.ObjectLockConfiguration?.ObjectLockEnabled, 'Enabled');
+  for (const [profile, message] of [
+    ['wrong', /the secret key is not/],
+    ['unknown', /does not know the access key/],
+  ] as const) {
+    const storage = await openRemoteStorage(`${cluster.placeIn('plain')}&profile=${profile}`);
+    const error = await t.throwsAsync(storage.createOnce('a', [Buffer.from('x')]));
+    t.true(isMoltError(error, 'REMOTE_REFUSED'));
+    t.regex(error.message, message);
+  }
 });

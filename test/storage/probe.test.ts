@@ -70,6 +70,12 @@ const kinds: Record<
     'ok',
     'oldest-version',
   ],
+  'with versions that answers 501 to conditional writes': [
+    { versioned: true, conditional: 'refused' },
+    'refused',
+    'ok',
+    'oldest-version',
+  ],
   'whose credentials may not delete': [{ denyDelete: true }, 'enforced', 'ok', 'conditional'],
   'whose rules delete objects': [
     {
