@@ -1,7 +1,7 @@
 // How a block's bytes are stored: zstd where that saves something, raw where it doesn't.
 
 import { MoltError } from '../model/error.ts';
-import { compressFrame, decompressFrame } from './zstd.ts';
+import { compressFrame, decompressFrame, withFrame } from './zstd.ts';
 
 /** How a block's bytes are stored. */
 export type Encoding = 'raw' | 'zstd';
@@ -18,6 +18,8 @@ export type CompressionLevel = 1 | 2 | 3;
 
 // Below this a frame's header and tables eat what it saves.
 const MIN_COMPRESSED_BYTES = 64;
+// Half a block: as dense as a window over all of it, and a tenth faster, because zstd's tables are smaller too.
+const BLOCK_WINDOW_LOG = 18;
 // A sample of a block: slices from all over it, because a block holds neighbouring files of different kinds.
 const SAMPLE_SLICES = 16;
 const SAMPLE_SLICE_BYTES = 512;
@@ -35,10 +37,23 @@ export function encodeBlock(plain: Buffer, options: { readonly level?: Compressi
 /** Returns a block compressed, or raw if zstd saves less than 1/32 of it. */
 export function compressBlock(plain: Buffer, level: CompressionLevel = 1): EncodedBlock {
   if (plain.length >= MIN_COMPRESSED_BYTES) {
-    const bytes = compressFrame(plain, level);
+    const bytes = compressFrame(plain, level, BLOCK_WINDOW_LOG);
     if (bytes.length <= plain.length - plain.length / BLOCK_SHARE_SAVED) return { encoding: 'zstd', bytes };
   }
   return { encoding: 'raw', bytes: plain };
+}
+
+/**
+ * Encodes a block as `encodeBlock` does, in the memory that holds it; no block gets longer. Nothing is left for the garbage collector.
+ * @returns the encoded bytes, from the beginning of `plain`
+ */
+export function encodeInPlace(plain: Buffer, level: CompressionLevel): EncodedBlock {
+  if (isIncompressible(plain)) return { encoding: 'raw', bytes: plain };
+  return withFrame(plain, level, BLOCK_WINDOW_LOG, (frame) => {
+    if (frame.length > plain.length - plain.length / BLOCK_SHARE_SAVED) return { encoding: 'raw', bytes: plain };
+    frame.copy(plain);
+    return { encoding: 'zstd', bytes: plain.subarray(0, frame.length) };
+  });
 }
 
 /**

@@ -25,7 +25,7 @@ export interface Delta {
 export function encodeDelta(bytes: Buffer, base: Buffer): Delta | undefined {
   const windowLog = Math.max(MIN_WINDOW_LOG, Math.ceil(Math.log2(base.length + bytes.length)));
   if (bytes.length === 0 || windowLog > MAX_WINDOW_LOG || !isUsableBase(base)) return undefined;
-  const frame = compressFrame(bytes, LEVEL, { base, windowLog });
+  const frame = compressFrame(bytes, LEVEL, windowLog, base);
   const savesThird = (wholeBytes: number) => frame.length * 3 <= wholeBytes * 2;
   if (!savesThird(bytes.length)) return undefined;
   const wholeBytes = encodeBlock(bytes).bytes.length;

@@ -9,28 +9,42 @@ export const MAX_WINDOW_LOG = 23;
 
 // The result may be a view of one output buffer, so this bounds what a small result keeps alive.
 const MAX_OUTPUT_BUFFER_BYTES = 128 * 1024;
+// No frame is longer than this with its content: a sixteenth of a percent, and a header (ZSTD_COMPRESSBOUND).
+const boundOf = (plainBytes: number) => plainBytes + (plainBytes >>> 8) + 512;
 const MAX_INPUT_BUFFER_BYTES = 1024 * 1024;
 // node:zlib takes nothing smaller.
 const MIN_BUFFER_BYTES = 64;
 
-/** What a frame refers to that isn't in it. */
-interface Dictionary {
-  /** Raw content; must not begin with zstd's own dictionary magic. */
-  readonly base: Buffer;
-  /** The window as a power of two, at most MAX_WINDOW_LOG: base and content must fit into it. */
-  readonly windowLog: number;
-}
-
-/** Returns one zstd frame, without checksum and dictionary id. */
-export function compressFrame(plain: Buffer, level: number, dictionary?: Dictionary): Buffer {
+/**
+ * Returns one zstd frame, without checksum and dictionary id.
+ * @param windowLog the window as a power of two, at most MAX_WINDOW_LOG; by default as large as the content
+ * @param base raw content that the frame refers to; must not begin with zstd's own dictionary magic, and must fit into the window
+ *   together with the content
+ */
+export function compressFrame(plain: Buffer, level: number, windowLog?: number, base?: Buffer): Buffer {
   return zstdCompressSync(plain, {
     chunkSize: Math.min(plain.length + MIN_BUFFER_BYTES, MAX_OUTPUT_BUFFER_BYTES),
     params: {
       [constants.ZSTD_c_compressionLevel]: level,
-      ...(dictionary && { [constants.ZSTD_c_windowLog]: dictionary.windowLog }),
+      ...(windowLog !== undefined && { [constants.ZSTD_c_windowLog]: windowLog }),
     },
-    ...(dictionary && { dictionary: dictionary.base }),
+    ...(base && { dictionary: base }),
   });
+}
+
+/** Does as `compressFrame` does, hands the frame to `use`, and gives its memory back at once. */
+export function withFrame<T>(plain: Buffer, level: number, windowLog: number, use: (frame: Buffer) => T): T {
+  const frame = zstdCompressSync(plain, {
+    // One buffer that holds all of it: several would be joined in another one.
+    chunkSize: boundOf(plain.length),
+    params: { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_windowLog]: windowLog },
+  });
+  try {
+    return use(frame);
+  } finally {
+    // Larger than what Node shares between buffers, so this frame's alone.
+    if (frame.buffer instanceof ArrayBuffer && frame.buffer.byteLength > Buffer.poolSize) frame.buffer.transfer(0);
+  }
 }
 
 /**

@@ -6,7 +6,7 @@ import { MoltError } from '../model/error.ts';
 import type { RepositoryId, StorageId } from '../model/ids.ts';
 import { encodeFooter, parseFooter, type BlockEntry, type Footer, type ObjectEntry } from './footer.ts';
 import { encodeHeader, parseHeader, type ExpectedHeader, type Header } from './header.ts';
-import { detached } from './detached.ts';
+import { detached, release } from './detached.ts';
 import {
   BLOCK,
   END_MAGIC,
@@ -137,7 +137,10 @@ export class ContainerWriter {
     else {
       if (number === 0) this.#header.copy(into);
       let at = this.#size;
-      for (const part of sealed) at += part.copy(into, at);
+      for (const part of sealed) {
+        at += part.copy(into, at);
+        release(part);
+      }
     }
     this.#size += sealedBytes;
     return sealedBytes;

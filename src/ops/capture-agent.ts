@@ -62,7 +62,7 @@ export interface CapturedAgent {
 }
 
 /** Where captured content goes: into a transaction, or nowhere when only ids are wanted. */
-export type BlobStore = Pick<Transaction, 'openBlob'>;
+export type BlobStore = Pick<Transaction, 'openBlob' | 'expectBytes'>;
 
 /** What the previous commit has of a path. */
 interface Previous {
@@ -201,6 +201,7 @@ class Capture {
 
   async readAll(entries: readonly ScannedEntry[]): Promise<void> {
     const totalBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, 0);
+    if (this.#cache === undefined) this.#store.expectBytes(totalBytes);
     let doneBytes = 0;
     for (const entry of entries) {
       // oxlint-disable-next-line no-await-in-loop -- one blob at a time

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { decodeBlock } from '../chunk/compress.ts';
 import { ContainerReader, findDamage, type EpochKeys } from '../format/container.ts';
-import { detached } from '../format/detached.ts';
+import { detached, release } from '../format/detached.ts';
 import type { BlockEntry, Footer } from '../format/footer.ts';
 import { containerName, indexName, type ContainerRef, type Place } from '../format/index-run.ts';
 import { BLOCK, BLOCK_MAX_BYTES, ENCODING, HEADER_BYTES, KIND, type Kind } from '../format/layout.ts';
@@ -200,14 +200,6 @@ export function namedPack(id: PackId): Named {
 /** Returns what an index run's name promises. */
 export function namedIndex(id: string): Named {
   return { name: indexName(id), kind: KIND.index, seq: undefined };
-}
-
-/**
- * Gives a buffer's memory back at once: half a megabyte in a small object is nothing that the garbage collector hurries for, and a
- * restore would pile up a hundred megabytes of them.
- */
-function release(bytes: Buffer): void {
-  if (bytes.buffer instanceof ArrayBuffer && bytes.length === bytes.buffer.byteLength) bytes.buffer.transfer(0);
 }
 
 function missing(name: string): MoltError {

@@ -1,7 +1,7 @@
 // Fills packs of exactly 16 MiB with encoded blocks, each pack in one piece of memory that is ready to be stored and can be used
 // again. Runs on the worker threads of pack-pool.ts, and on the calling thread where there is little to pack.
 
-import { encodeBlock, type CompressionLevel, type Encoding } from '../chunk/compress.ts';
+import { encodeInPlace, type CompressionLevel, type Encoding } from '../chunk/compress.ts';
 import { ContainerWriter, type ContainerSpec, type EncodedBlock } from '../format/container.ts';
 import type { BlockEntry, ObjectEntry } from '../format/footer.ts';
 import { BLOCK, ENCODING, KEY_BYTES, KIND, PACK_BYTES, type ObjectType } from '../format/layout.ts';
@@ -66,11 +66,11 @@ export function packRows(objects: readonly PlacedObject[]): ObjectRows {
   return { keys, places };
 }
 
-/** Returns a block as it goes into a pack. */
+/** Returns a block as it goes into a pack, encoded in its own memory. */
 export function encodeOrder(order: BlockOrder, level: CompressionLevel): EncodedBlock {
   const used = Buffer.from(order.memory, 0, order.usedBytes);
   const { encoding, bytes } =
-    order.encoding === 'plain' ? encodeBlock(used, { level }) : { encoding: order.encoding, bytes: used };
+    order.encoding === 'plain' ? encodeInPlace(used, level) : { encoding: order.encoding, bytes: used };
   return { type: BLOCK.data, encoding: ENCODING[encoding], bytes, plainBytes: order.plainBytes };
 }
 

@@ -19,7 +19,7 @@ const MAX_WORKERS = 2;
 const LEVEL: CompressionLevel = 1;
 /** Blocks that a worker has before it and those that wait here, beyond which the calling thread has to help. */
 const BLOCKS_PER_WORKER = 6;
-const WAITING_BLOCKS = 28;
+const WAITING_BLOCKS = 20;
 const BLOCKS_PER_MESSAGE = 2;
 /** Packs that a worker fills or that are stored for it. */
 const PACKS_PER_WORKER = 2;
@@ -72,6 +72,11 @@ export class PackPool {
   /** Returns 512 KiB for a block. */
   takeMemory(): SharedArrayBuffer {
     return this.#spareMemory.pop() ?? new SharedArrayBuffer(BLOCK_BYTES);
+  }
+
+  /** Starts the workers before there is anything for them. */
+  start(): void {
+    while (this.#members.length < this.#maxWorkers && this.#spawn() !== undefined);
   }
 
   /** Takes a block. Await `ready()` before the next one. */
@@ -173,8 +178,6 @@ export class PackPool {
     const order = this.#waiting[at];
     if (order === undefined) return false;
     const { bytes, encoding } = encodeOrder(order, LEVEL);
-    // No block gets longer.
-    if (encoding === ENCODING.zstd) new Uint8Array(order.memory).set(bytes);
     this.#waiting[at] = { ...order, usedBytes: bytes.length, encoding: encoding === ENCODING.zstd ? 'zstd' : 'raw' };
     return true;
   }

@@ -118,6 +118,13 @@ export class Transaction implements ObjectSink {
     });
   }
 
+  /** Says how many bytes are about to be written, so that what many of them need is there in time. */
+  expectBytes(sizeBytes: number): void {
+    if (!this.#whole || this.#pooled || sizeBytes <= INLINE_BYTES * 4) return;
+    this.#turnToPacks();
+    this.#packs.start();
+  }
+
   /** Returns the thread that hashes large blobs, once there is one that is worth starting it; packing needs the cores itself. */
   #hashThread(sizesBytes: readonly number[]): Sha1Thread | undefined {
     if (this.#whole || this.#pooled) return undefined;

@@ -3,7 +3,7 @@
 import { zstdCompressSync } from 'node:zlib';
 import test from 'ava';
 import fc from 'fast-check';
-import { compressBlock, decodeBlock, encodeBlock, isIncompressible } from '../../src/chunk/compress.ts';
+import { compressBlock, decodeBlock, encodeBlock, encodeInPlace, isIncompressible } from '../../src/chunk/compress.ts';
 import { MoltError } from '../../src/model/error.ts';
 import { randomContent, textContent } from './content.ts';
 
@@ -91,4 +91,20 @@ test('a damaged frame gives an error or other bytes of the same length, never an
       }
     }),
   );
+});
+
+test('a block encoded in its own memory decodes to what it was, whether it got shorter or not', (t) => {
+  for (const plain of [
+    textContent(3, 500_000),
+    randomContent(3, 500_000),
+    Buffer.alloc(70_000),
+    Buffer.from('short'),
+    Buffer.alloc(0),
+  ]) {
+    const memory = Buffer.from(new SharedArrayBuffer(plain.length));
+    plain.copy(memory);
+    const { encoding, bytes } = encodeInPlace(memory, 1);
+    t.is(bytes.buffer, memory.buffer);
+    t.true(decodeBlock(encoding, bytes, plain.length).equals(plain));
+  }
 });
