@@ -183,7 +183,7 @@ export class PackPool {
   }
 
   #dispatch(): void {
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.length > 0 && this.#failure === undefined) {
       const member = this.#findMember();
       if (member === undefined) return;
       const blocks = this.#waiting.splice(0, BLOCKS_PER_MESSAGE);
