@@ -115,7 +115,9 @@ class Ancestry {
       const parent = row < this.#table.count ? this.#table.parent(row) : UNKNOWN_PARENT;
       if (parent === NO_PARENT) continue;
       if (parent !== UNKNOWN_PARENT) {
-        visit(parent);
+        // One line of history, as nearly all of it is: whoever else led to the parent was walked before.
+        if (waiting.length === 0) waiting.push(parent);
+        else visit(parent);
         continue;
       }
       // oxlint-disable-next-line no-await-in-loop -- the same

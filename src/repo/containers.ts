@@ -15,6 +15,7 @@ import { Lru } from './lru.ts';
 
 const BLOCK_CACHE_BYTES = 24 << 20;
 const FOOTER_CACHE_BYTES = 16 << 20;
+const SMALL_BYTES = 64 << 10;
 
 /** What names a container of this storage: where it is, and what it must be. */
 export interface Named {
@@ -38,6 +39,8 @@ export class Containers {
   readonly #readers = new Lru<ContainerReader>(4096);
   readonly #footers = new Lru<Footer>(FOOTER_CACHE_BYTES);
   readonly #blocks: Lru<Buffer>;
+  /** The small container that was read last, whole. */
+  #small: { readonly name: string; readonly bytes: Buffer } | undefined;
 
   /** @param blockCacheBytes how many decoded blocks to keep; 24 MiB unless given */
   constructor(
@@ -145,6 +148,9 @@ export class Containers {
     if (cached !== undefined) return cached;
     const stat = await this.storage.stat(named.name);
     if (stat === undefined) throw missing(named.name);
+    // Who asks for the footer of a small container wants a block of it next: one read serves all three.
+    const small = stat.sizeBytes <= SMALL_BYTES ? await this.storage.read(named.name) : undefined;
+    if (small?.length === stat.sizeBytes) this.#small = { name: named.name, bytes: small };
     const reader = await this.#reader(named);
     const { footer } = await reader.readFooter((start, end) => this.#read(named.name, start, end), stat.sizeBytes);
     this.#footers.set(named.name, footer, 256 + footer.objects.length * 160);
@@ -170,6 +176,7 @@ export class Containers {
   }
 
   async #read(name: string, start: number, end: number): Promise<Buffer> {
+    if (this.#small?.name === name && end <= this.#small.bytes.length) return this.#small.bytes.subarray(start, end);
     const bytes = await this.storage.read(name, { start, end });
     if (bytes === undefined) throw missing(name);
     if (bytes.length < end - start)
