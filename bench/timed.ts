@@ -12,6 +12,8 @@ export interface Cost {
 
 /** Runs a command to its end; throws with what it said when it fails. */
 export function timed(command: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Cost {
+  // What the last one wrote must not be this one's burden.
+  spawnSync('sync');
   const started = performance.now();
   const result = spawnSync('/usr/bin/time', ['-f', '@@ %U %S %M', command, ...args], {
     env: { ...process.env, ...env },
