@@ -110,7 +110,7 @@ export class FaultSession {
     if (this.#looking) return 1;
     if (this.#dead) throw new ProcessDeath('the process is dead');
     if (this.#full && kind === 'write') throw systemError('ENOSPC', what, path);
-    this.operations.push(`${kind}: ${what} ${relative(this.root, String(path))}`);
+    this.operations.push(`${kind}: ${what} ${relative(this.root, path)}`);
     if (this.#fault?.at !== this.operations.length) return 1;
     const fault = this.#fault.kind;
     this.struck = fault === 'error' || kind === 'write' || !['full', 'short', 'torn'].includes(fault);

@@ -4,7 +4,7 @@ import { parseAttributes } from '../../src/format/attributes.ts';
 import { parseCheckpoint } from '../../src/format/checkpoint.ts';
 import { parseFooter } from '../../src/format/footer.ts';
 import { parseFormatFile } from '../../src/format/format-file.ts';
-import { parseIndexRunTable } from '../../src/format/index-run.ts';
+import { parseIndexRun } from '../../src/format/index-run.ts';
 import { parseKeyring } from '../../src/format/keyring.ts';
 import { parseSegmentRecord } from '../../src/format/segment.ts';
 import { decompressFrame } from '../../src/chunk/zstd.ts';
@@ -66,7 +66,7 @@ function runLarge(dice: Dice): unknown {
         blocks: [],
         objects: [],
       };
-      return dice.below(2) === 0 ? parseSegmentRecord(footer.record, 'x') : parseIndexRunTable(footer, 'x');
+      return dice.below(2) === 0 ? parseSegmentRecord(footer.record, 'x') : parseIndexRun(footer, 'x');
     }
   }
 }

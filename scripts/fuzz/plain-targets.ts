@@ -18,16 +18,27 @@ import { encodeAttributes, parseAttributes } from '../../src/format/attributes.t
 import { encodeBlobRecord, encodeNode, parseBlobRecord, parseNode } from '../../src/format/blob.ts';
 import { encodeCheckpoint, parseCheckpoint } from '../../src/format/checkpoint.ts';
 import { encodeFormatFile, parseFormatFile } from '../../src/format/format-file.ts';
-import { entryCount, entryPlace, isInPack, lowerBound, parseCommits } from '../../src/format/index-run.ts';
-import { OBJECT } from '../../src/format/layout.ts';
+import { COMMIT_ROW_BYTES, encodeCommitRow } from '../../src/format/commit-rows.ts';
+import {
+  ENTRY_ROW_BYTES,
+  parseEntry,
+  parseIndexRun,
+  parsePacks,
+  PATH_ROW_BYTES,
+  renumberPacks,
+} from '../../src/format/index-run.ts';
+import { BLOCK, ENCODING, OBJECT } from '../../src/format/layout.ts';
+import { encodePathNote, hashPath, listPathHashes } from '../../src/format/path-note.ts';
+import { lowerBound, mergeRows, parseRows, sortRows } from '../../src/format/rows.ts';
 import { encodeSegmentRecord, parseSegmentRecord } from '../../src/format/segment.ts';
 import { MoltError } from '../../src/model/error.ts';
-import type { BlobId, ChunkId, CommitId, TagId, TreeId } from '../../src/model/ids.ts';
+import type { BlobId, ChunkId, CommitId, SegmentSeq, TagId, TreeId } from '../../src/model/ids.ts';
 import { escapeName, unescapeToBytes } from '../../src/model/name.ts';
 import { parseCommitText } from '../../src/ops/commit-message.ts';
 import { parseRevision, parseRevisionPath } from '../../src/policy/revision.ts';
 import { parseTime } from '../../src/policy/time.ts';
 import { listEdges } from '../../src/repo/edges.ts';
+import { CommitTable } from '../../src/repo/commit-table.ts';
 import { readCommit, readTag } from '../../src/repo/git.ts';
 import type { Repository } from '../../src/repo/repository.ts';
 import { encodeTree, parseTree, TREE_MODES } from '../../src/repo/trees.ts';
@@ -39,6 +50,7 @@ import { bytesTarget, type Target } from './target.ts';
 const BLOB = 'b'.repeat(40) as BlobId;
 const CHUNK = 'd'.repeat(64) as ChunkId;
 const GIT = 'c'.repeat(40);
+const SOME_BLOCK = { offsetBytes: 128, sealedBytes: 20, plainBytes: 4, encoding: ENCODING.zstd } as const;
 const text = (value: string): Buffer => Buffer.from(value);
 
 /** Returns the targets. @param cleanUp takes what must be done at the end */
@@ -76,22 +88,73 @@ function formatTargets(): Target[] {
       encodeBlobRecord({ sizeBytes: 9, depth: 0, root: CHUNK }, BLOB),
     ]),
     bytesTarget('chunk-list node', (bytes) => parseNode(bytes, CHUNK), [node]),
-    bytesTarget('index entries', readEntries, [Buffer.alloc(68 * 3, 0x80), Buffer.alloc(68 * 2, 1)]),
-    bytesTarget('index commits', (bytes) => parseCommits(bytes, 'x'), [Buffer.alloc(80, 1)]),
+    ...runTargets(),
     bytesTarget('stat cache', parseStatCache, [cache], fitCrc),
   ];
 }
 
-function readEntries(bytes: Buffer): unknown {
-  for (let at = 0; at < entryCount(bytes); at += 1) {
-    isInPack(bytes, at);
-    try {
-      entryPlace(bytes, at, Buffer.alloc(64), 'x');
-    } catch (error) {
-      if (!(error instanceof MoltError)) throw error;
-    }
+/** The tables of an index run and what names them. */
+function runTargets(): Target[] {
+  const commits = Buffer.alloc(COMMIT_ROW_BYTES * 2);
+  const commit = { id: GIT as CommitId, timeMs: -5, seq: 3 as SegmentSeq, kind: 'full', hasPaths: true } as const;
+  encodeCommitRow({ ...commit, parentSeq: undefined }, commits, 0);
+  encodeCommitRow({ ...commit, timeMs: 5, seq: 4 as SegmentSeq, parentSeq: 3 }, commits, COMMIT_ROW_BYTES);
+  const entries = [Buffer.alloc(ENTRY_ROW_BYTES * 3, 0x80), Buffer.alloc(ENTRY_ROW_BYTES * 2, 1)];
+  const note = encodePathNote(['state/a', 'workspace/b/c']) ?? Buffer.alloc(0);
+  const types = [BLOCK.entries, BLOCK.commits, BLOCK.paths, BLOCK.packs];
+  const blocks = types.map((type) => ({ ...SOME_BLOCK, type }));
+  const record = { fromSeq: 1, toSeq: 9, objects: 2, entries: ['00'.repeat(6)], commits: ['00'.repeat(12)] };
+  return [
+    bytesTarget('index entries', readEntries, entries.map(toColumns(ENTRY_ROW_BYTES))),
+    bytesTarget('index commits', readCommitRows, [toColumns(COMMIT_ROW_BYTES)(commits)]),
+    bytesTarget('index paths', readPathRows, [Buffer.alloc(PATH_ROW_BYTES * 3, 1)]),
+    bytesTarget('index packs', parsePacks, [Buffer.alloc(64, 1)]),
+    bytesTarget('path note', (bytes) => [...listPathHashes(bytes)], [note]),
+    jsonTarget('index run record', (value) => parseIndexRun({ record: value, blocks, objects: [] }, 'x'), {
+      ...record,
+      paths: ['00'.repeat(8)],
+    }),
+  ];
+}
+
+/** Lays rows out as a block has them. */
+function toColumns(width: number): (rows: Buffer) => Buffer {
+  return (rows) => {
+    const count = rows.length / width;
+    return Buffer.from(Array.from(rows, (_, at) => rows[(at % count) * width + Math.floor(at / count)] ?? 0));
+  };
+}
+
+function readEntries(columns: Buffer): unknown {
+  const rows = parseRows(columns, ENTRY_ROW_BYTES, 'x');
+  const packs = parsePacks(Buffer.alloc(64));
+  for (let row = 0; row < rows.length / ENTRY_ROW_BYTES; row += 1) orRefused(() => parseEntry(rows, row, packs, 'x'));
+  orRefused(() => renumberPacks(rows, packs, new Map(), 'x'));
+  return lowerBound(rows, ENTRY_ROW_BYTES, Buffer.alloc(6, 0x80));
+}
+
+function readCommitRows(columns: Buffer): unknown {
+  const table = new CommitTable(parseRows(columns, COMMIT_ROW_BYTES, 'x'));
+  const entries = table.entries();
+  for (const row of entries.keys()) table.parent(row);
+  return [table.find(GIT as CommitId), table.findByPrefix('cc')];
+}
+
+/** Rows that are sorted and merged are all still there, in order, whatever they were. */
+function readPathRows(columns: Buffer): unknown {
+  const sorted = sortRows(parseRows(columns, PATH_ROW_BYTES, 'x'), PATH_ROW_BYTES, PATH_ROW_BYTES);
+  const merged = mergeRows(sorted, sorted, PATH_ROW_BYTES, PATH_ROW_BYTES);
+  if (merged.length !== sorted.length * 2 || !sortRows(merged, PATH_ROW_BYTES, PATH_ROW_BYTES).equals(merged))
+    throw new Error('merged rows are not the sorted ones');
+  return lowerBound(merged, PATH_ROW_BYTES, Buffer.alloc(4, hashPath('state/a') & 0xff));
+}
+
+function orRefused(decode: () => unknown): void {
+  try {
+    decode();
+  } catch (error) {
+    if (!(error instanceof MoltError)) throw error;
   }
-  return lowerBound(bytes, Buffer.alloc(32, 0x80));
 }
 
 function fitCrc(bytes: Buffer): Buffer {

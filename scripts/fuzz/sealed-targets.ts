@@ -8,16 +8,17 @@ import { createSlot } from '../../src/crypto/slot.ts';
 import { ContainerReader } from '../../src/format/container.ts';
 import { parseFooter } from '../../src/format/footer.ts';
 import { parseHeader, type ExpectedHeader } from '../../src/format/header.ts';
-import { parseIndexRunTable } from '../../src/format/index-run.ts';
+import { parseIndexRun } from '../../src/format/index-run.ts';
 import { createKeyring, encodeKeyring, openKeyring, parseKeyring } from '../../src/format/keyring.ts';
 import { KIND } from '../../src/format/layout.ts';
 import { parseSegmentRecord } from '../../src/format/segment.ts';
 import { parseTrailer } from '../../src/format/trailer.ts';
 import { MoltError } from '../../src/model/error.ts';
-import type { SegmentSeq } from '../../src/model/ids.ts';
+import type { CommitId, SegmentSeq } from '../../src/model/ids.ts';
+import { CommitTable } from '../../src/repo/commit-table.ts';
 import { openCheckpoint } from '../../src/repo/checkpoints.ts';
 import { Containers } from '../../src/repo/containers.ts';
-import { IndexRun } from '../../src/repo/object-index.ts';
+import { IndexRun } from '../../src/repo/index-run.ts';
 import { Repository } from '../../src/repo/repository.ts';
 import { checkStorage } from '../../src/repo/verify.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
@@ -155,15 +156,15 @@ async function readRun(small: SmallRepository, bytes: Buffer): Promise<unknown> 
   await storage.createOnce(`index/${id}`, [bytes]);
   const containers = containersOf(small, storage);
   const run = new IndexRun({ id, fromSeq: 1, toSeq: 1, objects: 1 }, containers);
-  parseIndexRunTable(await containers.readIndexFooter(id), id);
+  parseIndexRun(await containers.readIndexFooter(id), id);
   await settled(
-    run.find(Buffer.alloc(32, 0x80)),
-    run.findCommitAt(Number.MAX_SAFE_INTEGER),
-    run.findCommitsByPrefix('8000', Buffer.alloc(32, 0x80)),
-    run.readCommits(),
+    run.findEntries(Buffer.alloc(32, 0x80)),
+    run.findSegmentsByPath(0x8000_0000),
+    run.findRecentCommit('8'.repeat(40) as CommitId),
+    run.readContent().then(({ commits }) => new CommitTable(commits).entries()),
   );
   let entries = 0;
-  for await (const entry of run.entries()) entries += entry.place.block < 0 ? 0 : 1;
+  for await (const { ref } of run.listEntries()) entries += ref.entry < 0 ? 0 : 1;
   return entries;
 }
 
@@ -187,7 +188,9 @@ async function useRepository(small: SmallRepository, name: string, bytes: Buffer
   const repository = await Repository.open(storage, small.opened, ports);
   await settled(
     repository.index.listCommits(),
-    repository.index.findCommitAt(1_770_000_002_000),
+    repository.index.findCommitsByPrefix('8000'),
+    repository.index.findSegmentsByPath(0x8000_0000),
+    repository.index.readCommits().then((table) => table.entries()),
     ...[...repository.refs.values()].map(async (id) => {
       const found = await repository.objects.findGit(id);
       return found?.type === 'commit' ? readTree(repository, found.content.toString('latin1', 5, 45)) : undefined;

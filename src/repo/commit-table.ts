@@ -14,6 +14,7 @@ import type { CommitId } from '../model/ids.ts';
 export const UNKNOWN_PARENT = -2;
 /** Stands for no parent. */
 export const NO_PARENT = -1;
+const MOST_SEGMENTS_A_ROW = 64;
 
 /** The commits that the log notes, by capture time, then segment. A row is a commit's number from 0. */
 export class CommitTable {
@@ -84,12 +85,15 @@ export class CommitTable {
 
   /** A segment of several commits does not tell which of them is meant. */
   #indexSegments(): Int32Array {
+    // A number far beyond the rows there are must not take its room: such a parent is asked of its commit.
+    const most = this.count * MOST_SEGMENTS_A_ROW;
     let last = 0;
-    for (let row = 0; row < this.count; row += 1) last = Math.max(last, this.#seq(row));
+    for (let row = 0; row < this.count; row += 1) last = Math.max(last, Math.min(this.#seq(row), most));
     const rows = new Int32Array(last + 1).fill(UNKNOWN_PARENT);
     const several = new Set<number>();
     for (let row = 0; row < this.count; row += 1) {
       const seq = this.#seq(row);
+      if (seq > last) continue;
       if (rows[seq] !== UNKNOWN_PARENT) several.add(seq);
       rows[seq] = row;
     }

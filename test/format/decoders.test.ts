@@ -10,13 +10,14 @@ import { encodeCheckpoint, parseCheckpoint } from '../../src/format/checkpoint.t
 import { encodeFooter, parseFooter, type Footer } from '../../src/format/footer.ts';
 import { encodeFormatFile, parseFormatFile } from '../../src/format/format-file.ts';
 import { parseHeader } from '../../src/format/header.ts';
-import { COMMIT_ROW_BYTES, parseCommitRow } from '../../src/format/commit-rows.ts';
+import { COMMIT_ROW_BYTES, encodeCommitRow, parseCommitRow } from '../../src/format/commit-rows.ts';
 import { ENTRY_ROW_BYTES, parseEntry, parseIndexRun, parsePacks, renumberPacks } from '../../src/format/index-run.ts';
 import { lowerBound, parseRows } from '../../src/format/rows.ts';
 import { BLOCK, ENCODING, FOOTER_MAX_BYTES, OBJECT } from '../../src/format/layout.ts';
 import { encodeSegmentRecord, parseSegmentRecord } from '../../src/format/segment.ts';
 import { parseTrailer } from '../../src/format/trailer.ts';
-import type { BlobId, ChunkId, TreeId } from '../../src/model/ids.ts';
+import type { BlobId, ChunkId, CommitId, SegmentSeq, TreeId } from '../../src/model/ids.ts';
+import { CommitTable, UNKNOWN_PARENT } from '../../src/repo/commit-table.ts';
 import { encodeTree, parseTree, TREE_MODES } from '../../src/repo/trees.ts';
 import { ATTRIBUTES, CHECKPOINT, RECORD } from './samples.ts';
 import {
@@ -114,6 +115,19 @@ function readEntries(bytes: Buffer): unknown {
   decodes(() => renumberPacks(rows, packs, new Map(), 'x'));
   return lowerBound(rows, ENTRY_ROW_BYTES, Buffer.alloc(6, 0x80));
 }
+
+test('a commit that claims the last of all segments takes no room for those before', (t) => {
+  const rows = Buffer.alloc(COMMIT_ROW_BYTES * 2);
+  const id = BLOB as string as CommitId;
+  const commit = { id, timeMs: 1, kind: 'full', hasPaths: true } as const;
+  encodeCommitRow({ ...commit, seq: 0xffff_fffe as SegmentSeq, parentSeq: 2 }, rows, 0);
+  encodeCommitRow({ ...commit, timeMs: 2, seq: 2 as SegmentSeq, parentSeq: 0xffff_fffe }, rows, COMMIT_ROW_BYTES);
+  const before = process.memoryUsage().arrayBuffers;
+  const table = new CommitTable(rows);
+  t.is(table.parent(0), 1);
+  t.is(new CommitTable(rows.subarray(COMMIT_ROW_BYTES)).parent(0), UNKNOWN_PARENT);
+  t.true(process.memoryUsage().arrayBuffers - before < 1 << 20);
+});
 
 test('a segment record with any members is a value or a MoltError', (t) => {
   const valid = JSON.parse(JSON.stringify(encodeSegmentRecord(RECORD))) as unknown;
