@@ -7,10 +7,12 @@ import { detectProfile } from '../agent/profile.ts';
 import { isSystemError, MoltError } from '../model/error.ts';
 import type { RepositoryId } from '../model/ids.ts';
 import { systemFailure } from '../model/system-error.ts';
+import { lockAgent } from './agent-lock.ts';
 import type { OpsContext } from './context.ts';
 import { agentExists, checkLabel, type Agent } from './home.ts';
 import { openRepositoryOf, resolveAgent } from './open.ts';
 import { listRefNames } from './ref-name.ts';
+import { dropRestoreNote, moveRestoreNote } from './restore-journal.ts';
 import { dropCommitCache } from './stat-cache-file.ts';
 
 /** What removing an agent takes away, and what it leaves. */
@@ -33,13 +35,14 @@ const REMOVED_PREFIX = '.removed-';
 
 /**
  * Gives an agent another name. Its repository, branch and files stay what they are; commits keep the name that they were made under.
- * @throws {MoltError} NOT_FOUND, EXISTS, or USAGE when it can't be a name
+ * @throws {MoltError} NOT_FOUND, EXISTS, LOCKED while it is restored in place, or USAGE when it can't be a name
  */
 export async function renameAgent(context: OpsContext, label: string, name: string): Promise<Agent> {
   const { home } = context;
   const agent = await resolveAgent(context, label);
   checkLabel(name);
   if ((await home.findAgent(name)) !== undefined) throw agentExists(name);
+  using _ = lockAgent(home, agent, 'restore');
   const renamed: Agent = { ...agent, label: name };
   // First the new label, then the old one away: after a crash in between there are two for one agent, and none is lost.
   await home.addAgent(renamed);
@@ -47,6 +50,7 @@ export async function renameAgent(context: OpsContext, label: string, name: stri
     // Derived: without it the next commit reads every file.
     if (!isSystemError(error)) throw error;
   });
+  await moveRestoreNote(home, agent, renamed);
   await home.removeAgent(agent.label);
   return renamed;
 }
@@ -89,7 +93,9 @@ export async function applyAgentRemoval(context: OpsContext, plan: AgentRemoval)
   const { home } = context;
   const agent = await resolveAgent(context, plan.agent);
   if (plan.removesRepository) await planAgentRemoval(context, plan.agent, { repository: true });
+  using _ = lockAgent(home, agent, 'restore');
   await dropCommitCache(home, agent);
+  await dropRestoreNote(home, agent);
   await home.removeAgent(plan.agent);
   if (!plan.removesRepository) return;
   const folder = join(home.dir, 'repositories');

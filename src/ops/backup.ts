@@ -2,6 +2,7 @@
 
 import { isLoss } from '../agent/scan.ts';
 import type { SkippedPath } from '../model/entry.ts';
+import { lockAgent } from './agent-lock.ts';
 import { commitAgent, type CommitOptions, type CommitResult } from './commit.ts';
 import type { OpsContext } from './context.ts';
 import { openAgent } from './open.ts';
@@ -14,7 +15,8 @@ export interface BackupResult extends CommitResult {
 
 /**
  * Commits an agent.
- * @throws {MoltError} USAGE when the backup's name can't be a tag, EXISTS when it is one already, and what commitAgent throws
+ * @throws {MoltError} USAGE when the backup's name can't be a tag, EXISTS when it is one already, LOCKED while the agent is restored
+ *   in place, and what commitAgent throws
  */
 export async function backUp(
   context: OpsContext,
@@ -24,6 +26,7 @@ export async function backUp(
   if (options.name !== undefined) await checkNewRefName(context, 'tag', options.name);
   await using open = await openAgent(context, label);
   if (options.name !== undefined) checkRefIsFree(open.repository, 'tag', options.name);
+  using _ = lockAgent(context.home, open.agent, 'commit');
   const result = await commitAgent(context, open.agent, open.repository, options);
   return { agent: open.agent.label, ...result };
 }

@@ -6,6 +6,7 @@
 //     cache/<repository id>/<label>       stat cache, sealed; derived
 //     trust/<repository id>/              fingerprint of the root, and exec-<slot id>: commands that this machine's user gave
 //     restores/<label>.json               the last restore in place, and the commit of what was there before
+//     locks/<hash of a folder>            keeps a restore in place and commits apart; empty
 //     seen/<repository id>.json           the newest that was seen of a repository; derived
 //     unfinished/                         what is being made, so that a later process can remove what a killed one left
 //     tmp/                                plaintext copies of databases during a commit; files that don't have their names yet

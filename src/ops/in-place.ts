@@ -13,6 +13,7 @@ import { MoltError } from '../model/error.ts';
 import { shortId, type CommitId } from '../model/ids.ts';
 import { displayPath } from '../model/name.ts';
 import { FileFiller } from '../repo/file-filler.ts';
+import { lockAgent } from './agent-lock.ts';
 import type { CapturedAgent } from './capture-agent.ts';
 import { commitAgent } from './commit.ts';
 import { readCommitView, readRestoreEntries, readRoots } from './commit-files.ts';
@@ -41,11 +42,12 @@ export async function planInPlace(context: OpsContext, open: OpenAgent, commit: 
 
 /**
  * Restores a commit in place. Files that are as they should be are not written; what a profile or rule leaves out stays.
- * @throws {MoltError} RUNNING when the agent runs, PARTIAL when something of it can't be saved first: then nothing was changed.
+ * @throws {MoltError} RUNNING when the agent runs, LOCKED when it is being committed or restored, PARTIAL when something of it can't be saved first: then nothing was changed.
  *   What fails later leaves a note, and doing it again or undoing it finishes.
  */
 export async function restoreInPlace(context: OpsContext, open: OpenAgent, commit: CommitId): Promise<InPlaceResult> {
   const { agent, repository } = open;
+  using _ = lockAgent(context.home, agent, 'restore');
   const dirs = await dirsOf(open, commit);
   refuseRunning(agent.stateDir, dirs);
   // A state folder that was deleted is restored like any other; the safety commit then says that nothing was there.

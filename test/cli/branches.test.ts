@@ -147,6 +147,24 @@ test('an agent can be renamed, and goes on where it was', async (t) => {
   t.like(await run(['agent', 'rename', 'heron', '../x']), { status: 2 });
 });
 
+test('what was restored in place can be undone under the new name, and not by another agent of the old one', async (t) => {
+  const { json, run, home, stateDir, write } = await makeAgentMachine(t, FILES);
+  const notes = path.join(home, '.molt/restores');
+  await json(['commit']);
+  await write('MEMORY.md', 'later\n');
+  await json(['restore', 'bot', '--in-place']);
+  await json(['agent', 'rename', 'bot', 'heron']);
+  t.deepEqual(await readdir(notes), ['heron.json']);
+  await json(['restore', 'heron', '--undo']);
+  t.is(await readFile(path.join(stateDir, 'MEMORY.md'), 'utf8'), 'later\n');
+  await json(['agent', 'remove', 'heron', '--yes']);
+  t.deepEqual(await readdir(notes), []);
+  await addAgent(home, 'heron', stateDir);
+  const undo = await run(['restore', 'heron', '--undo']);
+  t.is(undo.status, 1);
+  t.true(undo.stderr.includes('nothing was restored in place for heron'), undo.stderr);
+});
+
 test('an agent that is removed leaves its backups, which another name leads to', async (t) => {
   const { json, run, text, stateDir, write } = await makeAgentMachine(t, FILES);
   const { id } = await json(['commit']);

@@ -22,6 +22,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test from 'ava';
 import { isMoltError } from '../../src/model/error.ts';
+import { lockAgent } from '../../src/ops/agent-lock.ts';
+import { backUp } from '../../src/ops/backup.ts';
+import { renameAgent } from '../../src/ops/agent.ts';
 import { findUndo, planInPlace, restoreInPlace } from '../../src/ops/in-place.ts';
 import { readRestoreNote } from '../../src/ops/restore-journal.ts';
 import { makeOneAgent, type OneAgent } from './one-agent.ts';
@@ -159,6 +162,42 @@ test('an agent that runs is refused, and nothing is changed', async (t) => {
   t.true(isMoltError(error, 'RUNNING'), String(error));
   t.is(readFileSync(join(agent.stateDir, 'a.b'), 'utf8'), 'changed');
   t.is(await readRestoreNote(agent.context.home, agent.open.agent), undefined);
+});
+
+test('while an agent is restored, it is neither restored elsewhere nor committed nor renamed', async (t) => {
+  const { agent, first } = await makeMoments(t);
+  const { context, open, stateDir, dir } = agent;
+  const script = join(import.meta.dirname, 'lock-process.ts');
+  const child = spawn(process.execPath, [script, context.home.dir, 'restore'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  const backup = { kind: 'incremental', trigger: 'test' } as const;
+  for (const act of [
+    () => restoreInPlace(context, open, first),
+    () => backUp(context, 'it', backup),
+    () => renameAgent(context, 'it', 'other'),
+  ]) {
+    const error = await t.throwsAsync(act);
+    t.true(isMoltError(error, 'LOCKED'), String(error));
+  }
+  t.notThrows(() => compare(join(dir, 'second'), stateDir));
+  // However its holder ends, a lock goes with it.
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+  await restoreInPlace(context, open, first);
+  t.notThrows(() => compare(join(dir, 'first'), stateDir));
+});
+
+test('commits of an agent go on beside each other, and keep a restore away', async (t) => {
+  const { agent, first } = await makeMoments(t);
+  const { context, open } = agent;
+  {
+    using _ = lockAgent(context.home, open.agent, 'commit');
+    t.true(isMoltError(await t.throwsAsync(restoreInPlace(context, open, first)), 'LOCKED'));
+    await t.notThrowsAsync(backUp(context, 'it', { kind: 'incremental', trigger: 'test' }));
+  }
+  await open.repository.refresh();
+  await t.notThrowsAsync(restoreInPlace(context, open, first));
 });
 
 test('damage in what is to be restored changes nothing', async (t) => {
