@@ -15,6 +15,7 @@ import { isLoss, scan, type ScannedEntry } from '../agent/scan.ts';
 import { isUnchanged, type CachedFile } from '../agent/stat-cache.ts';
 import { STAGING_FOLDER } from '../agent/switch.ts';
 import { sweepTemp } from '../agent/temp.ts';
+import type { BlobRecord } from '../format/blob.ts';
 import { COMPONENTS, type ComponentSize } from '../model/component.ts';
 import type { EntryAttributes, SkippedPath } from '../model/entry.ts';
 import { isMoltError } from '../model/error.ts';
@@ -87,7 +88,7 @@ export async function captureAgent(
   const capturedMs = context.clock.now();
   const profile = getProfile(agent.profile);
   const cache = await usableCache(context, agent, repository, options.head);
-  const earlier = cache?.roots ?? (await readRoots(repository, await options.head.view()));
+  const earlier = cache?.roots ?? (await unlessDamaged(readEarlierRoots(repository, options.head))) ?? [];
   const roots = await profile.findRoots(agent.stateDir, { earlier, home: context.userHome });
   const rules = loadRules(roots, agent);
   const scanStartNs = BigInt(capturedMs) * 1_000_000n;
@@ -121,6 +122,10 @@ async function usableCache(
   if (head.id === undefined) return undefined;
   const cache = await loadCommitCache(context.home, agent, repository);
   return cache?.head === head.id ? cache : undefined;
+}
+
+async function readEarlierRoots(repository: Repository, head: HeadCommit): Promise<CommitCache['roots']> {
+  return readRoots(repository, await head.view());
 }
 
 class Capture {
@@ -252,6 +257,7 @@ class Capture {
         // A database is compressed although it may hold secrets: uncompressed, each tick would store a hundred times as much.
         secret: entry.secret && chunking !== 'fixed',
         previous,
+        isPreviousStored: this.#cache !== undefined,
       });
     try {
       const outcome = await captureFile(entry, open, this.#captureContext);
@@ -317,7 +323,7 @@ class Capture {
     if (type !== 'directory') {
       const previous = this.#previous.get(path);
       const record = previous && (await unlessDamaged(this.#repository.objects.readBlobRecord(previous.blob)));
-      if (previous === undefined || record === undefined) return false;
+      if (previous === undefined || record === undefined || !(await this.#isStored(record))) return false;
       const { blob, cached } = previous;
       this.#counts.kept += 1;
       this.#files.set(path, { mode: treeMode(attributes), blob, sizeBytes: record.sizeBytes });
@@ -326,6 +332,17 @@ class Capture {
     }
     this.#attributes.push(attributes);
     return true;
+  }
+
+  /** Says whether all of a blob is stored: the stat cache vouches for it, and is gone after a repair. */
+  async #isStored(record: BlobRecord): Promise<boolean> {
+    if (this.#cache !== undefined) return true;
+    const { objects, index } = this.#repository;
+    const isWhole = async (): Promise<boolean> => {
+      for await (const { key } of objects.listKeys(record)) if ((await index.find(key)) === undefined) return false;
+      return true;
+    };
+    return (await unlessDamaged(isWhole())) ?? false;
   }
 
   #file(entry: ScannedEntry, blob: BlobId, sizeBytes: number, mtimeNs: bigint): void {

@@ -14,7 +14,15 @@ import type { Transaction } from '../repo/transaction.ts';
 import { TREE_MODES, writeTrees, type TreeFile } from '../repo/trees.ts';
 import { notePaths } from './changed-paths.ts';
 import { captureAgent, type CapturedAgent } from './capture-agent.ts';
-import { AGENT_FILE, ATTRIBUTES_FILE, HeadCommit, POD_FILE, TreeFinder, type CommitView } from './commit-files.ts';
+import {
+  AGENT_FILE,
+  ATTRIBUTES_FILE,
+  HeadCommit,
+  POD_FILE,
+  readDescription,
+  TreeFinder,
+  type CommitView,
+} from './commit-files.ts';
 import { encodeCommitText, type FileCounts } from './commit-message.ts';
 import type { OpsContext } from './context.ts';
 import { branchRef, type Agent } from './home.ts';
@@ -40,7 +48,7 @@ export interface CommitResult {
   readonly kind: CommitKind;
   readonly parent: CommitId | undefined;
   readonly time: string;
-  /** Nothing differs from the head: no commit was made, `id` is the head. */
+  /** Nothing differs from the head, and nothing of it was lost: no commit was made, `id` is the head. */
   readonly unchanged: boolean;
   readonly tag: string | undefined;
   readonly files: FileCounts;
@@ -55,7 +63,8 @@ export interface CommitResult {
 const MOST_TRIES = 100;
 
 /**
- * Commits an agent. Nothing changed makes no commit, unless a tag is wanted: a backup always is one.
+ * Commits an agent. Nothing changed makes no commit, unless a tag is wanted (a backup always is one) or something of the head was
+ * lost, which the commit stores anew.
  * @throws {MoltError} what capture and publishing throw; then the branch stands where it stood
  */
 export async function commitAgent(
@@ -69,12 +78,14 @@ export async function commitAgent(
   if (tag !== undefined && repository.refs.has(`refs/tags/${tag}`)) throw tagExists(tag);
   const full = options.full ?? false;
   return repository.transact({ packs: full }, async (transaction) => {
+    const writing = { repository, transaction };
     const head = new HeadCommit(repository, repository.refs.get(branchRef(agent)));
     const captured = await captureAgent(context, agent, repository, transaction, { head, full });
     const plan = await planTree(agent, captured);
     const top = captured.previousTop ?? topIds(await head.view());
     const took = (): number => context.clock.now() - startedMs;
-    if (head.id !== undefined && tag === undefined && isSameTree(top, plan.compared)) {
+    const isSame = isSameTree(top, plan.compared);
+    if (head.id !== undefined && tag === undefined && isSame && (await isStored(writing, captured, plan, head))) {
       await remember(context, agent, repository, head.id, captured, plan);
       const made = {
         id: head.id,
@@ -85,7 +96,8 @@ export async function commitAgent(
       };
       return resultOf(options, captured, made, took());
     }
-    await writePlanned({ repository, transaction }, plan, head);
+    await writePlanned(writing, plan, head, plan.trees);
+    await transaction.writeBlob(plan.descriptions.agent, (await head.view())?.top.get(AGENT_FILE)?.id);
     if (full) await promoteTree(repository, transaction, plan.root);
     const view = await head.view();
     const isKnown = head.id === undefined || view !== undefined;
@@ -243,18 +255,39 @@ export async function planTree(agent: Agent, captured: CapturedAgent): Promise<P
   return { root, trees, descriptions, compared };
 }
 
+/**
+ * Says whether a head that the agent equals is stored whole. The stat cache vouches for it. A repair that found something lost took
+ * that away: then whatever of the state is missing was put into the transaction, and is again when it comes to a commit.
+ */
+async function isStored(
+  writing: Pick<Writing, 'repository' | 'transaction'>,
+  captured: CapturedAgent,
+  plan: PlannedTree,
+  head: HeadCommit,
+): Promise<boolean> {
+  if (captured.previousTop !== undefined) return true;
+  const { repository, transaction } = writing;
+  const isState = ({ path }: { readonly path: string }): boolean => path !== '';
+  await writePlanned(writing, plan, head, plan.trees.filter(isState));
+  if (!transaction.isEmpty) return false;
+  const view = await head.view();
+  const description = view && (await unlessDamaged(readDescription(repository, view, AGENT_FILE)));
+  return description !== undefined;
+}
+
+/** Writes trees, and what describes the agent but for the time. */
 async function writePlanned(
   writing: Pick<Writing, 'repository' | 'transaction'>,
   plan: PlannedTree,
   head: HeadCommit,
+  trees: PlannedTree['trees'],
 ): Promise<void> {
   const { repository, transaction } = writing;
   const view = await head.view();
   await transaction.writeBlob(plan.descriptions.attributes, view?.top.get(ATTRIBUTES_FILE)?.id);
   await transaction.writeBlob(plan.descriptions.pod, view?.top.get(POD_FILE)?.id);
-  await transaction.writeBlob(plan.descriptions.agent, view?.top.get(AGENT_FILE)?.id);
   const earlier = new TreeFinder(repository, view);
-  for (const { path, content } of plan.trees) {
+  for (const { path, content } of trees) {
     // oxlint-disable-next-line no-await-in-loop -- one object after the other
     await transaction.writeGit('tree', content, () => unlessDamaged(earlier.find(path)));
   }

@@ -109,9 +109,9 @@ async function repair(
   keys: { readonly roots: RootKeys; readonly generation: number },
   found: StorageCheck,
 ): Promise<void> {
-  const { report, badBlocks } = found;
+  const { report, lost } = found;
   context.reporter.progress({ phase: 'rebuild the index' });
-  const repository = await Repository.open(storage, keys, context, { badBlocks });
+  const repository = await Repository.open(storage, keys, context, { lost });
   // Checkpoints go first: while there is none the log speaks, and no checkpoint ever names a run that is gone.
   const checkpoints = await namesOf(storage, 'checkpoint/');
   const runs = await namesOf(storage, 'index/');

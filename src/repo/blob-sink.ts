@@ -1,5 +1,6 @@
 // Turns one file's bytes into chunks, chunk-list nodes and a blob record. What an earlier version of the file holds is found by
-// walking its chunk list alongside: an unchanged chunk costs no lookup, a changed one has its predecessor as delta base.
+// walking its chunk list alongside: a changed chunk has its predecessor as delta base, and an unchanged one costs no lookup, unless
+// nobody vouches for the earlier version.
 
 import type { KeyObject } from 'node:crypto';
 import { chunkId, chunkListId } from '../crypto/ids.ts';
@@ -47,6 +48,7 @@ export class BlobSink implements BlobWriter {
   readonly #hash: BlobHash;
   readonly #group: BlockGroup;
   readonly #loadPrevious: (() => Promise<PreviousChunks>) | undefined;
+  readonly #isPreviousStored: boolean;
   readonly #chunks: NodeEntry[] = [];
   #previous: PreviousList | undefined;
 
@@ -57,12 +59,14 @@ export class BlobSink implements BlobWriter {
     hash: BlobHash;
     secret: boolean;
     loadPrevious: (() => Promise<PreviousChunks>) | undefined;
+    isPreviousStored: boolean;
   }) {
     this.#sink = options.sink;
     this.#idKey = options.idKey;
     this.#chunker = options.chunker;
     this.#group = options.secret ? 'secret' : 'content';
     this.#loadPrevious = options.loadPrevious;
+    this.#isPreviousStored = options.isPreviousStored;
     this.#hash = options.hash;
   }
 
@@ -101,8 +105,9 @@ export class BlobSink implements BlobWriter {
     this.#chunks.push({ id, sizeBytes: chunk.length });
     if (this.#previous === undefined)
       return this.#sink.put({ key, type: OBJECT.chunk, bytes: chunk }, this.#group, undefined);
-    if (this.#previous.match(id)) return undefined;
-    const previous = this.#previous.next();
+    const isListed = this.#previous.match(id);
+    if (isListed && this.#isPreviousStored) return undefined;
+    const previous = isListed ? undefined : this.#previous.next();
     const base = previous === undefined ? undefined : chunkKey(previous);
     return this.#sink.put({ key, type: OBJECT.chunk, bytes: chunk }, this.#group, base);
   }

@@ -57,7 +57,9 @@ export async function writeCheckpoint(
   const run = await mergeRuns(repository, merging, (kept.at(-1)?.note.toSeq ?? 0) + 1, seq);
   await storage.createOnce(indexName(run.note.id), run.parts);
   const runs = [...kept.map(({ note }) => note), run.note];
-  const checkpoint: Checkpoint = { seq, hash, refs: log.refs, tagged: log.tagged, runs, holes: log.holes };
+  // Bad objects behind the tip are no holes yet: the next segment says what they are.
+  const holes = log.holes.filter((hole) => hole < seq);
+  const checkpoint: Checkpoint = { seq, hash, refs: log.refs, tagged: log.tagged, runs, holes };
   const writer = new ContainerWriter({
     ...repository.containerSpec(),
     kind: KIND.checkpoint,

@@ -12,6 +12,7 @@ import type { Storage } from '../storage/storage.ts';
 import { findCheckpoint, writeCheckpoint } from './checkpoints.ts';
 import { Containers } from './containers.ts';
 import { Log, type LogProblem } from './log.ts';
+import type { LostObjects } from './lost-objects.ts';
 import { ObjectIndex } from './object-index.ts';
 import { Objects } from './objects.ts';
 import type { StoredPacks } from './pack-pool.ts';
@@ -67,7 +68,7 @@ export class Repository {
   #gear: Uint32Array | undefined;
   #packProblems: LogProblem[] = [];
   #refusal: MoltError | undefined;
-  #badBlocks: ReadonlySet<string> | undefined;
+  #lost: LostObjects | undefined;
 
   private constructor(
     storage: Storage,
@@ -91,17 +92,17 @@ export class Repository {
 
   /**
    * Opens a repository: the newest checkpoint, then the log after it.
-   * @param rebuild opens from the log alone, without the objects of these blocks (`name#block`), which can't be read
+   * @param rebuild opens from the log alone, without these objects, which can't be read
    * @throws {MoltError} NO_REPOSITORY, NEWER_FORMAT, or what reading throws
    */
   static async open(
     storage: Storage,
     keys: OpenedKeys,
     ports: RepositoryPorts,
-    rebuild?: { readonly badBlocks: ReadonlySet<string> },
+    rebuild?: { readonly lost: LostObjects },
   ): Promise<Repository> {
     const repository = new Repository(storage, await readFormat(storage), keys, ports);
-    repository.#badBlocks = rebuild?.badBlocks;
+    repository.#lost = rebuild?.lost;
     await repository.#load(rebuild === undefined);
     const [first] = repository.log.problems;
     if (first !== undefined && repository.log.tip.seq === 0 && rebuild === undefined) {
@@ -230,7 +231,7 @@ export class Repository {
   *#readable(entries: Iterable<IndexEntry>): Iterable<IndexEntry> {
     for (const entry of entries) {
       const { container, block } = entry.place;
-      if (this.#badBlocks?.has(`${containerName(container)}#${block}`) !== true) yield entry;
+      if (this.#lost?.has(containerName(container), block, entry.key) !== true) yield entry;
     }
   }
 

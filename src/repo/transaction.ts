@@ -99,14 +99,16 @@ export class Transaction implements ObjectSink {
    * Starts a blob.
    * @param options.sizesBytes the numbers of bytes that may follow, mostly one
    * @param options.previous an earlier version of the same file
+   * @param options.isPreviousStored its chunks are known to be there, so that none of them need be looked up
    */
   openBlob(options: {
     chunking: Chunking;
     sizesBytes: readonly number[];
     secret?: boolean;
     previous?: BlobId | undefined;
+    isPreviousStored?: boolean;
   }): BlobWriter {
-    const { previous, chunking, sizesBytes } = options;
+    const { previous, chunking, sizesBytes, isPreviousStored = false } = options;
     return new BlobSink({
       sink: this,
       idKey: this.#repository.keys.idKey,
@@ -115,6 +117,7 @@ export class Transaction implements ObjectSink {
       secret: options.secret ?? false,
       // For a full backup every chunk is looked up: that the previous version has it does not tell that a pack has it.
       loadPrevious: previous === undefined || this.#whole ? undefined : () => this.#previousChunks(previous),
+      isPreviousStored,
     });
   }
 
@@ -157,6 +160,11 @@ export class Transaction implements ObjectSink {
       previous === undefined ? undefined : gitKey(previous),
     );
     return id;
+  }
+
+  /** Says whether everything that it was given is stored already. */
+  get isEmpty(): boolean {
+    return this.#new.size === 0;
   }
 
   /** Says whether an object is among those that this transaction is about to write. */

@@ -18,6 +18,7 @@ import { isMoltError, MoltError } from '../model/error.ts';
 import type { CommitId, GitId, SegmentSeq } from '../model/ids.ts';
 import type { ContainerReader } from '../format/container.ts';
 import { decode, namedPack, type Containers, type Named } from './containers.ts';
+import { LostObjects } from './lost-objects.ts';
 import { isStorageFailure } from './storage-failure.ts';
 import { tagTarget } from './edges.ts';
 import type { ObjectGraph } from './verify-objects.ts';
@@ -62,9 +63,10 @@ export class LogCheck {
   readonly tagged = new Map<string, CommitId>();
   /** Commits by the ids of the annotated tags that name them. */
   readonly tagTargets = new Map<GitId, CommitId>();
-  /** Numbers that hold no segment, and the blocks that can't be read, as `name#block`. */
+  /** Numbers that hold no segment. */
   readonly holes: number[] = [];
-  readonly badBlocks = new Set<string>();
+  /** What containers list and can't give. */
+  readonly lost = new LostObjects();
   readonly usedPacks = new Set<string>();
   /** The newest keyring that a writer knew. */
   keyGeneration = 0;
@@ -283,9 +285,9 @@ export class LogCheck {
       this.#readParents.set(id, parents.join());
     };
     const depth = { content, deltas: this.#options.readsDeltas };
-    for (const { object, error, block } of await graph.take(container, footer, { depth, readBlock, onTag, onCommit })) {
-      report.add(object, error);
-      if (block !== undefined) this.badBlocks.add(`${object}#${block}`);
+    for (const problem of await graph.take(container, footer, { depth, readBlock, onTag, onCommit })) {
+      report.add(problem.object, problem.error);
+      this.lost.add(problem.object, problem.block, problem.key);
     }
   }
 

@@ -30,8 +30,9 @@ export interface ObjectProblem {
   /** The container's name. */
   readonly object: string;
   readonly error: MoltError;
-  /** The block that can't be read, if it is one. */
-  readonly block?: number;
+  /** The block that is wrong, and the object in it, if not all of it is. */
+  readonly block: number;
+  readonly key: Buffer | undefined;
 }
 
 /** A container that was taken. */
@@ -89,7 +90,7 @@ export class ObjectGraph {
         if (options.depth.content || !isBulk) plain = await options.readBlock(block);
       } catch (error) {
         if (!isMoltError(error) || isStorageFailure(error)) throw error;
-        problems.push({ object, error, block });
+        problems.push({ object, error, block, key: undefined });
         continue;
       }
       for (const { entry, number } of entries) {
@@ -100,7 +101,7 @@ export class ObjectGraph {
           this.#hold(entry, footer, ordinal, number);
         } catch (error) {
           if (!isMoltError(error) || isStorageFailure(error)) throw error;
-          problems.push({ object, error });
+          problems.push({ object, error, block, key: entry.key });
         }
       }
     }
@@ -129,9 +130,9 @@ export class ObjectGraph {
     for (const number of this.missing()) this.table.mark(number, MARK.hurt);
     for (let changed = true; changed;) {
       changed = false;
-      for (const { ref } of this.#taken) {
+      for (const [ordinal, { ref }] of this.#taken.entries()) {
         // oxlint-disable-next-line no-await-in-loop -- one container in memory at a time
-        if (await this.#markContainer(ref)) changed = true;
+        if (await this.#markContainer(ref, ordinal)) changed = true;
       }
     }
   }
@@ -171,7 +172,6 @@ export class ObjectGraph {
     if (end > plain.length) throw new MoltError('DAMAGED', `${keyText(entry.key)} lies outside of its block`);
     const stored = plain.subarray(entry.offsetBytes, end);
     if (footer.blocks[entry.block]?.encoding !== ENCODING.deltas) return stored;
-    if (!depth.deltas && entry.type === OBJECT.chunk) return undefined;
     if (entry.base === undefined || entry.objectBytes > BLOCK_MAX_BYTES) {
       throw new MoltError('DAMAGED', `the delta ${keyText(entry.key)} is impossible`);
     }
@@ -180,6 +180,7 @@ export class ObjectGraph {
       this.table.mark(this.table.add(entry.base), MARK.wantWhole);
       throw new MoltError('DAMAGED', `the base of ${keyText(entry.key)} is missing or no whole object`);
     }
+    if (!depth.deltas && entry.type === OBJECT.chunk) return undefined;
     return decodeDelta(stored, await this.read(entry.base), entry.objectBytes);
   }
 
@@ -234,12 +235,15 @@ export class ObjectGraph {
     this.table.mark(number, heldMark(entry.type) | (isWhole ? MARK.whole : 0));
   }
 
-  async #markContainer(ref: ContainerRef): Promise<boolean> {
+  async #markContainer(ref: ContainerRef, ordinal: number): Promise<boolean> {
     const footer = await this.#containers.readFooter(ref);
     const waiting: { readonly number: number; readonly needs: readonly number[] }[] = [];
-    for (const entry of footer.objects) {
+    for (const [at, entry] of footer.objects.entries()) {
       const number = this.table.find(entry.key);
       if (number < 0 || !this.table.isHeld(number) || (this.table.marks(number) & MARK.hurt) !== 0) continue;
+      // A copy that is not the one to be read may need what is lost: it was stored anew since.
+      const place = this.table.place(number);
+      if (place.container !== ordinal || place.entry !== at) continue;
       // oxlint-disable-next-line no-await-in-loop -- answered from the block in memory, mostly
       const needs = await this.#needs(ref, footer, entry);
       if (needs.length > 0) waiting.push({ number, needs });

@@ -12,6 +12,7 @@ import type { Storage } from '../storage/storage.ts';
 import { Containers } from './containers.ts';
 import { gitKey } from './keys.ts';
 import { keyringName } from './keyrings.ts';
+import type { LostObjects } from './lost-objects.ts';
 import { heldMark, MARK, wantMark } from './object-table.ts';
 import type { RepositoryKeys } from './secrets.ts';
 import { BlobCheck } from './verify-blobs.ts';
@@ -55,8 +56,8 @@ export interface StorageCheck {
   readonly hurt: readonly HurtCommit[];
   /** Checkpoints and index runs serve as they are. */
   readonly cachesAreSound: boolean;
-  /** Blocks that can't be read, as `name#block`. */
-  readonly badBlocks: ReadonlySet<string>;
+  /** What can't be read. */
+  readonly lost: LostObjects;
 }
 
 /** Checks a storage. Problems are data; what is thrown is what kept it from being checked at all. */
@@ -96,7 +97,7 @@ export async function checkStorage(target: VerifyTarget, options: VerifyOptions)
   await caches.finish(log);
   if (options.readShare > 0) await new BlobCheck(graph, log, report, options).run();
   const hurt = listHurt(graph, log);
-  return { report, commitCount: log.commits.size, hurt, cachesAreSound: caches.isSound, badBlocks: log.badBlocks };
+  return { report, commitCount: log.commits.size, hurt, cachesAreSound: caches.isSound, lost: log.lost };
 }
 
 function progressOf(
