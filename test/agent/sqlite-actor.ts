@@ -3,7 +3,7 @@
 
 import { DatabaseSync } from 'node:sqlite';
 
-const database = new DatabaseSync(process.argv[2] ?? '', { timeout: 10_000 });
+const database = new DatabaseSync(process.argv[2] ?? '', { timeout: 600_000 });
 process.on('disconnect', () => process.exit());
 process.on('message', ({ statements, last }: { statements: string; last: string }) => {
   database.exec(statements);

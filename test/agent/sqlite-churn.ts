@@ -1,17 +1,20 @@
 // A process that writes a database as hard as it can, in every way that moves pages: it moves amounts between two tables so that
 // their sum stays, grows and shrinks the file, spills transactions and rolls them back, and checkpoints in every mode. Its parent is
-// told when it has begun; a file always holds its last committed round. Arguments: path, a number that differs between writers, and
-// that file.
+// told when it has begun, and answers a number with itself after one more round; `stop` ends it. A file always holds its last committed
+// round. Arguments: path, a number that differs between writers, and that file.
 
 import { openSync, writeSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 
 const [path = '', number = '1', record = ''] = process.argv.slice(2);
 const committed = openSync(record, 'w');
-const database = new DatabaseSync(path, { timeout: 20_000 });
+const database = new DatabaseSync(path, { timeout: 600_000 });
 database.exec('PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = 20');
 const modes = ['PASSIVE', 'FULL', 'RESTART', 'TRUNCATE'];
-process.on('message', () => {
+let asked: unknown;
+process.on('message', (message) => {
+  asked = message;
+  if (message !== 'stop') return;
   database.close();
   process.exit();
 });
@@ -35,5 +38,7 @@ function step(round: number): void {
   if (round % 5 === 0) database.prepare(`PRAGMA wal_checkpoint(${modes[(round / 5) % modes.length]})`).get();
   writeSync(committed, String(round).padStart(12), 0);
   if (round === 1) process.send?.('writing');
+  if (asked !== undefined) process.send?.(asked);
+  asked = undefined;
   setImmediate(step, round + 1);
 }

@@ -67,18 +67,31 @@ async function startWriter(
   mode: string,
   job: 'write' | 'hold' | 'open',
   number = 1,
-): Promise<() => Promise<void>> {
+): Promise<{ stop: () => Promise<void>; commit: () => Promise<void> }> {
   const child = fork(new URL('sqlite-writer.ts', import.meta.url).pathname, [path, mode, job, String(number)]);
   children.add(child);
-  await new Promise<void>((done, failed) => {
-    child.once('message', () => done());
-    child.once('exit', (code) => failed(new Error(`the writer ended with ${code}`)));
-  });
-  return async () => {
-    const ended = once(child, 'exit');
-    child.send('stop');
-    await ended;
-    children.delete(child);
+  const hear = () =>
+    new Promise<void>((done, failed) => {
+      const gone = (code: number | null): void => failed(new Error(`the writer ended with ${code}`));
+      child.once('exit', gone);
+      child.once('message', () => {
+        child.off('exit', gone);
+        done();
+      });
+    });
+  await hear();
+  return {
+    commit: async () => {
+      const heard = hear();
+      child.send('commit');
+      await heard;
+    },
+    stop: async () => {
+      const ended = once(child, 'exit');
+      child.send('stop');
+      await ended;
+      children.delete(child);
+    },
   };
 }
 
@@ -131,18 +144,19 @@ for (const [mode, how, options] of [
   test(`a database in ${mode} mode under two writers is captured ${how} at one committed moment, every time`, async (t) => {
     const dir = makeFolder();
     const path = makeDatabase(dir, mode);
-    const stops = [await startWriter(path, mode, 'write', 1), await startWriter(path, mode, 'write', 2)];
+    const writers = [await startWriter(path, mode, 'write', 1), await startWriter(path, mode, 'write', 2)];
     const contents = new Set<string>();
     for (let round = 0; round < 12; round += 1) {
-      const { outcome, bytes, blobs } = await capture(dir, { busyTimeoutMs: 10_000, tries: 50, ...options });
+      const { outcome, bytes, blobs } = await capture(dir, options);
       const { kind } = getCaptured(outcome);
       t.is(kind, 'sqlite');
       t.deepEqual(blobs.opened, ['fixed']);
       t.like(inspect(bytes), { check: 'ok', total: TOTAL });
       contents.add(getCaptured(outcome).id);
+      await writers[round % 2]?.commit();
     }
-    for (const stop of stops) await stop();
-    t.true(contents.size > 3, 'the writers wrote between captures');
+    for (const writer of writers) await writer.stop();
+    t.is(contents.size, 12, 'the writers wrote between captures');
   });
 }
 
@@ -155,14 +169,14 @@ test('an idle database gives the same bytes each time, and its folder stays as i
   ] as const) {
     const dir = makeFolder();
     const path = makeDatabase(dir, mode);
-    const stop = job === undefined ? undefined : await startWriter(path, mode, job);
+    const other = job === undefined ? undefined : await startWriter(path, mode, job);
     const before = look(dir);
     const captured = [await capture(dir), await capture(dir), await capture(dir, { quickCheck: true })];
     t.deepEqual(look(dir), before, `${mode} ${job}`);
     t.is(new Set(captured.map(({ outcome }) => getCaptured(outcome).id)).size, 1, `${mode} ${job}`);
     t.like(inspect(captured[0]?.bytes), { check: 'ok', total: TOTAL, filler: 3000 });
     for (const { temp } of captured) t.deepEqual(readdirSync(temp), []);
-    await stop?.();
+    await other?.stop();
   }
 });
 
@@ -210,11 +224,11 @@ test('a journal left by a crash is rolled back in the capture, not in the agentâ
 
 test('a database that another process keeps locked is reported within the bound', async (t) => {
   const dir = makeFolder();
-  const stop = await startWriter(makeDatabase(dir, 'delete'), 'delete', 'hold');
+  const holder = await startWriter(makeDatabase(dir, 'delete'), 'delete', 'hold');
   const { outcome, blobs } = await capture(dir, { busyTimeoutMs: 50 });
   t.deepEqual(outcome, { status: 'unreadable', reason: 'a database that another process keeps locked' });
   t.is(blobs.blobs.size, 0);
-  await stop();
+  await holder.stop();
   t.is((await capture(dir)).outcome.status, 'captured');
 });
 
