@@ -1,6 +1,6 @@
 // Private copies of a database that its owner may be writing, made by SQLite or for it. VACUUM is never used: it moves every page.
 
-import { chmodSync, constants, copyFileSync } from 'node:fs';
+import { chmodSync, constants, copyFileSync, lstatSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout } from 'node:timers/promises';
 import { isSystemError } from '../model/error.ts';
@@ -21,19 +21,19 @@ const PAGES_PER_STEP = 4096;
 /**
  * Reads a database in place, anew when what it read did not hold together.
  * @param start begins the content, again for each try
- * @returns undefined if that can't be done with this database
+ * @returns undefined if that can't be done with this database, and `short` if it lacks pages
  */
 export async function readInPlace(
   native: NativePath,
   context: CaptureContext,
   tries: number,
   start: (sizeBytes: number) => PageSink,
-): Promise<Snapshot | CopyTrouble | undefined> {
+): Promise<Snapshot | CopyTrouble | 'short' | undefined> {
   try {
     for (let attempt = 1; attempt <= tries; attempt += 1) {
       // oxlint-disable-next-line no-await-in-loop -- one try after the other
       const read = await readSnapshot(native, context, start);
-      if (typeof read === 'object') return read;
+      if (typeof read === 'object' || read === 'short') return read;
       if (read === 'unfit') return undefined;
     }
     return undefined;
@@ -105,6 +105,8 @@ async function copyPair(native: NativePath, copy: string, context: CaptureContex
 }
 
 function copyPrivately(from: NativePath, to: string): void {
+  // SQLite follows no link in the place of a log either.
+  if (!lstatSync(from).isFile()) throw Object.assign(new Error('it is no file'), { code: 'ELOOP' });
   copyFileSync(from, to, constants.COPYFILE_FICLONE);
   chmodSync(to, 0o600);
 }

@@ -40,8 +40,11 @@ export interface Snapshot {
   readonly damage: string | undefined;
 }
 
-/** How a read ended without a snapshot, whatever the sink got: after `changed` another try may do better. */
-export type SnapshotMiss = 'changed' | 'unfit';
+/**
+ * How a read ended without a snapshot, whatever the sink got. After `changed` another try may do better; `short` means that pages are
+ * in neither file, which SQLite reads as zeros without a word.
+ */
+export type SnapshotMiss = 'changed' | 'unfit' | 'short';
 
 type PagesRead = 'read' | SnapshotMiss;
 
@@ -167,7 +170,7 @@ async function copyPages(
   for (let offset = 0; offset < size; offset += source.buffer.length) {
     checkDeadline(context);
     const bytes = source.buffer.subarray(0, Math.min(source.buffer.length, size - offset));
-    if (!fillPages(source, bytes, offset, log)) return 'unfit';
+    if (!fillPages(source, bytes, offset, log)) return 'short';
     if (offset === 0 && !(isWalHeader(bytes) && parsePageSize(bytes) === source.pageSize)) return 'unfit';
     sink ??= start(size);
     const written = sink(bytes);
@@ -198,8 +201,7 @@ function askProgress(openHandle: () => DatabaseSync): LogProgress | 'changed' | 
   const handle = openHandle();
   try {
     const version = String(handle.prepare('SELECT sqlite_version() AS version').get()?.['version']);
-    const [major = 0, minor = 0] = version.split('.').map(Number);
-    if (major < NOOP_SINCE[0] || (major === NOOP_SINCE[0] && minor < NOOP_SINCE[1])) return 'unfit';
+    if (!knowsNoop(version)) return 'unfit';
     const row = handle.prepare('PRAGMA wal_checkpoint(NOOP)').get();
     // A writer was publishing just then.
     if (row?.['busy'] !== 0) return 'changed';
@@ -209,6 +211,12 @@ function askProgress(openHandle: () => DatabaseSync): LogProgress | 'changed' | 
   } finally {
     handle.close();
   }
+}
+
+/** Says whether an SQLite, by its version, can say how long a log is without a checkpoint. */
+export function knowsNoop(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > NOOP_SINCE[0] || (major === NOOP_SINCE[0] && minor >= NOOP_SINCE[1]);
 }
 
 /** Returns the first thing that SQLite's quick_check finds. */

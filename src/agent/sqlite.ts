@@ -38,11 +38,13 @@ export async function captureDatabase(
 ): Promise<CaptureOutcome> {
   const capturedMs = context.clock.now();
   const stamps = readStamps(entry.native);
+  let isSuspect = false;
   if (isWalMode(entry.native)) {
     const outcome = hasLog(stamps)
       ? await captureInPlace(entry, open, context, { stamps, capturedMs, tries })
       : await captureResting(entry, open, context);
-    if (outcome !== undefined) return outcome;
+    if (typeof outcome === 'object') return outcome;
+    isSuspect = outcome === 'short';
   }
   const folder = makeTempFolder(context.tempDir);
   try {
@@ -52,7 +54,7 @@ export async function captureDatabase(
     if (typeof result === 'object')
       return await captureTrouble(entry, open, result.reason, { stamps, capturedMs, tries });
     if (result === 'needs recovery') return { status: 'unreadable', reason: 'a database whose log keeps changing' };
-    const damage = context.quickCheck === true ? await findDamage(copy) : undefined;
+    const damage = isSuspect || context.quickCheck === true ? await findDamage(copy) : undefined;
     const read = await readStable(copy, open, { chunking: 'fixed', mode: 'bytes', tries: 1 });
     if (read.status !== 'read') throw new Error('a temporary copy changed while it was read');
     return describeCapture(read, method, stamps, capturedMs, damage);
@@ -73,13 +75,13 @@ async function captureTrouble(
   return outcome.status === 'captured' ? { ...outcome, damage: reason } : outcome;
 }
 
-/** Streams a database that is shared through its log; undefined if it has to be copied. */
+/** Streams a database that is shared through its log; if it has to be copied, undefined, or `short` if pages are missing. */
 async function captureInPlace(
   entry: ScannedEntry,
   open: OpenBlob,
   context: CaptureContext,
   known: { readonly stamps: Stamps; readonly capturedMs: number; readonly tries: number },
-): Promise<CaptureOutcome | undefined> {
+): Promise<CaptureOutcome | 'short' | undefined> {
   const unfinished: BlobWriter[] = [];
   const abandon = () => unfinished.splice(0).forEach((writer) => writer.abort());
   try {
@@ -89,6 +91,7 @@ async function captureInPlace(
       unfinished.push(writer);
       return (bytes) => writer.write(bytes);
     });
+    if (result === 'short') return result;
     if (result === undefined || typeof result === 'string') return undefined;
     if ('reason' in result) return { status: 'unreadable', reason: result.reason };
     const writer = unfinished[0];

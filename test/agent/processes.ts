@@ -20,16 +20,18 @@ export function processes(test: TestFn): (script: string, args: readonly string[
 
 /** A process that does to a database what it is told. */
 export class Actor {
+  readonly path: string;
   readonly #child: ChildProcess;
 
-  private constructor(child: ChildProcess) {
+  private constructor(path: string, child: ChildProcess) {
+    this.path = path;
     this.#child = child;
   }
 
   static async start(spawn: ReturnType<typeof processes>, path: string): Promise<Actor> {
     const child = spawn('sqlite-actor.ts', [path]);
     await answer(child);
-    return new Actor(child);
+    return new Actor(path, child);
   }
 
   /** Runs statements. */

@@ -125,25 +125,13 @@ function withMoments(context: CaptureContext, { beforeHandle, atClock, atEnd }: 
   };
 }
 
-/** Runs a script of node:sqlite in a process of its own and waits for its end; for moments that can't be awaited. */
-export function runElsewhere(script: string, ...args: string[]): void {
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    ['-e', `const { DatabaseSync } = require('node:sqlite'); ${script}`, ...args],
-    { encoding: 'utf8' },
-  );
-  if (status !== 0) throw new Error(stderr);
-}
-
-/** Runs statements on a database in a process of its own, and waits for its end. */
+/** Runs statements on a database in a process of its own and waits for its end; for moments that can't be awaited. */
 export function executeElsewhere(path: string, statements: string): void {
-  runElsewhere(
-    `const database = new DatabaseSync(process.argv[1]);
+  const script = `const database = new (require('node:sqlite').DatabaseSync)(process.argv[1]);
     database.exec('PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; ' + process.argv[2]);
-    database.close();`,
-    path,
-    statements,
-  );
+    database.close();`;
+  const { status, stderr } = spawnSync(process.execPath, ['-e', script, path, statements], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
 }
 
 /** Returns how many locks this process has on a database and on its shared memory. */
