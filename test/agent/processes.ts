@@ -39,6 +39,11 @@ export class Actor {
     await this.#ask(statements, '');
   }
 
+  /** Runs statements again and again until it is killed; they have run once when this returns. */
+  async repeat(statements: string): Promise<void> {
+    await this.#ask(statements, 'repeat');
+  }
+
   /** Runs one statement and returns its first row. */
   async row(statement: string): Promise<Record<string, unknown>> {
     return (await this.#ask('', statement))[0] ?? {};
