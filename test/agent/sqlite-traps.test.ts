@@ -13,6 +13,7 @@ import {
   readSync,
   readdirSync,
   renameSync,
+  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -216,6 +217,21 @@ test('a header that doesn’t tell how many pages there are is not believed', as
   await reader.close();
 });
 
+test('what lies behind the last page of a database is not captured', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const first = await startActor(path);
+  await first.close();
+  const expected = readFileSync(path);
+  overwrite(path, Buffer.alloc(3 * 4096, 'behind'), expected.length);
+  const reader = await Actor.start(spawn, path);
+  await reader.row('SELECT count(*) FROM filler');
+  const { bytes, method } = await capture(dir);
+  t.is(method, 'in place');
+  t.true(bytes.equals(expected));
+  await reader.close();
+});
+
 test('a live database that lacks pages is reported, though SQLite reads them as zeros', async (t) => {
   const dir = makeFolder();
   const path = join(dir, NAME);
@@ -363,6 +379,72 @@ test('a resting database that somebody opens while it is read is read as a live 
   const written = await capture(dir, later, () => executeElsewhere(path, 'UPDATE progress SET round = 4'));
   t.is(written.blobs.aborted, 1);
   t.deepEqual(inspect(written.bytes).rounds, [4, 4]);
+});
+
+test('beside shared memory alone nothing appears', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const actor = await startActor(path);
+  await actor.close();
+  writeFileSync(`${path}-shm`, '');
+  const { bytes, method } = await capture(dir);
+  t.is(method, 'pair');
+  t.like(inspect(bytes), { check: 'ok', total: TOTAL });
+  t.deepEqual(readdirSync(dir), [NAME, `${NAME}-shm`]);
+});
+
+test('a log beside a main file that knows of none is captured with it, and nothing appears', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const actor = await startActor(path);
+  const expected = checkpointed(path);
+  await actor.kill();
+  rmSync(`${path}-shm`);
+  overwrite(path, Buffer.from([1, 1]), 18);
+  const { bytes, method } = await capture(dir);
+  t.is(method, 'pair');
+  t.true(bytes.equals(expected));
+  t.deepEqual(readdirSync(dir), [NAME, `${NAME}-wal`]);
+});
+
+test('temporary copies are private, whoever may read the database', async (t) => {
+  for (const mode of ['WAL', 'DELETE']) {
+    const dir = makeFolder();
+    const path = join(dir, NAME);
+    const actor = await startActor(path);
+    await actor.run(`PRAGMA journal_mode = ${mode}`);
+    await actor.kill();
+    rmSync(`${path}-shm`, { force: true });
+    chmodSync(path, 0o644);
+    const tempDir = join(makeFolder(), 'temp');
+    const modes: number[] = [];
+    const { method } = await capture(dir, { tempDir }, () => {
+      for (const name of ['.', ...readdirSync(tempDir, { recursive: true })])
+        modes.push(statSync(join(tempDir, String(name))).mode & 0o077);
+    });
+    t.is(method, mode === 'WAL' ? 'pair' : 'backup');
+    t.deepEqual(modes.slice(0, 2), [0, 0], 'the folders');
+    t.true(modes.length > 2);
+    if (mode === 'WAL') t.true(modes.every((bits) => bits === 0));
+    t.deepEqual(readdirSync(tempDir), []);
+  }
+});
+
+test('a full’s check finds damage in a copy; a damaged database with anything beside it keeps its last good version', async (t) => {
+  const dir = makeFolder();
+  const path = join(dir, NAME);
+  const actor = await startActor(path);
+  await actor.run('PRAGMA journal_mode = DELETE');
+  await actor.close();
+  overwrite(path, Buffer.alloc(4096, 0xee), statSync(path).size - 3 * 4096);
+  const full = await capture(dir, { quickCheck: true });
+  t.is(full.method, 'backup');
+  t.regex(getCaptured(full.outcome).damage ?? '', /\S/);
+  t.is(getCaptured((await capture(dir)).outcome).damage, undefined);
+  truncateSync(path, statSync(path).size - 8192);
+  t.is(getCaptured((await capture(dir)).outcome).damage, 'a damaged database');
+  writeFileSync(`${path}-shm`, '');
+  t.deepEqual((await capture(dir)).outcome, { status: 'unreadable', reason: 'a damaged database' });
 });
 
 const CAPTURE = new URL('sqlite-elsewhere.ts', import.meta.url).pathname;
