@@ -39,6 +39,8 @@ export interface WriteOptions {
   readonly entries: AsyncIterable<RestoreEntry> | Iterable<RestoreEntry>;
   /** It is stopped at the end, whatever comes of it. */
   readonly content: BlobSource;
+  /** Returns a file that probably has much of what an entry will have, if there is one. What is taken from it is checked. */
+  readonly findLikeness?: (entry: RestoreEntry) => NativePath | undefined;
   readonly onProgress?: (done: WriteResult) => void;
 }
 
@@ -160,10 +162,14 @@ async function writeFile(writing: Writing, native: NativePath, entry: RestoreEnt
   const { done, open, content } = writing;
   const fd = openSync(native, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
   open.add(fd);
+  const alike = writing.findLikeness?.(entry);
+  const likeness = alike === undefined ? undefined : openToRead(alike);
+  if (likeness !== undefined) open.add(likeness);
   await content.fillFile({
     descriptor: fd,
     blob,
     sizeBytes: entry.sizeBytes,
+    likeness,
     wrote(bytes) {
       done.bytes += bytes;
       writing.onProgress?.(done);
@@ -172,13 +178,24 @@ async function writeFile(writing: Writing, native: NativePath, entry: RestoreEnt
       ftruncateSync(fd, entry.sizeBytes);
       futimesSync(fd, ...toTimes(entry.mtimeNs));
       fchmodSync(fd, entry.mode);
-      open.delete(fd);
-      closeSync(fd);
+      for (const descriptor of likeness === undefined ? [fd] : [fd, likeness]) {
+        open.delete(descriptor);
+        closeSync(descriptor);
+      }
       done.files += 1;
       writing.onProgress?.(done);
     },
     explain: (error) => explainFailure(entry.path, error),
   });
+}
+
+/** Opens a file that is only a shortcut: what can't be opened is as if it were not there. */
+function openToRead(native: NativePath): number | undefined {
+  try {
+    return openSync(native, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
 }
 
 async function makeHardLink(

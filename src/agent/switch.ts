@@ -100,7 +100,7 @@ function setAttributes(native: NativePath, entry: EntryAttributes): void {
 }
 
 /** Returns where an entry is on the disk, in a folder of its root if one is given. */
-function nativeOf(dirs: ReadonlyMap<string, string>, path: string, within?: string): NativePath {
+export function nativeOf(dirs: ReadonlyMap<string, string>, path: string, within?: string): NativePath {
   const key = keyOf(dirs, path);
   let native: NativePath = dirs.get(key) ?? '';
   if (within !== undefined) native = joinNative(native, within);

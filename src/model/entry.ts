@@ -43,6 +43,8 @@ export interface FileToFill {
   readonly blob: BlobId;
   /** How long the content must be. Runs of zeroes may be left out: whoever opened the file sets its length at the end. */
   readonly sizeBytes: number;
+  /** An open file that probably has much of the same content at the same offsets: whatever of it is checked to be right is copied from there. */
+  readonly likeness: number | undefined;
   /** Called for each piece that was written. */
   wrote(bytes: number): void;
   /** Called once when the whole content is in the file. */

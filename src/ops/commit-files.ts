@@ -152,9 +152,14 @@ export async function* listAgentFiles(repository: Repository, view: CommitView):
 
 /**
  * Returns everything that a restore of the commit writes, parents before what is in them.
+ * @param known sizes of blobs that need not be looked up
  * @throws {MoltError} DAMAGED when tree and attributes don't agree
  */
-export async function readRestoreEntries(repository: Repository, view: CommitView): Promise<RestoreEntry[]> {
+export async function readRestoreEntries(
+  repository: Repository,
+  view: CommitView,
+  known: ReadonlyMap<BlobId, number> = new Map(),
+): Promise<RestoreEntry[]> {
   const attributes = await readAttributes(repository, view);
   const files = new Map<string, CommitFile>();
   for await (const file of listAgentFiles(repository, view)) files.set(file.path, file);
@@ -169,8 +174,10 @@ export async function readRestoreEntries(repository: Repository, view: CommitVie
       throw new MoltError('DAMAGED', `${entry.path} has attributes but no file in commit ${view.commit.id}`);
     }
     files.delete(entry.path);
-    // oxlint-disable-next-line no-await-in-loop -- records of neighbouring files share a block
-    const { sizeBytes } = await repository.objects.readBlobRecord(file.blob);
+    const sizeBytes =
+      known.get(file.blob) ??
+      // oxlint-disable-next-line no-await-in-loop -- records of neighbouring files share a block
+      (await repository.objects.readBlobRecord(file.blob)).sizeBytes;
     entries.push({ ...entry, blob: file.blob, sizeBytes });
   }
   const [orphan] = files.keys();

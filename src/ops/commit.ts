@@ -62,6 +62,12 @@ export interface CommitResult {
 /** How often a commit that lost its branch to another process is put on top of the winner's. */
 const MOST_TRIES = 100;
 
+/** A commit, and what was captured for it. */
+export interface CapturedCommit {
+  readonly result: CommitResult;
+  readonly captured: CapturedAgent;
+}
+
 /**
  * Commits an agent. Nothing changed makes no commit, unless a tag is wanted (a backup always is one) or something of the head was
  * lost, which the commit stores anew.
@@ -73,6 +79,16 @@ export async function commitAgent(
   repository: Repository,
   options: CommitOptions,
 ): Promise<CommitResult> {
+  return (await commitCaptured(context, agent, repository, options)).result;
+}
+
+/** Commits an agent as commitAgent does, and returns what was captured as well. */
+export async function commitCaptured(
+  context: OpsContext,
+  agent: Agent,
+  repository: Repository,
+  options: CommitOptions,
+): Promise<CapturedCommit> {
   const startedMs = context.clock.now();
   const tag = tagNameOf(options, startedMs, repository.refs);
   if (tag !== undefined && repository.refs.has(`refs/tags/${tag}`)) throw tagExists(tag);
@@ -94,7 +110,7 @@ export async function commitAgent(
         tag,
         unchanged: true,
       };
-      return resultOf(options, captured, made, took());
+      return { result: resultOf(options, captured, made, took()), captured };
     }
     await writePlanned(writing, plan, head, plan.trees);
     await transaction.writeBlob(plan.descriptions.agent, (await head.view())?.top.get(AGENT_FILE)?.id);
@@ -114,7 +130,7 @@ export async function commitAgent(
       changed,
     });
     await remember(context, agent, repository, made.id, captured, plan);
-    return resultOf(options, captured, { ...made, tag, unchanged: false }, took());
+    return { result: resultOf(options, captured, { ...made, tag, unchanged: false }, took()), captured };
   });
 }
 

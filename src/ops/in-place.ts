@@ -7,19 +7,19 @@ import { join } from 'node:path';
 import { flushTree, writeEntries } from '../agent/rehydrate.ts';
 import { findRunning } from '../agent/running.ts';
 import { isLoss } from '../agent/scan.ts';
-import { STAGING_FOLDER, switchFiles, type SwitchPlan } from '../agent/switch.ts';
-import type { EntryAttributes, RestoreEntry } from '../model/entry.ts';
+import { nativeOf, STAGING_FOLDER, switchFiles } from '../agent/switch.ts';
+import type { RestoreEntry } from '../model/entry.ts';
 import { MoltError } from '../model/error.ts';
-import { shortId, type CommitId } from '../model/ids.ts';
+import type { CommitId } from '../model/ids.ts';
 import { displayPath } from '../model/name.ts';
 import { FileFiller } from '../repo/file-filler.ts';
 import { lockAgent } from './agent-lock.ts';
 import type { CapturedAgent } from './capture-agent.ts';
-import { commitAgent } from './commit.ts';
-import { readCommitView, readRestoreEntries, readRoots } from './commit-files.ts';
+import { commitCaptured } from './commit.ts';
 import type { OpsContext } from './context.ts';
 import type { OpenAgent } from './open.ts';
-import { readRestoreNote, writeRestoreNote } from './restore-journal.ts';
+import { dropRestoreNote, readRestoreNote, writeRestoreNote } from './restore-journal.ts';
+import { checkSaved, comparePlan, dirsOf, hazardsOf, type ComparedPlan } from './in-place-plan.ts';
 import { liveSide } from './side.ts';
 
 /** What a restore in place would do, or did. */
@@ -31,12 +31,16 @@ export interface InPlaceResult {
   readonly hazards: readonly string[];
 }
 
+/** Below this a file is quicker read from the repository than compared with what it was. */
+const LIKENESS_BYTES = 256 * 1024;
+
 /**
  * Finds out what a restore in place would do, without doing it.
  * @throws {MoltError} what reading the commit or the live agent throws
  */
 export async function planInPlace(context: OpsContext, open: OpenAgent, commit: CommitId): Promise<InPlaceResult> {
-  const plan = await compareLive(context, open, commit);
+  const { captured } = await liveSide(context, open, { keepContent: false });
+  const plan = await comparePlan(open, commit, await dirsOf(open, commit), captured);
   return resultOf(plan, undefined);
 }
 
@@ -54,8 +58,11 @@ export async function restoreInPlace(context: OpsContext, open: OpenAgent, commi
   for (const dir of dirs.values()) mkdirSync(dir, { recursive: true, mode: 0o700 });
   const pending = await readRestoreNote(context.home, agent);
   // What a broken-off restore left is no state of the agent's: the commit before it is the one to go back to.
-  const safety = pending?.phase === 'under-way' ? pending.safety : await commitSafety(context, open);
-  const plan = await compareLive(context, open, commit);
+  const { safety, captured } =
+    pending?.phase === 'under-way'
+      ? { safety: pending.safety, ...(await liveSide(context, open, { keepContent: false })) }
+      : await commitSafety(context, open);
+  const plan = await comparePlan(open, commit, dirs, captured);
   await writeRestoreNote(context.home, agent, { phase: 'under-way', commit, safety });
   const stagings = [...dirs.values()].map((dir) => join(dir, STAGING_FOLDER));
   await removeAll(stagings);
@@ -63,17 +70,20 @@ export async function restoreInPlace(context: OpsContext, open: OpenAgent, commi
     await writeEntries({
       targets: new Map([...dirs].map(([key, dir]) => [key, join(dir, STAGING_FOLDER)])),
       entries: plan.put,
+      findLikeness: ({ path, sizeBytes }) =>
+        sizeBytes >= LIKENESS_BYTES && plan.saved.has(path) ? nativeOf(dirs, path) : undefined,
       content: new FileFiller(repository, { totalBytes: bytesOf(plan.put), signal: context.signal }),
     });
     await Promise.all(stagings.map((dir) => flushTree(dir)));
+    refuseRunning(agent.stateDir, dirs);
+    checkSaved(plan);
   } catch (error) {
     await removeAll(stagings);
     // Nothing of the agent was touched, unless an earlier restore broke off.
-    if (pending?.phase !== 'under-way')
-      await writeRestoreNote(context.home, agent, { phase: 'done', commit: safety, safety });
+    if (pending === undefined) await dropRestoreNote(context.home, agent);
+    else await writeRestoreNote(context.home, agent, pending);
     throw error;
   }
-  refuseRunning(agent.stateDir, dirs);
   switchFiles(plan);
   await removeAll(stagings);
   await Promise.all([...dirs.values()].map((dir) => flushTree(dir)));
@@ -93,93 +103,19 @@ export async function findUndo(context: OpsContext, open: OpenAgent): Promise<Co
   });
 }
 
-interface ComparedPlan extends SwitchPlan {
-  readonly unchanged: number;
-}
-
-async function commitSafety(context: OpsContext, open: OpenAgent): Promise<CommitId> {
+async function commitSafety(
+  context: OpsContext,
+  open: OpenAgent,
+): Promise<{ safety: CommitId; captured: CapturedAgent }> {
   const { agent, repository } = open;
   const message = 'what was there before a restore in place';
-  const result = await commitAgent(context, agent, repository, { kind: 'safety', trigger: 'restore', message });
+  const options = { kind: 'safety', trigger: 'restore', message } as const;
+  const { result, captured } = await commitCaptured(context, agent, repository, options);
   const lost = result.skipped.find((one) => isLoss(one));
-  if (lost === undefined) return result.id;
+  if (lost === undefined) return { safety: result.id, captured };
   throw new MoltError('PARTIAL', `"${displayPath(lost.path)}" can't be saved first: ${lost.reason}`, {
     hint: 'make it readable, or restore into a new folder: --to DIR',
   });
-}
-
-/** Returns where the roots of a commit are. */
-async function dirsOf({ agent, repository }: OpenAgent, commit: CommitId): Promise<Map<string, string>> {
-  const roots = await readRoots(repository, await readCommitView(repository, commit));
-  return new Map(roots.map(({ key, dir }) => [key, key === 'state' ? agent.stateDir : dir]));
-}
-
-async function compareLive(context: OpsContext, open: OpenAgent, commit: CommitId): Promise<ComparedPlan> {
-  const { repository } = open;
-  const dirs = await dirsOf(open, commit);
-  const entries = await readRestoreEntries(repository, await readCommitView(repository, commit));
-  const { captured } = await liveSide(context, open, { keepContent: false });
-  for (const { key, dir } of captured.roots) {
-    if ((dirs.get(key) ?? dir) !== dir)
-      throw new MoltError('CONFLICT', `${key} is "${dir}" now, and was "${dirs.get(key)}" in ${shortId(commit)}`, {
-        hint: 'restore into a new folder: --to DIR',
-      });
-  }
-  return compare(entries, captured, dirs);
-}
-
-function compare(
-  entries: readonly RestoreEntry[],
-  live: CapturedAgent,
-  dirs: ReadonlyMap<string, string>,
-): ComparedPlan {
-  const there = new Map(live.attributes.map((entry) => [entry.path, entry]));
-  const wanted = new Map(entries.map((entry) => [entry.path, entry]));
-  const isRight = (entry: RestoreEntry): boolean =>
-    there.get(entry.path)?.type === entry.type && live.files.get(entry.path)?.blob === entry.blob;
-  const files = entries.filter(({ type }) => type !== 'directory');
-  const groupsThere = namesByGroup(live.attributes);
-  const groups = namesByGroup(entries);
-  // Names of one file are put together or not at all.
-  const torn = new Set(
-    files
-      .filter((entry) => !isRight(entry) || groups(entry) !== groupsThere(there.get(entry.path)))
-      .map(({ linkGroup }) => linkGroup),
-  );
-  const put = files.filter(
-    (entry) =>
-      !isRight(entry) ||
-      (entry.linkGroup !== 0 && torn.has(entry.linkGroup)) ||
-      groups(entry) !== groupsThere(there.get(entry.path)),
-  );
-  const putPaths = new Set(put.map(({ path }) => path));
-  const touch = files.filter((entry) => {
-    const now = there.get(entry.path);
-    return !putPaths.has(entry.path) && (now?.mode !== entry.mode || now.mtimeNs !== entry.mtimeNs);
-  });
-  const remove = live.attributes.filter(({ path, type }) => {
-    const entry = wanted.get(path);
-    return (
-      dirs.has(keyOf(path)) &&
-      path !== keyOf(path) &&
-      (entry === undefined || (entry.type !== type && (type === 'directory' || entry.type === 'directory')))
-    );
-  });
-  const folders = entries.filter(({ type }) => type === 'directory');
-  return { dirs, remove, folders, put, touch, unchanged: files.length - put.length };
-}
-
-/** Returns which names share a file with an entry, as text. */
-function namesByGroup(entries: readonly EntryAttributes[]): (entry: EntryAttributes | undefined) => string {
-  const names = new Map<number, string[]>();
-  for (const { path, linkGroup } of entries) {
-    if (linkGroup !== 0) names.set(linkGroup, [...(names.get(linkGroup) ?? []), path]);
-  }
-  return (entry) => names.get(entry?.linkGroup ?? 0)?.join('\0') ?? '';
-}
-
-function keyOf(path: string): string {
-  return /^(state|roots\/[0-9]+)(?=\/|$)/.exec(path)?.[1] ?? '';
 }
 
 function refuseRunning(stateDir: string, dirs: ReadonlyMap<string, string>): void {
@@ -189,17 +125,6 @@ function refuseRunning(stateDir: string, dirs: ReadonlyMap<string, string>): voi
     hint: 'stop it and try again, or restore into a new folder: --to DIR',
     details: { pid: running.pid },
   });
-}
-
-/** Says what going back in time may break, by what is written. */
-function hazardsOf({ put, remove }: ComparedPlan): string[] {
-  const paths = [...put, ...remove].map(({ path }) => path);
-  const hazards: string[] = [];
-  if (paths.some((path) => path.startsWith('state/credentials/')))
-    hazards.push('channel logins go back too: a channel that ratchets its keys (WhatsApp) may have to be linked again');
-  if (paths.includes('state/state/openclaw.sqlite'))
-    hazards.push('scheduled jobs go back too: what ran since then may run again');
-  return hazards;
 }
 
 function resultOf(plan: ComparedPlan, safety: CommitId | undefined): InPlaceResult {

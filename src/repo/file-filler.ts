@@ -89,7 +89,7 @@ export class FileFiller implements BlobSource {
     if (record.sizeBytes !== file.sizeBytes)
       throw new MoltError('DAMAGED', `blob ${file.blob} has another length than its commit says`);
     const filling: Filling = { file, left: 1 };
-    this.#openFiles += 1;
+    this.#openFiles += descriptorsOf(file);
     this.#groupFiles += 1;
     let offsetBytes = 0;
     for await (const { id, sizeBytes } of objects.listChunks(record)) {
@@ -141,7 +141,8 @@ export class FileFiller implements BlobSource {
     const { place } = planning.chunk;
     if (place.objectBytes !== sizeBytes || place.type !== OBJECT.chunk)
       throw new MoltError('DAMAGED', `chunk ${id} of blob ${filling.file.blob} is not what its list says`);
-    planning.targets.push({ descriptor: filling.file.descriptor, offsetBytes, filling });
+    const { descriptor, likeness } = filling.file;
+    planning.targets.push({ descriptor, likeness, offsetBytes, filling });
     filling.left += 1;
     this.#groupBytes += sizeBytes;
   }
@@ -259,7 +260,7 @@ export class FileFiller implements BlobSource {
   #written(filling: Filling): void {
     filling.left -= 1;
     if (filling.left > 0) return;
-    this.#openFiles -= 1;
+    this.#openFiles -= descriptorsOf(filling.file);
     try {
       filling.file.finish();
     } catch (error) {
@@ -295,6 +296,10 @@ export class FileFiller implements BlobSource {
   }
 }
 
+function descriptorsOf({ likeness }: FileToFill): number {
+  return likeness === undefined ? 1 : 2;
+}
+
 /** Orders chunks as they are stored, so that each block is decoded once. */
 function comparePlaces(a: Place, b: Place): number {
   const nameA = containerName(a.container);
@@ -326,5 +331,8 @@ function batchesOf(chunks: readonly Planning[]): Planning[][] {
 }
 
 function toMessage({ chunk, targets }: Planning): PlannedChunk {
-  return { ...chunk, targets: targets.map(({ descriptor, offsetBytes }) => ({ descriptor, offsetBytes })) };
+  return {
+    ...chunk,
+    targets: targets.map(({ descriptor, likeness, offsetBytes }) => ({ descriptor, likeness, offsetBytes })),
+  };
 }

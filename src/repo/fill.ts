@@ -2,8 +2,10 @@
 // stored, and to which offsets of which descriptors it goes.
 
 import type { KeyObject } from 'node:crypto';
-import { writeSync } from 'node:fs';
+import { readSync, writeSync } from 'node:fs';
+import { chunkId } from '../crypto/ids.ts';
 import type { Place } from '../format/index-run.ts';
+import { BLOCK_MAX_BYTES } from '../format/layout.ts';
 import { MoltError } from '../model/error.ts';
 import type { Containers } from './containers.ts';
 import { keyText } from './keys.ts';
@@ -14,6 +16,8 @@ export interface ChunkTarget {
   /** An open file of this process, which all threads share. */
   readonly descriptor: number;
   readonly offsetBytes: number;
+  /** An open file that may have the chunk at the same offset. */
+  readonly likeness: number | undefined;
 }
 
 /** A stored chunk and all places of files that are to get it. Keys are latin1 text here, which travels cheaply between threads. */
@@ -54,8 +58,10 @@ export async function fillChunks(
       place,
       base: base && { key: Buffer.from(base.key, 'latin1'), place: base.place },
     };
-    // oxlint-disable-next-line no-await-in-loop -- chunks of one block follow each other
-    const bytes = await readStored(containers, idKey, object);
+    const bytes =
+      findAlike(idKey, object, targets) ??
+      // oxlint-disable-next-line no-await-in-loop -- chunks of one block follow each other
+      (await readStored(containers, idKey, object));
     if (bytes.length !== place.objectBytes)
       throw new MoltError('DAMAGED', `chunk ${keyText(object.key)} has another length than its index says`);
     for (const { descriptor, offsetBytes } of targets) {
@@ -65,6 +71,34 @@ export async function fillChunks(
         throw new FillError(descriptor, error);
       }
     }
+  }
+}
+
+/** Returns a chunk out of a file that has it where it goes, checked like one that is stored: opening and unpacking it takes longer. */
+function findAlike(
+  idKey: KeyObject,
+  { key, place }: StoredObject,
+  targets: readonly ChunkTarget[],
+): Buffer | undefined {
+  for (const { likeness, offsetBytes } of targets) {
+    if (likeness === undefined || place.objectBytes > BLOCK_MAX_BYTES) continue;
+    const bytes = Buffer.allocUnsafeSlow(place.objectBytes);
+    if (readAll(likeness, bytes, offsetBytes) && chunkId(idKey, bytes).equals(key)) return bytes;
+  }
+  return undefined;
+}
+
+/** Fills the buffer; false where the file is shorter or can't be read. */
+function readAll(descriptor: number, bytes: Buffer, offsetBytes: number): boolean {
+  try {
+    for (let done = 0; done < bytes.length;) {
+      const read = readSync(descriptor, bytes, done, bytes.length - done, offsetBytes + done);
+      if (read === 0) return false;
+      done += read;
+    }
+    return true;
+  } catch {
+    return false;
   }
 }
 

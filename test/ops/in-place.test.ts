@@ -213,6 +213,45 @@ test('damage in what is to be restored changes nothing', async (t) => {
   t.false(existsSync(join(stateDir, '.molt-restore')));
 });
 
+test('what is written to after it was saved is neither replaced nor removed', async (t) => {
+  const { agent, first } = await makeMoments(t);
+  const { context, open, stateDir, dir } = agent;
+  const { find } = open.repository.index;
+  const { root } = await open.repository.objects.readBlobRecord(await blobOf(agent, first, 'state/a0'));
+  for (const name of ['a.b', 'new-dir/deep/file', 'memory.sqlite']) {
+    const path = join(stateDir, name);
+    open.repository.index.find = (key) => {
+      // Only the staging asks for this chunk.
+      if (key.toString('hex') === root) {
+        if (name.endsWith('.sqlite')) addRows(path, 500, 501);
+        else writeFileSync(path, 'written meanwhile');
+        cpSync(path, join(dir, 'second', name));
+      }
+      return find.call(open.repository.index, key);
+    };
+    const error = await t.throwsAsync(restoreInPlace(context, open, first));
+    t.true(isMoltError(error, 'RUNNING') && error.message.includes(name), String(error));
+    t.notThrows(() => compare(join(dir, 'second'), stateDir));
+    t.is(await readRestoreNote(context.home, open.agent), undefined);
+  }
+  open.repository.index.find = find;
+  await restoreInPlace(context, open, first);
+  t.notThrows(() => compare(join(dir, 'first'), stateDir));
+});
+
+test('a restore that fails leaves the one before it to be undone', async (t) => {
+  const { agent, first } = await makeMoments(t);
+  const { context, open, stateDir, dir } = agent;
+  const { safety } = await restoreInPlace(context, open, first);
+  const { find } = open.repository.index;
+  open.repository.index.find = () => Promise.reject(new Error('the disk is full'));
+  await t.throwsAsync(restoreInPlace(context, open, safety ?? first));
+  open.repository.index.find = find;
+  t.notThrows(() => compare(join(dir, 'first'), stateDir));
+  await restoreInPlace(context, open, await findUndo(context, open));
+  t.notThrows(() => compare(join(dir, 'second'), stateDir));
+});
+
 async function blobOf({ open }: OneAgent, commit: Awaited<ReturnType<OneAgent['commit']>>, path: string) {
   const { readCommitView, readRestoreEntries } = await import('../../src/ops/commit-files.ts');
   const entries = await readRestoreEntries(open.repository, await readCommitView(open.repository, commit));

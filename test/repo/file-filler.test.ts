@@ -11,6 +11,8 @@ import {
   readFileSync,
   rmSync,
   truncateSync,
+  writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,6 +69,7 @@ function makeFile(dir: string, blob: BlobId, sizeBytes: number): Filled {
     descriptor,
     blob,
     sizeBytes,
+    likeness: undefined,
     wrote: () => undefined,
     finish() {
       ftruncateSync(descriptor, sizeBytes);
@@ -91,6 +94,46 @@ const fills = test.macro(async (t, workers: number) => {
 test('files of every kind are filled on this thread', fills, 0);
 test('files of every kind are filled by one thread', fills, 1);
 test('files of every kind are filled by three threads', fills, 3);
+
+const copies = test.macro(async (t, workers: number) => {
+  const dir = tempDir(t);
+  const storage = await DirectoryStorage.open(join(dir, 'storage'), { create: true });
+  const repository = await makeRepository(storage);
+  const bytes = randomContent('database', 640_000);
+  bytes.fill(0, 131_072, 262_144);
+  await commitFiles(repository, { db: { bytes, chunking: 'fixed' } }, { full: true });
+  const packs = join(dir, 'storage/packs');
+  const [pack = ''] = readdirSync(packs, { recursive: true, encoding: 'utf8' }).filter((name) => name.length > 60);
+  const alike = join(dir, 'alike');
+  const fill = async (content: Buffer): Promise<Buffer> => {
+    writeFileSync(alike, content);
+    const likeness = openSync(alike, 'r');
+    const filler = new FileFiller(await openRepository(storage), { totalBytes: 0, workers });
+    const file = makeFile(dir, gitIdOf('blob', bytes), bytes.length);
+    try {
+      await filler.fillFile({ ...file, likeness });
+      await filler.drain();
+      return readFileSync(file.path);
+    } finally {
+      await filler.stop();
+      closeSync(likeness);
+      rmSync(file.path);
+    }
+  };
+  const changed = Buffer.from(bytes);
+  changed[70_000] = (changed[70_000] ?? 0) ^ 1;
+  // Zeroes in the content are holes in the file, whatever stands there in the other.
+  changed.fill(1, 140_000, 150_000);
+  for (const content of [changed, changed.subarray(0, 100_000), Buffer.alloc(0)])
+    t.true((await fill(content)).equals(bytes));
+  const descriptor = openSync(join(packs, pack), 'r+');
+  writeSync(descriptor, Buffer.alloc(400_000), 0, 400_000, 4096);
+  closeSync(descriptor);
+  t.true((await fill(Buffer.concat([bytes, bytes]))).equals(bytes));
+  t.true(isMoltError(await t.throwsAsync(fill(changed)), 'DAMAGED'));
+});
+test('what another file has at the same place is taken from there if it is right, on this thread', copies, 0);
+test('what another file has at the same place is taken from there if it is right, by threads', copies, 2);
 
 const refuses = test.macro(async (t, workers: number) => {
   const dir = tempDir(t);
