@@ -2,7 +2,18 @@
 // into a staging folder of the same root before, so that here is only renaming, removing and setting of attributes. Doing it again
 // after a crash is harmless.
 
-import { chmodSync, lstatSync, lutimesSync, mkdirSync, renameSync, rmdirSync, unlinkSync, utimesSync } from 'node:fs';
+import {
+  chmodSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+  utimesSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import type { EntryAttributes, RestoreEntry } from '../model/entry.ts';
 import { isSystemError, MoltError } from '../model/error.ts';
 import { displayPath, unescapeName } from '../model/name.ts';
@@ -29,7 +40,7 @@ export interface SwitchPlan {
 }
 
 /**
- * Carries a plan out.
+ * Carries a plan out, and removes the staging folders.
  * @throws {MoltError} HOSTILE when a path would lead out of its root; IO when the system refuses: then it is to be done again
  */
 export function switchFiles(plan: SwitchPlan): void {
@@ -37,6 +48,8 @@ export function switchFiles(plan: SwitchPlan): void {
   for (const entry of plan.remove.toReversed()) attempt(entry, () => removeEntry(dirs, entry));
   for (const entry of plan.folders) attempt(entry, () => makeFolder(nativeOf(dirs, entry.path)));
   for (const entry of plan.put) attempt(entry, () => putEntry(dirs, entry));
+  // Taking it away changes the time of the folder that it is in.
+  for (const dir of dirs.values()) rmSync(join(dir, STAGING_FOLDER), { recursive: true, force: true });
   for (const entry of plan.touch) attempt(entry, () => setAttributes(nativeOf(dirs, entry.path), entry));
   for (const entry of plan.folders.toReversed()) attempt(entry, () => setAttributes(nativeOf(dirs, entry.path), entry));
 }

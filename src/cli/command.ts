@@ -102,6 +102,8 @@ export interface Context {
   readonly signal: AbortSignal;
   /** What has to be undone or closed at the end, however it comes; runs in reverse order. */
   readonly cleanup: AsyncDisposableStack;
+  /** Whether there is somebody to ask, or --yes. */
+  readonly canConfirm: boolean;
   /**
    * Asks for yes or no; --yes answers it.
    * @param typed what has to be typed for a yes, where that is to be hard to give by habit

@@ -124,6 +124,7 @@ function createContext(host: Host, output: Output, globals: Globals): Context {
     secrets: createSecrets(secretSources),
     signal,
     cleanup: new AsyncDisposableStack(),
+    canConfirm: globals.yes || prompt !== undefined,
     async confirm(question, typed) {
       if (globals.yes) return true;
       if (prompt === undefined) {

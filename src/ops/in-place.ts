@@ -1,7 +1,7 @@
 // Restores an agent's files where they live: a safety commit first, then everything that differs is staged and checked, and only
 // then switched. A crash leaves a note behind; doing the restore again, or undoing it, finishes from any point.
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { flushTree, writeEntries } from '../agent/rehydrate.ts';
@@ -9,7 +9,8 @@ import { findRunning } from '../agent/running.ts';
 import { isLoss } from '../agent/scan.ts';
 import { nativeOf, STAGING_FOLDER, switchFiles } from '../agent/switch.ts';
 import type { RestoreEntry } from '../model/entry.ts';
-import { MoltError } from '../model/error.ts';
+import { COMPONENTS, type Component } from '../model/component.ts';
+import { isSystemError, MoltError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
 import { displayPath } from '../model/name.ts';
 import { FileFiller } from '../repo/file-filler.ts';
@@ -18,7 +19,7 @@ import type { CapturedAgent } from './capture-agent.ts';
 import { commitCaptured } from './commit.ts';
 import type { OpsContext } from './context.ts';
 import type { OpenAgent } from './open.ts';
-import { dropRestoreNote, readRestoreNote, writeRestoreNote } from './restore-journal.ts';
+import { dropRestoreNote, readRestoreNote, writeRestoreNote, type RestoreNote } from './restore-journal.ts';
 import { checkSaved, comparePlan, dirsOf, hazardsOf, type ComparedPlan } from './in-place-plan.ts';
 import { liveSide } from './side.ts';
 
@@ -26,9 +27,15 @@ import { liveSide } from './side.ts';
 export interface InPlaceResult {
   readonly files: { readonly written: number; readonly removed: number; readonly unchanged: number };
   readonly bytes: { readonly fetched: number; readonly written: number };
-  /** The commit of what was there before; undefined for a dry run. */
+  /** The commit of what was there before; undefined if nothing was, and for a dry run. */
   readonly safety: CommitId | undefined;
   readonly hazards: readonly string[];
+}
+
+/** What of a commit to restore in place. */
+export interface InPlaceOptions {
+  /** Only these components; everything else stays as it is. */
+  readonly components?: readonly Component[] | undefined;
 }
 
 /** Below this a file is quicker read from the repository than compared with what it was. */
@@ -38,9 +45,14 @@ const LIKENESS_BYTES = 256 * 1024;
  * Finds out what a restore in place would do, without doing it.
  * @throws {MoltError} what reading the commit or the live agent throws
  */
-export async function planInPlace(context: OpsContext, open: OpenAgent, commit: CommitId): Promise<InPlaceResult> {
+export async function planInPlace(
+  context: OpsContext,
+  open: OpenAgent,
+  commit: CommitId,
+  { components }: InPlaceOptions = {},
+): Promise<InPlaceResult> {
   const { captured } = await liveSide(context, open, { keepContent: false });
-  const plan = await comparePlan(open, commit, await dirsOf(open, commit), captured);
+  const plan = await comparePlan(open, { commit, components }, await dirsOf(open, commit), captured);
   return resultOf(plan, undefined);
 }
 
@@ -49,46 +61,70 @@ export async function planInPlace(context: OpsContext, open: OpenAgent, commit: 
  * @throws {MoltError} RUNNING when the agent runs, LOCKED when it is being committed or restored, PARTIAL when something of it can't be saved first: then nothing was changed.
  *   What fails later leaves a note, and doing it again or undoing it finishes.
  */
-export async function restoreInPlace(context: OpsContext, open: OpenAgent, commit: CommitId): Promise<InPlaceResult> {
+export async function restoreInPlace(
+  context: OpsContext,
+  open: OpenAgent,
+  commit: CommitId,
+  { components }: InPlaceOptions = {},
+): Promise<InPlaceResult> {
   const { agent, repository } = open;
   using _ = lockAgent(context.home, agent, 'restore');
   const dirs = await dirsOf(open, commit);
   refuseRunning(agent.stateDir, dirs);
-  // A state folder that was deleted is restored like any other; the safety commit then says that nothing was there.
-  for (const dir of dirs.values()) mkdirSync(dir, { recursive: true, mode: 0o700 });
   const pending = await readRestoreNote(context.home, agent);
-  // What a broken-off restore left is no state of the agent's: the commit before it is the one to go back to.
+  const brokenOff = pending?.phase === 'under-way' ? pending : undefined;
+  if (brokenOff !== undefined) refusePart(brokenOff, components);
+  // What a broken-off restore left is no state of the agent's: the commit before it is the one to go back to. And where nothing is,
+  // nothing is to be saved: a commit of it would be the newest, and the next one to be restored.
+  const isEmpty = brokenOff === undefined && !hasFiles(dirs);
+  for (const dir of dirs.values()) mkdirSync(dir, { recursive: true, mode: 0o700 });
   const { safety, captured } =
-    pending?.phase === 'under-way'
-      ? { safety: pending.safety, ...(await liveSide(context, open, { keepContent: false })) }
+    brokenOff !== undefined || isEmpty
+      ? { safety: brokenOff?.safety ?? commit, ...(await liveSide(context, open, { keepContent: false })) }
       : await commitSafety(context, open);
-  const plan = await comparePlan(open, commit, dirs, captured);
-  await writeRestoreNote(context.home, agent, { phase: 'under-way', commit, safety });
-  const stagings = [...dirs.values()].map((dir) => join(dir, STAGING_FOLDER));
-  await removeAll(stagings);
+  const plan = await comparePlan(open, { commit, components }, dirs, captured);
+  await writeRestoreNote(context.home, agent, { phase: 'under-way', commit, safety, components });
+  const stagings = new Map([...dirs].map(([key, dir]) => [key, join(dir, STAGING_FOLDER)]));
+  await removeAll(stagings.values());
+  const targets = new Map([...stagings].filter(([key]) => plan.put.some(({ path }) => path.startsWith(`${key}/`))));
   try {
     await writeEntries({
-      targets: new Map([...dirs].map(([key, dir]) => [key, join(dir, STAGING_FOLDER)])),
+      targets,
       entries: plan.put,
       findLikeness: ({ path, sizeBytes }) =>
         sizeBytes >= LIKENESS_BYTES && plan.saved.has(path) ? nativeOf(dirs, path) : undefined,
       content: new FileFiller(repository, { totalBytes: bytesOf(plan.put), signal: context.signal }),
     });
-    await Promise.all(stagings.map((dir) => flushTree(dir)));
+    await Promise.all([...targets.values()].map((dir) => flushTree(dir)));
     refuseRunning(agent.stateDir, dirs);
     checkSaved(plan);
   } catch (error) {
-    await removeAll(stagings);
+    await removeAll(stagings.values());
     // Nothing of the agent was touched, unless an earlier restore broke off.
     if (pending === undefined) await dropRestoreNote(context.home, agent);
     else await writeRestoreNote(context.home, agent, pending);
     throw error;
   }
   switchFiles(plan);
-  await removeAll(stagings);
   await Promise.all([...dirs.values()].map((dir) => flushTree(dir)));
-  await writeRestoreNote(context.home, agent, { phase: 'done', commit, safety });
-  return resultOf(plan, safety);
+  await writeRestoreNote(context.home, agent, { phase: 'done', commit, safety, components });
+  return resultOf(plan, isEmpty ? undefined : safety);
+}
+
+/** Says whether anything stands where a commit's files go. */
+export async function hasState(open: OpenAgent, commit: CommitId): Promise<boolean> {
+  return hasFiles(await dirsOf(open, commit));
+}
+
+function hasFiles(dirs: ReadonlyMap<string, string>): boolean {
+  return [...dirs.values()].some((dir) => {
+    try {
+      return readdirSync(dir).length > 0;
+    } catch (error) {
+      // What can't be looked into is there.
+      return !isSystemError(error, 'ENOENT');
+    }
+  });
 }
 
 /**
@@ -118,6 +154,15 @@ async function commitSafety(
   });
 }
 
+/** What broke off may have changed more than is to be restored now; that would be taken for whole. */
+function refusePart(pending: RestoreNote, components: readonly Component[] | undefined): void {
+  const left = (pending.components ?? COMPONENTS).filter((one) => components?.includes(one) === false);
+  if (left.length === 0) return;
+  throw new MoltError('CONFLICT', `a restore in place broke off that was also to bring back ${left.join(', ')}`, {
+    hint: 'do that again, or take it back with molt restore --undo; then restore a part',
+  });
+}
+
 function refuseRunning(stateDir: string, dirs: ReadonlyMap<string, string>): void {
   const running = findRunning(stateDir, [...dirs.values()]);
   if (running === undefined) return;
@@ -144,6 +189,6 @@ function bytesOf(entries: readonly RestoreEntry[]): number {
   return entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
-async function removeAll(dirs: readonly string[]): Promise<void> {
-  await Promise.all(dirs.map((dir) => rm(dir, { recursive: true, force: true })));
+async function removeAll(dirs: Iterable<string>): Promise<void> {
+  await Promise.all([...dirs].map((dir) => rm(dir, { recursive: true, force: true })));
 }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { writeEntries, type WriteResult } from '../agent/rehydrate.ts';
+import type { Component } from '../model/component.ts';
 import type { RestoreEntry } from '../model/entry.ts';
 import { MoltError } from '../model/error.ts';
 import type { BlobId } from '../model/ids.ts';
@@ -44,6 +45,15 @@ export function selectEntries(entries: readonly RestoreEntry[], paths: readonly 
         path === wanted || path.startsWith(`${wanted}/`) || (type === 'directory' && wanted.startsWith(`${path}/`)),
     );
   return entries.filter(isWanted);
+}
+
+/** Keeps the entries of some components, and the folders above them. */
+export function selectComponents(entries: readonly RestoreEntry[], components: readonly Component[]): RestoreEntry[] {
+  const parents = new Set<string>();
+  const isWanted = ({ component }: RestoreEntry): boolean => components.includes(component);
+  for (const { path } of entries.filter(isWanted))
+    for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) parents.add(path.slice(0, at));
+  return entries.filter((entry) => isWanted(entry) || (entry.type === 'directory' && parents.has(entry.path)));
 }
 
 /**

@@ -4,6 +4,7 @@
 import { rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Fields, HEX_20 } from '../format/fields.ts';
+import { COMPONENTS, type Component } from '../model/component.ts';
 import { isSystemError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
 import { systemFailure } from '../model/system-error.ts';
@@ -16,6 +17,8 @@ export interface RestoreNote {
   readonly commit: CommitId;
   /** The commit of what was there before. */
   readonly safety: CommitId;
+  /** What was restored; everything unless given. */
+  readonly components?: readonly Component[] | undefined;
 }
 
 /** Reads the note of an agent's last restore in place, or undefined if there was none. */
@@ -23,10 +26,12 @@ export async function readRestoreNote(home: Home, agent: Agent): Promise<Restore
   const bytes = await readIfThere(fileOf(home, agent));
   if (bytes === undefined) return undefined;
   const fields = new Fields(JSON.parse(bytes.toString('utf8')), 'the note of the last restore in place');
+  const names = fields.has('components') ? fields.texts('components') : [];
   return {
     phase: fields.text('phase', /^(under-way|done)$/) as RestoreNote['phase'],
     commit: fields.text('commit', HEX_20) as CommitId,
     safety: fields.text('safety', HEX_20) as CommitId,
+    ...(fields.has('components') && { components: COMPONENTS.filter((one) => names.includes(one)) }),
   };
 }
 

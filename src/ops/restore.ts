@@ -1,6 +1,7 @@
 // Restores an agent's files of a moment into a new folder: a plan that can be looked at, then the act.
 
 import type { RestoreEntry } from '../model/entry.ts';
+import type { Component } from '../model/component.ts';
 import { MoltError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
 import { parseTime } from '../policy/time.ts';
@@ -9,7 +10,7 @@ import type { OpsContext } from './context.ts';
 import { readHistoryCommit } from './ancestry.ts';
 import { checkNewFolder, makeFolder } from './new-folder.ts';
 import type { OpenAgent } from './open.ts';
-import { placeFiles } from './place-files.ts';
+import { placeFiles, selectComponents } from './place-files.ts';
 import { resolveRevision, resolveTimestamp } from './revision.ts';
 
 /** What to restore. */
@@ -20,6 +21,8 @@ export interface RestoreOptions {
   readonly timestamp: string | undefined;
   /** A folder that does not exist or is empty. */
   readonly dir: string;
+  /** Only these components; everything unless given. */
+  readonly components?: readonly Component[] | undefined;
 }
 
 /** One step of a restore and how long it took. */
@@ -66,7 +69,8 @@ export async function planRestore(context: OpsContext, open: OpenAgent, options:
   const dir = await checkNewFolder(context.cwd, options.dir);
   const { commit, timeMs, requestedMs } = await findMoment(context, open, options);
   timer.end('find');
-  const entries = await readRestoreEntries(repository, await readCommitView(repository, commit));
+  const all = await readRestoreEntries(repository, await readCommitView(repository, commit));
+  const entries = options.components === undefined ? all : selectComponents(all, options.components);
   timer.end('plan');
   const files = entries.filter((entry) => entry.type !== 'directory');
   return {

@@ -1,17 +1,31 @@
-// Restores an agent in place and dies by SIGKILL at the n-th rename of the switch: `in-place-process.ts HOME COMMIT N`.
+// Restores an agent in place and is broken off: `in-place-process.ts HOME COMMIT kill|full-switch|full N [AGENT]`. By SIGKILL or a full disk at
+// the n-th rename of the switch, or by a full disk after n writes of the staging.
 
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
-const [home = '', commit = '', at = ''] = process.argv.slice(2);
-const { renameSync } = fs;
+const [home = '', commit = '', how = '', at = '', label = 'it'] = process.argv.slice(2);
+const { renameSync, writeSync } = fs;
+const full = (): Error => Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
 let renames = 0;
 fs.renameSync = (from, to) => {
   if (String(from).includes('.molt-restore/')) renames += 1;
-  if (renames === Number(at)) process.kill(process.pid, 'SIGKILL');
+  if (how === 'kill' && renames === Number(at)) process.kill(process.pid, 'SIGKILL');
+  if (how === 'full-switch' && renames >= Number(at)) throw full();
   renameSync(from, to);
 };
+let isStaging = false;
+let writes = 0;
+const openSync = fs.openSync;
+fs.openSync = (path, ...rest) => {
+  if (String(path).includes('.molt-restore/')) isStaging = true;
+  return openSync(path, ...rest);
+};
+fs.writeSync = ((...args: Parameters<typeof writeSync>): number => {
+  if (how === 'full' && isStaging && (writes += 1) > Number(at)) throw full();
+  return writeSync(...args);
+}) as typeof writeSync;
 syncBuiltinESMExports();
 
 const { silentReporter } = await import('../../src/model/ports.ts');
@@ -28,5 +42,5 @@ const context = {
   userHome: home,
   unlock: () => Promise.reject(new Error('the device key should have opened it')),
 };
-await using open = await openAgent(context, 'it');
+await using open = await openAgent(context, label);
 await restoreInPlace(context, open, await resolveRevision(context, open, commit));

@@ -266,7 +266,7 @@ for (const at of [1, 3, 5]) {
       const { agent, first } = await makeMoments(t);
       const { context, open, stateDir, dir } = agent;
       const child = join(import.meta.dirname, 'in-place-process.ts');
-      const { signal } = spawnSync(process.execPath, [child, context.home.dir, first, String(at)], {
+      const { signal } = spawnSync(process.execPath, [child, context.home.dir, first, 'kill', String(at)], {
         stdio: 'inherit',
       });
       t.is(signal, 'SIGKILL');

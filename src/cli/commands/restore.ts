@@ -1,5 +1,6 @@
 // `molt restore`: brings an agent's files of a moment back, into a new folder or where they live.
 
+import { COMPONENTS, type Component } from '../../model/component.ts';
 import { MoltError } from '../../model/error.ts';
 import { shortId } from '../../model/ids.ts';
 import { formatJsonTime, formatTime } from '../../model/time-format.ts';
@@ -21,6 +22,8 @@ export const command = defineCommand({
     'links. Every byte is checked on its way, and the folder is there whole or not at all.\n' +
     'With --in-place, restores them where the agent has them; stop the agent first. What is there now is committed before, so\n' +
     'that --undo brings it back. Only what differs is written; caches, logs and whatever else is never captured stay.\n' +
+    'With neither, an agent whose folder is gone or empty is restored in place; where there is one, a terminal is asked.\n' +
+    'With --component only that is brought back, and everything else stays as it is.\n' +
     'Not there yet: starting the agent as a pod, and reading from a remote (--target, --from).',
   words: [
     {
@@ -35,6 +38,12 @@ export const command = defineCommand({
     'in-place': { type: 'boolean', description: 'restore where the agent has its files' },
     undo: { type: 'boolean', description: 'bring back what was there before the last restore in place' },
     timestamp: { type: 'string', value: 'TIME', description: 'the newest commit captured at or before this time' },
+    component: {
+      type: 'strings',
+      value: 'NAME',
+      choices: COMPONENTS,
+      description: 'only this component; may be given several times',
+    },
     'dry-run': { type: 'boolean', description: 'only tell what would be done' },
   },
   examples: [
@@ -43,19 +52,17 @@ export const command = defineCommand({
     ['restore my-agent --timestamp "yesterday 14:30" --in-place', 'put the agent itself back to that moment'],
     ['restore my-agent --undo', 'take the last restore in place back'],
     ['restore my-agent HEAD~3 --in-place --dry-run', 'tell what would be written'],
+    ['restore my-agent HEAD~3 --in-place --component skills', 'put the skills alone back'],
   ],
   async run(context, { agent, options, words }) {
     const ops = makeOpsContext(context);
     const { to: dir, timestamp } = options;
     const ways = [dir !== undefined && '--to', options['in-place'] && '--in-place', options.undo && '--undo'];
     const [way, otherWay] = ways.filter((one) => one !== false);
-    if (way === undefined) {
-      throw new MoltError('USAGE', 'restore needs to know where: into a new folder, or where the agent lives', {
-        hint: `${context.program} restore --to DIR, or ${context.program} restore --in-place`,
-      });
-    }
     if (otherWay !== undefined)
       throw new MoltError('USAGE', `${way} and ${otherWay} exclude each other`, { hint: 'leave one out' });
+    const names = COMPONENTS.filter((name) => options.component.includes(name));
+    const components = names.length === 0 ? undefined : names;
     await using opened = await openForWords(ops, agent, words.revision);
     const [revision, ...others] = opened.words;
     if (others.length > 0)
@@ -67,16 +74,19 @@ export const command = defineCommand({
         });
       const { findUndo } = await import('../../ops/in-place.ts');
       const wanted = options.undo ? await findUndo(ops, opened.open) : revision;
-      await runInPlace(context, ops, opened.open, { revision: wanted, timestamp, isDryRun: options['dry-run'] });
+      const moment = await findMoment(ops, opened.open, { revision: wanted, timestamp });
+      if (way === undefined) await askForPlace(context, opened.open, moment);
+      await runInPlace(context, ops, opened.open, moment, { components, isDryRun: options['dry-run'] });
       return;
     }
-    const plan = await planRestore(ops, opened.open, { revision, timestamp, dir });
+    const plan = await planRestore(ops, opened.open, { revision, timestamp, dir, components });
     const isDryRun = options['dry-run'];
     if (!isDryRun && plan.requestedMs !== undefined) context.output.note(distance(plan, plan.requestedMs));
     const done = isDryRun ? undefined : await applyRestore(ops, opened.open, plan);
     context.reporter.pause();
     const document = {
       ...planDocument(plan, isDryRun),
+      ...(components && { components }),
       files: done?.files ?? { written: plan.files, removed: 0, unchanged: 0 },
       bytes: done?.bytes ?? { fetched: 0, written: plan.bytes },
       phases: done?.phases ?? plan.phases,
@@ -88,24 +98,45 @@ export const command = defineCommand({
       const durationMs = document.phases.reduce((sum, phase) => sum + phase.durationMs, 0);
       const verb = isDryRun ? 'would restore' : 'restored';
       const end = isDryRun ? '' : ` in ${formatDuration(durationMs)}`;
-      return [...lines, `${verb} ${shortId(plan.commit)} of ${formatTime(plan.timeMs)} to ${plan.dir}: ${what}${end}`];
+      return [
+        ...lines,
+        `${verb} ${shortId(plan.commit)} of ${formatTime(plan.timeMs)} to ${plan.dir}${partOf(components)}: ${what}${end}`,
+      ];
     });
   },
 });
+
+/** Asks whether to restore where the agent has its files, if it has any there. */
+async function askForPlace(context: Context, open: OpenAgent, { commit, timeMs }: Moment): Promise<void> {
+  const { program } = context;
+  const { label, stateDir } = open.agent;
+  const { hasState } = await import('../../ops/in-place.ts');
+  if (!(await hasState(open, commit))) return;
+  const hint = `${program} restore --to DIR leaves the agent alone; ${program} restore --in-place saves what is there, and replaces it`;
+  if (!context.canConfirm) {
+    throw new MoltError('USAGE', `restore where? ${label} has its state in "${stateDir}"`, { hint });
+  }
+  const question =
+    `${label} has its state in "${stateDir}".\n` +
+    `  yes  puts ${shortId(commit)} of ${formatTime(timeMs)} there; what is there now is saved first, and comes back by ${program} restore --undo\n` +
+    `  no   changes nothing; ${program} restore --to DIR restores into a new folder\n` +
+    'Restore in place?';
+  if (!(await context.confirm(question))) throw new MoltError('INTERRUPTED', 'nothing was changed', { hint });
+}
 
 async function runInPlace(
   context: Context,
   ops: OpsContext,
   open: OpenAgent,
-  options: { revision: string | undefined; timestamp: string | undefined; isDryRun: boolean },
+  moment: Moment,
+  options: { components: readonly Component[] | undefined; isDryRun: boolean },
 ): Promise<void> {
-  const { isDryRun } = options;
+  const { components, isDryRun } = options;
   const { planInPlace, restoreInPlace } = await import('../../ops/in-place.ts');
   const startedMs = ops.clock.now();
-  const moment = await findMoment(ops, open, options);
   const { commit, timeMs, requestedMs } = moment;
   if (requestedMs !== undefined) context.output.note(distance(moment, requestedMs));
-  const done = isDryRun ? await planInPlace(ops, open, commit) : await restoreInPlace(ops, open, commit);
+  const done = await (isDryRun ? planInPlace : restoreInPlace)(ops, open, commit, { components });
   const durationMs = ops.clock.now() - startedMs;
   context.reporter.pause();
   const { agent } = open;
@@ -118,6 +149,7 @@ async function runInPlace(
     commit,
     time: formatJsonTime(timeMs),
     ...(requestedMs !== undefined && { requestedTime: formatJsonTime(requestedMs) }),
+    ...(components && { components }),
     ...(done.safety !== undefined && { safety: done.safety }),
     files: done.files,
     bytes: done.bytes,
@@ -125,7 +157,7 @@ async function runInPlace(
     hazards: done.hazards,
   };
   context.output.result(document, () => [
-    `${isDryRun ? 'would restore' : 'restored'} ${shortId(commit)} of ${formatTime(timeMs)} in place: ${countsOf(done)}`,
+    `${isDryRun ? 'would restore' : 'restored'} ${shortId(commit)} of ${formatTime(timeMs)} in place${partOf(components)}: ${countsOf(done)}`,
     ...done.hazards.map((hazard) => `note: ${hazard}`),
     ...(done.safety === undefined
       ? []
@@ -134,6 +166,10 @@ async function runInPlace(
           'the next commit records what is there now',
         ]),
   ]);
+}
+
+function partOf(components: readonly Component[] | undefined): string {
+  return components === undefined ? '' : ` (${components.join(', ')} alone)`;
 }
 
 function countsOf({ files, bytes }: InPlaceResult): string {
