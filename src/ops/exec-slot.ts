@@ -5,12 +5,11 @@ import { spawn } from 'node:child_process';
 import type { KeyWrapper, SlotPlace } from '../crypto/slot.ts';
 import { MAX_EXEC_WRAPPED_BYTES, SECRET_KEY_BYTES } from '../crypto/slot.ts';
 import { MoltError } from '../model/error.ts';
+import { environmentOfChildren } from './child-environment.ts';
 
 /** Long enough to find a token and touch it. */
 const TIMEOUT_MS = 60_000;
 const MAX_OUTPUT_BYTES = 64 * 1024;
-/** Secrets of molt's that the command has no business with. */
-const HIDDEN = ['MOLT_PASSPHRASE', 'MOLT_RECOVERY_KEY'];
 
 /** Returns the wrapper that a shell command is. */
 export function makeCommandWrapper(command: string, timeoutMs: number = TIMEOUT_MS): KeyWrapper {
@@ -31,9 +30,8 @@ function head(action: 'wrap' | 'unwrap', { repository, slot }: SlotPlace): objec
 }
 
 async function runCommand(command: string, request: object, timeoutMs: number): Promise<Buffer> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !HIDDEN.includes(name)));
   const child = spawn('/bin/sh', ['-c', command], {
-    env,
+    env: environmentOfChildren(),
     stdio: ['pipe', 'pipe', process.stderr.isTTY ? 'inherit' : 'ignore'],
   });
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();

@@ -10,17 +10,20 @@ import { isLoss } from '../agent/scan.ts';
 import { nativeOf, STAGING_FOLDER, switchFiles } from '../agent/switch.ts';
 import type { RestoreEntry } from '../model/entry.ts';
 import { COMPONENTS, type Component } from '../model/component.ts';
-import { isSystemError, MoltError } from '../model/error.ts';
+import { isMoltError, isSystemError, MoltError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
 import { displayPath } from '../model/name.ts';
 import { FileFiller } from '../repo/file-filler.ts';
 import { lockAgent } from './agent-lock.ts';
 import type { CapturedAgent } from './capture-agent.ts';
 import { commitCaptured } from './commit.ts';
+import { readCommitView, readRestoreEntries } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
+import type { Agent } from './home.ts';
+import { findLifecycle, startAgent, stopAgent, type Lifecycle } from './lifecycle.ts';
 import type { OpenAgent } from './open.ts';
 import { dropRestoreNote, readRestoreNote, writeRestoreNote, type RestoreNote } from './restore-journal.ts';
-import { checkSaved, comparePlan, dirsOf, hazardsOf, type ComparedPlan } from './in-place-plan.ts';
+import { checkSaved, comparePlan, dirsOf, hazardsOf, type ComparedPlan, type Wanted } from './in-place-plan.ts';
 import { liveSide } from './side.ts';
 
 /** What a restore in place would do, or did. */
@@ -30,12 +33,16 @@ export interface InPlaceResult {
   /** The commit of what was there before; undefined if nothing was, and for a dry run. */
   readonly safety: CommitId | undefined;
   readonly hazards: readonly string[];
+  /** Of an agent that ran: whether it was stopped and started by its lifecycle, and what went wrong with starting it. */
+  readonly lifecycle?: { readonly stopped: true; readonly started: boolean; readonly problem?: string };
 }
 
 /** What of a commit to restore in place. */
 export interface InPlaceOptions {
   /** Only these components; everything else stays as it is. */
   readonly components?: readonly Component[] | undefined;
+  /** Whether an agent that was stopped for it is started afterwards; true unless given. */
+  readonly isStartWanted?: boolean | undefined;
 }
 
 /** Below this a file is quicker read from the repository than compared with what it was. */
@@ -57,23 +64,98 @@ export async function planInPlace(
 }
 
 /**
- * Restores a commit in place. Files that are as they should be are not written; what a profile or rule leaves out stays.
- * @throws {MoltError} RUNNING when the agent runs, LOCKED when it is being committed or restored, PARTIAL when something of it can't be saved first: then nothing was changed.
- *   What fails later leaves a note, and doing it again or undoing it finishes.
+ * Restores a commit in place. Files that are as they should be are not written; what a profile or rule leaves out stays. An agent that
+ * runs is stopped first and started afterwards by the commands of its lifecycle.
+ * @throws {MoltError} RUNNING when the agent runs and can't be stopped, LOCKED when it is being committed or restored, PARTIAL when something
+ *   of it can't be saved first: then nothing was changed. What fails later leaves a note, and doing it again or undoing it finishes.
  */
 export async function restoreInPlace(
   context: OpsContext,
   open: OpenAgent,
   commit: CommitId,
-  { components }: InPlaceOptions = {},
+  options: InPlaceOptions = {},
+): Promise<InPlaceResult> {
+  const { agent } = open;
+  let stopped: Lifecycle | undefined;
+  let done: InPlaceResult;
+  try {
+    using _ = lockAgent(context.home, agent, 'restore');
+    const dirs = await dirsOf(open, commit);
+    const pending = await readRestoreNote(context.home, agent);
+    if (pending?.phase === 'under-way') refusePart(pending, options.components);
+    const lifecycle = await findNeeded(open, commit, dirs);
+    if (lifecycle !== undefined)
+      await stopAgent(context, agent, [...dirs.values()], lifecycle, () => (stopped = lifecycle));
+    done = await replaceFiles(context, open, { commit, components: options.components }, dirs, pending);
+  } catch (error) {
+    throw stopped === undefined ? error : await endStopped(context, open, stopped, options, error);
+  }
+  if (stopped === undefined) return done;
+  if (options.isStartWanted === false) return { ...done, lifecycle: { stopped: true, started: false } };
+  const problem = await startAgent(context, agent, stopped);
+  return { ...done, lifecycle: { stopped: true, started: problem === undefined, ...(problem && { problem }) } };
+}
+
+/** Returns the lifecycle of an agent that runs and so has to be stopped; undefined if it doesn't run. */
+async function findNeeded(
+  { agent, repository }: OpenAgent,
+  commit: CommitId,
+  dirs: ReadonlyMap<string, string>,
+): Promise<Lifecycle | undefined> {
+  const lifecycle = findLifecycle(agent);
+  if (lifecycle === undefined) refuseRunning(agent, dirs);
+  if (lifecycle === undefined || findRunning(agent.stateDir, [...dirs.values()]) === undefined) return undefined;
+  // What can't be restored is no reason to stop it.
+  await readRestoreEntries(repository, await readCommitView(repository, commit));
+  return lifecycle;
+}
+
+/** Says what a failure left on the disk, and starts the agent again if that is what was there before. */
+async function endStopped(
+  context: OpsContext,
+  open: OpenAgent,
+  lifecycle: Lifecycle,
+  { isStartWanted }: InPlaceOptions,
+  error: unknown,
+): Promise<unknown> {
+  const { agent } = open;
+  const note = await readRestoreNote(context.home, agent);
+  if (note?.phase === 'under-way') {
+    const hint = 'do it again, or take it back with molt restore --undo, before you start it';
+    return addToError(context, error, `the restore broke off among its files, and ${agent.label} is stopped`, hint);
+  }
+  const isBack = findRunning(agent.stateDir, [agent.stateDir]) !== undefined;
+  const isLeft = isStartWanted === false || isBack;
+  const problem = isLeft ? undefined : await startAgent(context, agent, lifecycle);
+  const state = isBack ? 'runs' : isLeft ? 'is stopped' : problem ? `is stopped: ${problem}` : 'was started again';
+  return addToError(context, error, `no file was changed, and ${agent.label} ${state}`);
+}
+
+/** Returns an error that says something more; beside a bug it is only reported. */
+function addToError(context: OpsContext, error: unknown, addition: string, hint?: string): unknown {
+  if (isMoltError(error)) {
+    const better = hint ?? error.hint;
+    const { code, message, details } = error;
+    return new MoltError(code, `${message}; ${addition}`, {
+      ...(better !== undefined && { hint: better }),
+      details,
+      cause: error,
+    });
+  }
+  context.reporter.warn(addition);
+  return error;
+}
+
+/** Saves what is there, and puts a commit's files in its place. */
+async function replaceFiles(
+  context: OpsContext,
+  open: OpenAgent,
+  { commit, components }: Wanted,
+  dirs: ReadonlyMap<string, string>,
+  pending: RestoreNote | undefined,
 ): Promise<InPlaceResult> {
   const { agent, repository } = open;
-  using _ = lockAgent(context.home, agent, 'restore');
-  const dirs = await dirsOf(open, commit);
-  refuseRunning(agent.stateDir, dirs);
-  const pending = await readRestoreNote(context.home, agent);
   const brokenOff = pending?.phase === 'under-way' ? pending : undefined;
-  if (brokenOff !== undefined) refusePart(brokenOff, components);
   // What a broken-off restore left is no state of the agent's: the commit before it is the one to go back to. And where nothing is,
   // nothing is to be saved: a commit of it would be the newest, and the next one to be restored.
   const isEmpty = brokenOff === undefined && !hasFiles(dirs);
@@ -85,9 +167,9 @@ export async function restoreInPlace(
   const plan = await comparePlan(open, { commit, components }, dirs, captured);
   await writeRestoreNote(context.home, agent, { phase: 'under-way', commit, safety, components });
   const stagings = new Map([...dirs].map(([key, dir]) => [key, join(dir, STAGING_FOLDER)]));
-  await removeAll(stagings.values());
   const targets = new Map([...stagings].filter(([key]) => plan.put.some(({ path }) => path.startsWith(`${key}/`))));
   try {
+    await removeAll(stagings.values());
     await writeEntries({
       targets,
       entries: plan.put,
@@ -96,13 +178,16 @@ export async function restoreInPlace(
       content: new FileFiller(repository, { totalBytes: bytesOf(plan.put), signal: context.signal }),
     });
     await Promise.all([...targets.values()].map((dir) => flushTree(dir)));
-    refuseRunning(agent.stateDir, dirs);
+    refuseRunning(agent, dirs);
     checkSaved(plan);
   } catch (error) {
-    await removeAll(stagings.values());
-    // Nothing of the agent was touched, unless an earlier restore broke off.
-    if (pending === undefined) await dropRestoreNote(context.home, agent);
-    else await writeRestoreNote(context.home, agent, pending);
+    // Nothing of the agent was touched, unless an earlier restore broke off. Should this fail too, the note says more than happened.
+    const undo = async (): Promise<void> => {
+      await removeAll(stagings.values());
+      if (pending === undefined) await dropRestoreNote(context.home, agent);
+      else await writeRestoreNote(context.home, agent, pending);
+    };
+    await undo().catch(() => undefined);
     throw error;
   }
   switchFiles(plan);
@@ -163,11 +248,11 @@ function refusePart(pending: RestoreNote, components: readonly Component[] | und
   });
 }
 
-function refuseRunning(stateDir: string, dirs: ReadonlyMap<string, string>): void {
-  const running = findRunning(stateDir, [...dirs.values()]);
+function refuseRunning(agent: Agent, dirs: ReadonlyMap<string, string>): void {
+  const running = findRunning(agent.stateDir, [...dirs.values()]);
   if (running === undefined) return;
   throw new MoltError('RUNNING', `the agent runs: process ${running.pid}, ${running.evidence}`, {
-    hint: 'stop it and try again, or restore into a new folder: --to DIR',
+    hint: `stop it and try again, restore into a new folder (--to DIR), or let molt stop and start it: a "lifecycle" under "pod" in agents/${agent.label}.json of molt’s folder, as its README shows`,
     details: { pid: running.pid },
   });
 }

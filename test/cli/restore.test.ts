@@ -1,6 +1,8 @@
 // `molt restore` on the command line: where it restores to, what it asks, and what of a moment it brings back.
 
-import { cp, mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import test, { type ExecutionContext } from 'ava';
@@ -97,4 +99,26 @@ test('only the components that are named are restored, and an unknown one is tol
   await machine.json(['restore', 'bot', id, '--to', dir, '--component', 'custom']);
   await cp(path.join(dir, 'state/MEMORY.md'), path.join(machine.home, 'copy'));
   t.is(await readFile(path.join(machine.home, 'copy'), 'utf8'), 'first\n');
+});
+
+test('an agent that runs is stopped by its lifecycle, and one that does not start again is told beside the result', async (t) => {
+  const machine = await makeTwoMoments(t);
+  const [, first] = await machine.json(['log']);
+  const hold = `require('node:fs').openSync(process.argv[1], 'a'); console.log('up'); setInterval(() => {}, 1000)`;
+  const child = spawn(process.execPath, ['-e', hold, path.join(machine.stateDir, 'MEMORY.md')]);
+  t.teardown(() => child.kill('SIGKILL'));
+  await once(child.stdout, 'data');
+  const argv = ['restore', 'bot', first.id, '--in-place', '--json'];
+  const refused = await machine.run(argv);
+  t.is(refused.status, 11);
+  t.true(JSON.parse(refused.stderr).error.hint.includes('agents/bot.json'), refused.stderr);
+  const file = path.join(machine.home, '.molt/agents/bot.json');
+  const stop = [process.execPath, '-e', 'process.kill(Number(process.argv[1]))', String(child.pid)];
+  const pod = { lifecycle: { stop, start: [process.execPath, '-e', 'process.exit(9)'] } };
+  await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), pod }));
+  const { status, stdout, stderr } = await machine.run(argv);
+  t.is(status, 3, stderr);
+  t.like(JSON.parse(stdout), { mode: 'in-place', lifecycle: { stopped: true, started: false } });
+  t.true(JSON.parse(stderr).error.message.includes('ended with status 9'), stderr);
+  t.is(await memoryOf(machine), 'first\n');
 });

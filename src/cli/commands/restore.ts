@@ -20,7 +20,8 @@ export const command = defineCommand({
   description:
     'With --to, restores the files of a moment into a new folder: state/… and roots/NUMBER/…, with their modes, times and\n' +
     'links. Every byte is checked on its way, and the folder is there whole or not at all.\n' +
-    'With --in-place, restores them where the agent has them; stop the agent first. What is there now is committed before, so\n' +
+    'With --in-place, restores them where the agent has them; an agent that runs is stopped first and started afterwards\n' +
+    'by the commands of its lifecycle (see the README), and without one refused. What is there now is committed before, so\n' +
     'that --undo brings it back. Only what differs is written; caches, logs and whatever else is never captured stay.\n' +
     'With neither, an agent whose folder is gone or empty is restored in place; where there is one, a terminal is asked.\n' +
     'With --component only that is brought back, and everything else stays as it is.\n' +
@@ -44,6 +45,7 @@ export const command = defineCommand({
       choices: COMPONENTS,
       description: 'only this component; may be given several times',
     },
+    'no-start': { type: 'boolean', description: 'leave an agent stopped that was stopped for the restore' },
     'dry-run': { type: 'boolean', description: 'only tell what would be done' },
   },
   examples: [
@@ -76,7 +78,11 @@ export const command = defineCommand({
       const wanted = options.undo ? await findUndo(ops, opened.open) : revision;
       const moment = await findMoment(ops, opened.open, { revision: wanted, timestamp });
       if (way === undefined) await askForPlace(context, opened.open, moment);
-      await runInPlace(context, ops, opened.open, moment, { components, isDryRun: options['dry-run'] });
+      await runInPlace(context, ops, opened.open, moment, {
+        components,
+        isDryRun: options['dry-run'],
+        isStartWanted: !options['no-start'],
+      });
       return;
     }
     const plan = await planRestore(ops, opened.open, { revision, timestamp, dir, components });
@@ -129,14 +135,14 @@ async function runInPlace(
   ops: OpsContext,
   open: OpenAgent,
   moment: Moment,
-  options: { components: readonly Component[] | undefined; isDryRun: boolean },
+  options: { components: readonly Component[] | undefined; isDryRun: boolean; isStartWanted: boolean },
 ): Promise<void> {
   const { components, isDryRun } = options;
   const { planInPlace, restoreInPlace } = await import('../../ops/in-place.ts');
   const startedMs = ops.clock.now();
   const { commit, timeMs, requestedMs } = moment;
   if (requestedMs !== undefined) context.output.note(distance(moment, requestedMs));
-  const done = await (isDryRun ? planInPlace : restoreInPlace)(ops, open, commit, { components });
+  const done = await (isDryRun ? planInPlace : restoreInPlace)(ops, open, commit, options);
   const durationMs = ops.clock.now() - startedMs;
   context.reporter.pause();
   const { agent } = open;
@@ -155,6 +161,7 @@ async function runInPlace(
     bytes: done.bytes,
     phases: [{ name: 'restore', durationMs }],
     hazards: done.hazards,
+    ...(done.lifecycle && { lifecycle: done.lifecycle }),
   };
   context.output.result(document, () => [
     `${isDryRun ? 'would restore' : 'restored'} ${shortId(commit)} of ${formatTime(timeMs)} in place${partOf(components)}: ${countsOf(done)}`,
@@ -165,7 +172,15 @@ async function runInPlace(
           `what was there before is ${shortId(done.safety)}: ${context.program} restore --undo brings it back`,
           'the next commit records what is there now',
         ]),
+    ...(done.lifecycle === undefined
+      ? []
+      : [`the agent was stopped first ${done.lifecycle.started ? 'and runs again' : 'and is stopped'}`]),
   ]);
+  const problem = done.lifecycle?.problem;
+  if (problem !== undefined)
+    throw new MoltError('PARTIAL', `the state is restored, but ${agent.label} could not be started: ${problem}`, {
+      hint: `start it yourself; ${context.program} restore --undo goes back to what was there before`,
+    });
 }
 
 function partOf(components: readonly Component[] | undefined): string {
