@@ -14,6 +14,7 @@ import { type Campaign, Tally } from './campaign/campaign.ts';
 
 const CAMPAIGNS: Readonly<Record<string, () => Promise<{ campaign: Campaign }>>> = {
   faults: () => import('./campaign/faults.ts'),
+  'in-place': () => import('./campaign/in-place.ts'),
   kills: () => import('./campaign/kills.ts'),
   writers: () => import('./campaign/writers.ts'),
   places: () => import('./campaign/places.ts'),

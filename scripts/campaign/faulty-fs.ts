@@ -87,7 +87,7 @@ export class FaultSession {
     return this.#dead;
   }
 
-  watches(path: unknown): path is string {
+  watches(path: unknown): boolean {
     const text = typeof path === 'string' ? path : Buffer.isBuffer(path) ? path.toString() : '';
     return text === this.root || text.startsWith(`${this.root}/`);
   }
@@ -281,7 +281,7 @@ const isWriting = (flags: Any): boolean =>
 
 target.openSync = (path: Any, flags: Any, mode: Any) => {
   if (session?.watches(path) !== true) return real.openSync(path, flags, mode);
-  session.step(isWriting(flags) ? 'change' : 'read', 'open', path);
+  session.step(isWriting(flags) ? 'change' : 'read', 'open', String(path));
   const descriptor = real.openSync(path, flags, mode);
   session.opened(descriptor, path);
   return descriptor;

@@ -92,7 +92,8 @@ export async function judge(machine: Machine, minutes: number): Promise<string> 
   return lines.join('\n');
 }
 
-function describeTree(dir: string, name: string): string[] {
+/** Describes all that a folder holds, a line each. */
+export function describeTree(dir: string, name: string): string[] {
   return readdirSync(dir)
     .toSorted()
     .flatMap((entry) => {

@@ -45,7 +45,8 @@ async function commit(machine: Machine, minutes: number, full = false): Promise<
   await backUp(contextAt(machine, minutes), LABEL, { kind: full ? 'full' : 'incremental', trigger: 'cli', full });
 }
 
-async function commits(machine: Machine): Promise<void> {
+/** Makes an agent with a few commits. */
+export async function commits(machine: Machine): Promise<void> {
   await init(machine);
   for (let index = 2; index < 5; index += 1) {
     changeState(machine.stateDir, `before ${index}`);
