@@ -209,9 +209,13 @@ function stampAt(native: NativePath): FileStamp | undefined {
   }
 }
 
-/** A log's change time says nothing (stat-cache.ts). */
+/**
+ * A log's change time says nothing (stat-cache.ts). One that is gone had nothing in it, or the database would have changed; and it may
+ * lie beside another name of the file.
+ */
 function isSameLog(log: FileStamp | undefined, known: FileStamp | undefined): boolean {
-  return log?.sizeBytes === known?.sizeBytes && log?.mtimeNs === known?.mtimeNs && log?.inode === known?.inode;
+  if (log === undefined) return true;
+  return log.sizeBytes === known?.sizeBytes && log.mtimeNs === known.mtimeNs && log.inode === known.inode;
 }
 
 /** Says what going back in time may break, by what is written. */
