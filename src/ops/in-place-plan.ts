@@ -193,7 +193,7 @@ export function checkSaved({ dirs, put, remove, saved }: ComparedPlan): void {
     if (known === undefined || known.sizeBytes < 0) continue;
     if (isSameStamp(stampAt(native), known) && isSameLog(stampAt(suffixNative(native, '-wal')), known.wal)) continue;
     throw new MoltError('RUNNING', `"${displayPath(path)}" was written to since it was saved`, {
-      hint: 'stop whatever writes there and try again; nothing was changed',
+      hint: 'stop whatever writes there and try again',
     });
   }
 }

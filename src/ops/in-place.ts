@@ -77,6 +77,7 @@ export async function restoreInPlace(
 ): Promise<InPlaceResult> {
   const { agent } = open;
   let stopped: Lifecycle | undefined;
+  let isBegun = false;
   let done: InPlaceResult;
   try {
     using _ = lockAgent(context.home, agent, 'restore');
@@ -86,9 +87,10 @@ export async function restoreInPlace(
     const lifecycle = await findNeeded(open, commit, dirs);
     if (lifecycle !== undefined)
       await stopAgent(context, agent, [...dirs.values()], lifecycle, () => (stopped = lifecycle));
+    isBegun = true;
     done = await replaceFiles(context, open, { commit, components: options.components }, dirs, pending);
   } catch (error) {
-    throw stopped === undefined ? error : await endStopped(context, open, stopped, options, error);
+    throw stopped === undefined && !isBegun ? error : await explainFailure(context, open, stopped, options, error);
   }
   if (stopped === undefined) return done;
   if (options.isStartWanted === false) return { ...done, lifecycle: { stopped: true, started: false } };
@@ -110,23 +112,25 @@ async function findNeeded(
   return lifecycle;
 }
 
-/** Says what a failure left on the disk, and starts the agent again if that is what was there before. */
-async function endStopped(
+/** Says what a failure left on the disk, and starts an agent again that was stopped, if its files are what they were. */
+async function explainFailure(
   context: OpsContext,
   open: OpenAgent,
-  lifecycle: Lifecycle,
+  stopped: Lifecycle | undefined,
   { isStartWanted }: InPlaceOptions,
   error: unknown,
 ): Promise<unknown> {
   const { agent } = open;
   const note = await readRestoreNote(context.home, agent);
   if (note?.phase === 'under-way') {
+    const end = stopped === undefined ? '' : `, and ${agent.label} is stopped`;
     const hint = 'do it again, or take it back with molt restore --undo, before you start it';
-    return addToError(context, error, `the restore broke off among its files, and ${agent.label} is stopped`, hint);
+    return addToError(context, error, `the restore broke off among its files${end}`, hint);
   }
+  if (stopped === undefined) return addToError(context, error, 'no file was changed');
   const isBack = findRunning(agent.stateDir, [agent.stateDir]) !== undefined;
   const isLeft = isStartWanted === false || isBack;
-  const problem = isLeft ? undefined : await startAgent(context, agent, lifecycle);
+  const problem = isLeft ? undefined : await startAgent(context, agent, stopped);
   const state = isBack ? 'runs' : isLeft ? 'is stopped' : problem ? `is stopped: ${problem}` : 'was started again';
   return addToError(context, error, `no file was changed, and ${agent.label} ${state}`);
 }

@@ -7,7 +7,8 @@ import { syncBuiltinESMExports } from 'node:module';
 
 const [home = '', commit = '', how = '', at = '', label = 'it'] = process.argv.slice(2);
 const { renameSync, writeSync } = fs;
-const full = (): Error => Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+const full = (): Error =>
+  Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC', errno: -28, syscall: 'write' });
 let renames = 0;
 fs.renameSync = (from, to) => {
   if (String(from).includes('.molt-restore/')) renames += 1;
