@@ -163,10 +163,11 @@ function isPrefix(reading: Reading, end: number, expected: Hash): boolean {
   return hash.digest().equals(expected.digest());
 }
 
-/** Returns the offset after the last newline before `size`; 0 if there is none. */
+/** Returns the offset after the last newline before `size`; 0 if there is none, `size` if what follows it is too long to be parsed. */
 function findLastLineEnd(fd: number, size: number): number {
   const step = Buffer.allocUnsafe(Math.min(TAIL_STEP_BYTES, size));
   for (let end = size; end > 0; end -= step.length) {
+    if (size - end > MAX_TAIL_BYTES) return size;
     const start = Math.max(0, end - step.length);
     const length = readInto(fd, step, start, end);
     const at = step.subarray(0, length).lastIndexOf(NEWLINE);
@@ -184,7 +185,6 @@ function readWholeTail(fd: number, start: number, size: number): Buffer | undefi
     if (got === 0) return undefined;
     length += got;
   }
-  if (tail.length > MAX_TAIL_BYTES) return tail;
   try {
     JSON.parse(tail.toString('utf8'));
     return tail;

@@ -31,6 +31,7 @@ export interface StatCache {
 const CLOCK_TICK_NS = 20_000_000n;
 // File systems without finer times (FAT: 2 s) are known by stamps that are whole seconds.
 const COARSE_TICK_NS = 2_000_000_000n;
+const MAX_INT64 = 2n ** 63n - 1n;
 const SECOND_NS = 1_000_000_000n;
 
 /**
@@ -139,10 +140,16 @@ function parseFile(bytes: Buffer, start: number): { path: string; file: CachedFi
 
 function encodeStamp(bytes: Buffer, offset: number, stamp: FileStamp): number {
   bytes.writeDoubleLE(stamp.sizeBytes, offset);
-  bytes.writeBigInt64LE(stamp.mtimeNs, offset + 8);
-  bytes.writeBigInt64LE(stamp.ctimeNs, offset + 16);
+  bytes.writeBigInt64LE(toInt64(stamp.mtimeNs), offset + 8);
+  bytes.writeBigInt64LE(toInt64(stamp.ctimeNs), offset + 16);
   bytes.writeBigUInt64LE(stamp.inode, offset + 24);
   return offset + STAMP_BYTES;
+}
+
+/** A time beyond what 64 bits of nanoseconds can say (1677 to 2262) becomes another one, so that its file is read each time. */
+function toInt64(timeNs: bigint): bigint {
+  if (timeNs > MAX_INT64) return MAX_INT64;
+  return timeNs < -MAX_INT64 ? -MAX_INT64 : timeNs;
 }
 
 function parseStamp(bytes: Buffer, offset: number): FileStamp {
