@@ -18,6 +18,7 @@ const CAMPAIGNS: Readonly<Record<string, () => Promise<{ campaign: Campaign }>>>
   kills: () => import('./campaign/kills.ts'),
   writers: () => import('./campaign/writers.ts'),
   places: () => import('./campaign/places.ts'),
+  awkward: () => import('./campaign/awkward.ts'),
 };
 
 const { values, positionals } = parseArgs({

@@ -49,6 +49,12 @@ export function isWalHeader(bytes: Buffer): boolean {
   return isSqliteHeader(bytes) && bytes[READ_VERSION_OFFSET] === READ_VERSION_WAL;
 }
 
+/** Says whether a file that begins as a database does has at least its first page: SQLite would fill it up with zeros. */
+export function hasWholePage(path: NativePath, sizeBytes: number): boolean {
+  const header = readHeader(path);
+  return header.length === SQLITE_HEADER_BYTES && sizeBytes >= parsePageSize(header);
+}
+
 /** Returns the page size in a database's header, in bytes. */
 export function parsePageSize(header: Buffer): number {
   const field = header.readUInt16BE(PAGE_SIZE_OFFSET);

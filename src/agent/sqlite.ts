@@ -18,7 +18,7 @@ import type { CaptureContext, CapturedEntry, CaptureOutcome, OpenBlob } from './
 import type { ScannedEntry } from './scan.ts';
 import { type DatabaseMethod, copyDatabase, findDamage, findDamageAtRest, readInPlace } from './sqlite-copy.ts';
 import { type Stamps, hasLog, isFresh, readStamps } from './sqlite-files.ts';
-import { isWalMode } from './sqlite-header.ts';
+import { hasWholePage, isWalMode } from './sqlite-header.ts';
 import { DAMAGED_DATABASE } from './sqlite-trouble.ts';
 import { readStable } from './stable-read.ts';
 import { type FileStamp, isSameStamp } from './stamp.ts';
@@ -38,6 +38,8 @@ export async function captureDatabase(
 ): Promise<CaptureOutcome> {
   const capturedMs = context.clock.now();
   const stamps = readStamps(entry.native);
+  if (!hasLog(stamps) && !hasWholePage(entry.native, stamps.main.sizeBytes))
+    return capturePlain(entry, open, capturedMs, tries);
   let isSuspect = false;
   if (isWalMode(entry.native)) {
     const outcome = hasLog(stamps)

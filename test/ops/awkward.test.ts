@@ -357,7 +357,7 @@ test('databases of every kind come back whole, or as they are, or are named as s
 });
 
 for (const mode of ['delete', 'wal']) {
-  test(`a ${mode} database that a living process holds exclusively is named, and its last version kept`, async (t) => {
+  test(`a ${mode} database that a living process holds exclusively comes back as it was last committed`, async (t) => {
     const machine = await makeMachine(t);
     const path = join(machine.stateDir, 'held.db');
     makeDatabase(path, mode);
@@ -366,8 +366,11 @@ for (const mode of ['delete', 'wal']) {
     await holder.run("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE memory SET text = 'torn'");
     const { skipped } = await machine.commit();
     await holder.kill();
-    t.like(skipped, [{ path: 'state/held.db', kept: true }]);
-    t.is(skipped.length, 1);
+    // A log is copied as it lies, with no lock; a database with a rollback journal can't be read while its owner writes it.
+    t.deepEqual(
+      skipped.map(({ path, kept }) => ({ path, kept })),
+      mode === 'wal' ? [] : [{ path: 'state/held.db', kept: true }],
+    );
     t.deepEqual(inspect(join(await restore(machine), 'held.db')), WHOLE);
   });
 }
