@@ -28,9 +28,9 @@ export class Fields {
   }
 
   /** Returns a text of at most 4,096 characters that matches a pattern. @throws {MoltError} DAMAGED */
-  text(key: string, pattern: RegExp): string {
+  text(key: string, pattern: RegExp, maxLength = MAX_TEXT_LENGTH): string {
     const value = this.#value[key];
-    if (typeof value !== 'string' || value.length > MAX_TEXT_LENGTH || !pattern.test(value)) throw this.#damaged(key);
+    if (typeof value !== 'string' || value.length > maxLength || !pattern.test(value)) throw this.#damaged(key);
     return value;
   }
 

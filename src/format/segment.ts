@@ -3,6 +3,7 @@
 import { MoltError } from '../model/error.ts';
 import type { CommitId, GitId, PackId, SegmentSeq } from '../model/ids.ts';
 import { Fields, HEX_16, HEX_20, HEX_32 } from './fields.ts';
+import { PATH_HASH_BYTES, PATH_NOTE_MOST } from './path-note.ts';
 
 /** The kinds of log event. `base` and `sweep` come with pruning; a reader that meets a type it does not know stops politely. */
 export type SegmentType = 'commit';
@@ -142,7 +143,9 @@ export function parseSegmentRecord(value: unknown, name: string): SegmentRecord 
       timeMs: commit.integer('time', Number.MIN_SAFE_INTEGER),
       kind: commit.text('kind', /^(incremental|full|manual|safety)$/) as CommitKind,
       parents: commit.has('parents') ? (commit.texts('parents', HEX_20) as CommitId[]) : undefined,
-      paths: commit.has('paths') ? Buffer.from(commit.text('paths', PATH_NOTE), 'base64') : undefined,
+      paths: commit.has('paths')
+        ? Buffer.from(commit.text('paths', PATH_NOTE, PATH_NOTE_MAX_LENGTH), 'base64')
+        : undefined,
     })),
     packs: fields.list('packs').map((pack) => ({
       id: pack.text('id', HEX_32) as PackId,
@@ -165,7 +168,8 @@ function parseOid(fields: Fields, key: string): GitId | undefined {
   return text as GitId | undefined;
 }
 
-/** Base64 of any number of bytes. */
+/** A note's length as base64, and base64 of any number of bytes. */
+const PATH_NOTE_MAX_LENGTH = Math.ceil((PATH_NOTE_MOST * PATH_HASH_BYTES) / 3) * 4;
 const PATH_NOTE = /^[A-Za-z0-9+/]*={0,2}$/;
 /** No ref's name is longer; to be asked before REF_NAME is, whose memory grows with the text. */
 export const REF_MAX_LENGTH = 220;

@@ -175,6 +175,15 @@ test('sparse files of 96 MB, lines without an end among them, come back', async 
   await expectRoundTrip(t, machine);
 });
 
+test('as many files as one commit can note the paths of come back, and one more', async (t) => {
+  for (const count of [1000, 2040, 2060]) {
+    const machine = await makeMachine(t);
+    for (let index = 0; index < count; index += 1) machine.write(`many/f${index}`, `file ${index}\n`);
+    // oxlint-disable-next-line no-await-in-loop -- one machine after the other
+    await expectRoundTrip(t, machine);
+  }
+});
+
 test('thousands of small files come back', async (t) => {
   const machine = await makeMachine(t);
   for (let index = 0; index < 3000; index += 1) machine.write(`d${index % 30}/f${index}`, `file ${index}\n`);

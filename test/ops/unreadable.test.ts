@@ -42,27 +42,30 @@ test.serial('what a folder held stays in the commit while the folder cannot be r
   t.deepEqual(kept, await list(before));
 });
 
-test.serial('files that may not be read are reported: a new one is not in the commit, an old one as it was', async (t) => {
-  const machine = await makeMachine(t);
-  machine.write('old', 'before');
-  await machine.commit();
-  machine.write('old', 'after');
-  machine.write('new', 'secret');
-  if (process.getuid?.() === 0) {
-    execFileSync('chown', ['-R', String(NOBODY), dirname(machine.stateDir)]);
-    process.seteuid?.(NOBODY);
-    t.teardown(() => process.seteuid?.(0));
-  }
-  for (const name of ['new', 'old']) chmodSync(join(machine.stateDir, name), 0);
-  const { id, skipped } = await machine.commit();
-  t.deepEqual(skipped, [
-    { path: 'state/new', reason: 'it may not be read', kept: false },
-    { path: 'state/old', reason: 'it may not be read', kept: true },
-  ]);
-  const { repository } = await machine.open();
-  const entries = await readRestoreEntries(repository, await readCommitView(repository, id));
-  t.deepEqual(
-    entries.filter(({ path }) => /old|new/.test(path)).map(({ path, sizeBytes }) => [path, sizeBytes]),
-    [['state/old', 'before'.length]],
-  );
-});
+test.serial(
+  'files that may not be read are reported: a new one is not in the commit, an old one as it was',
+  async (t) => {
+    const machine = await makeMachine(t);
+    machine.write('old', 'before');
+    await machine.commit();
+    machine.write('old', 'after');
+    machine.write('new', 'secret');
+    if (process.getuid?.() === 0) {
+      execFileSync('chown', ['-R', String(NOBODY), dirname(machine.stateDir)]);
+      process.seteuid?.(NOBODY);
+      t.teardown(() => process.seteuid?.(0));
+    }
+    for (const name of ['new', 'old']) chmodSync(join(machine.stateDir, name), 0);
+    const { id, skipped } = await machine.commit();
+    t.deepEqual(skipped, [
+      { path: 'state/new', reason: 'it may not be read', kept: false },
+      { path: 'state/old', reason: 'it may not be read', kept: true },
+    ]);
+    const { repository } = await machine.open();
+    const entries = await readRestoreEntries(repository, await readCommitView(repository, id));
+    t.deepEqual(
+      entries.filter(({ path }) => /old|new/.test(path)).map(({ path, sizeBytes }) => [path, sizeBytes]),
+      [['state/old', 'before'.length]],
+    );
+  },
+);
