@@ -29,7 +29,6 @@ export async function campaign(run: CampaignRun, tally: Tally): Promise<void> {
     mkdirSync(machine.root, { recursive: true });
     mkdirSync(machine.stateDir);
     make(machine.stateDir);
-    // oxlint-disable-next-line no-await-in-loop -- one after the other, for the memory
     await roundTrip(machine, name, tally).catch((error: unknown) => tally.fail(`${run.seed}: ${name}`, error));
     rmSync(base, { recursive: true });
   }

@@ -27,7 +27,7 @@ export class Fields {
     return this.#value[key] === null;
   }
 
-  /** Returns a text of at most 4,096 characters that matches a pattern. @throws {MoltError} DAMAGED */
+  /** Returns a text that matches a pattern, of at most 4,096 characters unless more are allowed. @throws {MoltError} DAMAGED */
   text(key: string, pattern: RegExp, maxLength = MAX_TEXT_LENGTH): string {
     const value = this.#value[key];
     if (typeof value !== 'string' || value.length > maxLength || !pattern.test(value)) throw this.#damaged(key);

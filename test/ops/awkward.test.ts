@@ -179,7 +179,6 @@ test('as many files as one commit can note the paths of come back, and one more'
   for (const count of [1000, 2040, 2060]) {
     const machine = await makeMachine(t);
     for (let index = 0; index < count; index += 1) machine.write(`many/f${index}`, `file ${index}\n`);
-    // oxlint-disable-next-line no-await-in-loop -- one machine after the other
     await expectRoundTrip(t, machine);
   }
 });
@@ -253,9 +252,7 @@ test('files that vanish and change their type all the time leave a whole commit'
   t.teardown(() => child.kill('SIGKILL'));
   await once(child, 'message');
   for (let round = 0; round < 5; round += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- one commit after the other
     await machine.commit();
-    // oxlint-disable-next-line no-await-in-loop
     const restored = await restore(machine);
     for (const name of readdirSync(restored).filter((entry) => entry.startsWith('x'))) {
       const stat = lstatSync(join(restored, name));
@@ -292,7 +289,6 @@ test('bytes that zstd would take for something of its own come back, and so do t
   };
   for (const round of [0, 1, 2]) {
     at(round);
-    // oxlint-disable-next-line no-await-in-loop -- one version after the other
     await expectRoundTrip(t, machine);
   }
   const { problems } = await verifyAgent(machine.context, 'bot', { readShare: 1, repair: false });
