@@ -149,7 +149,7 @@ function encodeStamp(bytes: Buffer, offset: number, stamp: FileStamp): number {
 /** A time beyond what 64 bits of nanoseconds can say (1677 to 2262) becomes another one, so that its file is read each time. */
 function toInt64(timeNs: bigint): bigint {
   if (timeNs > MAX_INT64) return MAX_INT64;
-  return timeNs < -MAX_INT64 ? -MAX_INT64 : timeNs;
+  return timeNs < -MAX_INT64 - 1n ? -MAX_INT64 - 1n : timeNs;
 }
 
 function parseStamp(bytes: Buffer, offset: number): FileStamp {
