@@ -1,6 +1,6 @@
 // A least-recently-used cache bounded by bytes.
 
-/** Keeps the most recently used values whose weights together stay under a bound. */
+/** Keeps the most recently used values whose weights together stay under a bound, and the last one in any case. */
 export class Lru<V> {
   readonly #values = new Map<string, { readonly value: V; readonly weight: number }>();
   readonly #maxWeight: number;
@@ -23,7 +23,7 @@ export class Lru<V> {
     this.#values.set(key, { value, weight });
     this.#weight += weight;
     for (const oldest of this.#values.keys()) {
-      if (this.#weight <= this.#maxWeight) break;
+      if (this.#weight <= this.#maxWeight || this.#values.size === 1) break;
       this.delete(oldest);
     }
   }

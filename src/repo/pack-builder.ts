@@ -53,6 +53,8 @@ export interface PackEntropy {
 
 const PLACE_WORDS = 3;
 /** A block over this, one large object, has a pack of its own. */
+/** Objects of one pack at most, unless one block has more: a footer is read and held whole. */
+const MOST_OBJECTS = 20_000;
 const LARGE_BLOCK_BYTES = PACK_BYTES / 2;
 
 /** Packs the whole objects of a block. */
@@ -105,8 +107,9 @@ export class PackBuilder {
   add(block: EncodedBlock, rows: ObjectRows, number: number): FilledPack[] {
     const count = rows.keys.length / KEY_BYTES;
     const isLarge = block.bytes.length > LARGE_BLOCK_BYTES;
-    const fits = !isLarge && (this.#writer?.fitsPack(block.bytes.length, this.#objects.length + count) ?? true);
-    const before = fits ? undefined : this.#finish(isLarge ? 'padme' : PACK_BYTES);
+    const isCrowded = this.#objects.length > 0 && this.#objects.length + count > MOST_OBJECTS;
+    const isFull = this.#writer?.fitsPack(block.bytes.length, this.#objects.length + count) === false;
+    const before = isLarge || isCrowded || isFull ? this.#finish(isFull ? PACK_BYTES : 'padme') : undefined;
     this.#memory ??= isLarge ? largeMemory(block) : this.#takeMemory();
     this.#writer ??= new ContainerWriter(
       { ...this.#spec(), kind: KIND.pack, seq: 0, storageId: undefined },

@@ -36,8 +36,8 @@ import { isDamage } from './storage-failure.ts';
 
 /** Encoded bytes that a segment may carry before a transaction turns to packs. */
 const SEGMENT_LIMIT_BYTES = 8 << 20;
-/** Objects that a segment may carry before that: its footer must stay well below the format's cap. */
-const SEGMENT_LIMIT_OBJECTS = 100_000;
+/** Objects that a segment may carry before that: its footer is read and held whole. */
+const SEGMENT_LIMIT_OBJECTS = 20_000;
 /** Smaller objects are not worth a delta's 36 bytes of base. */
 const DELTA_LEAST_BYTES = 512;
 /** What a delta's base takes in the footer. */
