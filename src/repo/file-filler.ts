@@ -149,7 +149,7 @@ export class FileFiller implements BlobSource {
 
   /** Hands over what is planned, and resolves when at most so many batches wait. */
   async #flush(mostWaiting: number): Promise<void> {
-    const chunks = [...this.#group.values()].toSorted((a, b) => comparePlaces(a.chunk.place, b.chunk.place));
+    const chunks = [...this.#group.values()].toSorted((a, b) => comparePlaces(costlyPlace(a), costlyPlace(b)));
     this.#group = new Map();
     this.#groupBytes = 0;
     this.#groupFiles = 0;
@@ -300,6 +300,11 @@ function descriptorsOf({ likeness }: FileToFill): number {
   return likeness === undefined ? 1 : 2;
 }
 
+/** Returns the place whose block takes longest to decode: of a delta that of its base, since deltas lie uncompressed. */
+function costlyPlace({ chunk }: Planning): Place {
+  return chunk.base?.place ?? chunk.place;
+}
+
 /** Orders chunks as they are stored, so that each block is decoded once. */
 function comparePlaces(a: Place, b: Place): number {
   const nameA = containerName(a.container);
@@ -315,7 +320,7 @@ function batchesOf(chunks: readonly Planning[]): Planning[][] {
   let bytes = 0;
   let last: Place | undefined;
   for (const planning of chunks) {
-    const { place } = planning.chunk;
+    const place = costlyPlace(planning);
     const isNewBlock = last?.block !== place.block || containerName(last.container) !== containerName(place.container);
     if (batch.length > 0 && bytes >= BATCH_BYTES && isNewBlock) {
       batches.push(batch);
@@ -323,7 +328,7 @@ function batchesOf(chunks: readonly Planning[]): Planning[][] {
       bytes = 0;
     }
     batch.push(planning);
-    bytes += place.objectBytes;
+    bytes += planning.chunk.place.objectBytes;
     last = place;
   }
   if (batch.length > 0) batches.push(batch);

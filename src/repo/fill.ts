@@ -5,6 +5,7 @@ import type { KeyObject } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
 import { chunkId } from '../crypto/ids.ts';
 import type { Place } from '../format/index-run.ts';
+import { release } from '../format/detached.ts';
 import { BLOCK_MAX_BYTES } from '../format/layout.ts';
 import { MoltError } from '../model/error.ts';
 import type { Containers } from './containers.ts';
@@ -58,10 +59,9 @@ export async function fillChunks(
       place,
       base: base && { key: Buffer.from(base.key, 'latin1'), place: base.place },
     };
-    const bytes =
-      findAlike(idKey, object, targets) ??
-      // oxlint-disable-next-line no-await-in-loop -- chunks of one block follow each other
-      (await readStored(containers, idKey, object));
+    const alike = findAlike(idKey, object, targets);
+    // oxlint-disable-next-line no-await-in-loop -- chunks of one block follow each other
+    const bytes = alike ?? (await readStored(containers, idKey, object));
     if (bytes.length !== place.objectBytes)
       throw new MoltError('DAMAGED', `chunk ${keyText(object.key)} has another length than its index says`);
     for (const { descriptor, offsetBytes } of targets) {
@@ -71,6 +71,8 @@ export async function fillChunks(
         throw new FillError(descriptor, error);
       }
     }
+    // Anything else is a part of a block.
+    if (alike !== undefined || base !== undefined) release(bytes);
   }
 }
 
