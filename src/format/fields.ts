@@ -27,6 +27,11 @@ export class Fields {
     return this.#value[key] === null;
   }
 
+  /** Returns a member as it is. */
+  value(key: string): unknown {
+    return this.#value[key];
+  }
+
   /** Returns a text that matches a pattern, of at most 4,096 characters unless more are allowed. @throws {MoltError} DAMAGED */
   text(key: string, pattern: RegExp, maxLength = MAX_TEXT_LENGTH): string {
     const value = this.#value[key];

@@ -5,6 +5,7 @@ import type { CommitKind } from '../format/segment.ts';
 import type { CommitId, SegmentSeq } from '../model/ids.ts';
 import { CommitTable, NO_PARENT, UNKNOWN_PARENT } from '../repo/commit-table.ts';
 import { readCommit, type Commit } from '../repo/git.ts';
+import { gitKey } from '../repo/keys.ts';
 import type { Repository } from '../repo/repository.ts';
 import { parseCommitText, type CommitText } from './commit-message.ts';
 
@@ -36,6 +37,8 @@ export interface AncestorFilter {
 
 /** Clocks that differ may put a parent after its child: a walk goes on for so many commits past its `since`. */
 const SLACK_COMMITS = 5;
+/** Commits that are looked at one by one before the whole table is read. */
+const NEAR_COMMITS = 3;
 
 /** Reads a commit and its message. */
 export async function readHistoryCommit(
@@ -78,6 +81,39 @@ export async function findNewestAt(
   };
   for await (const row of ancestry.walk(tip, { untilMs: timeMs, accepts })) bestRow = row;
   return bestRow === undefined ? undefined : ancestry.load(bestRow);
+}
+
+/** Says whether a commit is an ancestor of another one, or that one itself. A commit that isn't there is nobody's ancestor. */
+export async function isAncestor(repository: Repository, ancestor: CommitId, tip: CommitId): Promise<boolean> {
+  return (await countSince(repository, tip, ancestor)) !== undefined;
+}
+
+/**
+ * Counts the commits that lead from one of a commit's ancestors to it, itself included.
+ * @returns undefined if it is no ancestor
+ */
+export async function countSince(
+  repository: Repository,
+  tip: CommitId,
+  ancestor: CommitId,
+): Promise<number | undefined> {
+  if (tip === ancestor) return 0;
+  if ((await repository.index.find(gitKey(ancestor))) === undefined) return undefined;
+  // Mostly it is among the last few, which are read sooner than the table.
+  let next: CommitId | undefined = tip;
+  for (let steps = 0; next !== undefined && steps < NEAR_COMMITS; steps += 1) {
+    // oxlint-disable-next-line no-await-in-loop -- one parent after the other
+    const { parents }: Commit = await readCommit(repository, next);
+    if (parents.includes(ancestor)) return steps + 1;
+    next = parents.length === 1 ? parents[0] : undefined;
+  }
+  const ancestry = new Ancestry(repository, await repository.index.readCommits());
+  let count = 0;
+  for await (const row of ancestry.walk(tip, {})) {
+    if (ancestry.id(row) === ancestor) return count;
+    count += 1;
+  }
+  return undefined;
 }
 
 /** A walk by rows: those of the table, then those of commits that it lacks. */
@@ -135,6 +171,11 @@ class Ancestry {
     const row = this.#table.count + this.#read.push(await readHistoryCommit(this.#repository, id)) - 1;
     this.#rows.set(id, row);
     return row;
+  }
+
+  /** Returns the id of a row's commit. */
+  id(row: number): CommitId {
+    return this.#known(row)?.commit.id ?? this.#table.entry(row).id;
   }
 
   /** Reads a row's commit. */

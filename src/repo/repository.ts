@@ -21,7 +21,7 @@ import { deriveRepositoryKeys, type RepositoryKeys } from './secrets.ts';
 import type { RootKeys } from '../crypto/roots.ts';
 import { Transaction } from './transaction.ts';
 
-/** Segments, or objects, that may wait in the tail before a checkpoint is due. */
+/** Segments, or objects, that may wait in the tail before a checkpoint is due, unless the opener says otherwise. */
 const TAIL_SEGMENTS = 16;
 const TAIL_OBJECTS = 20_000;
 
@@ -29,6 +29,8 @@ const TAIL_OBJECTS = 20_000;
 export interface RepositoryPorts {
   readonly clock: Clock;
   readonly random: Random;
+  /** After how many segments a checkpoint is due. */
+  readonly checkpointEvery?: number;
 }
 
 /** What opening needs beside the storage. */
@@ -65,6 +67,7 @@ export class Repository {
   readonly log: Log;
   /** Segments in the index's tail. */
   #tailSegments = 0;
+  readonly #checkpointEvery: number;
   #gear: Uint32Array | undefined;
   #packProblems: LogProblem[] = [];
   #refusal: MoltError | undefined;
@@ -83,6 +86,7 @@ export class Repository {
     this.keyGeneration = keys.generation;
     this.clock = ports.clock;
     this.random = ports.random;
+    this.#checkpointEvery = ports.checkpointEvery ?? TAIL_SEGMENTS;
     this.writerId = ports.random.bytes(16).toString('hex');
     this.containers = new Containers(storage, ids, this.keys.epochKeys);
     this.index = new ObjectIndex(this.containers, (useCheckpoints) => this.#reopenIndex(ids, keys, useCheckpoints));
@@ -170,7 +174,7 @@ export class Repository {
       stored.packs.map(({ id }) => id),
       stored.entries,
     );
-    const due = this.#tailSegments >= TAIL_SEGMENTS || this.index.tailSize >= TAIL_OBJECTS || stored.packs.length > 0;
+    const due = this.#tailSegments >= this.#checkpointEvery || this.index.tailSize >= TAIL_OBJECTS || stored.packs.length > 0;
     // A checkpoint would hide from later readers what is wrong now, and what may be put right: a pack that is still being copied.
     return due && this.problems.length === 0 ? this.#checkpoint(stored.packs.length > 0) : 0;
   }

@@ -7,30 +7,21 @@ import { ContentChunker } from '../chunk/fastcdc.ts';
 import { FixedChunker } from '../chunk/fixed-chunker.ts';
 import { encodeBlock } from '../chunk/compress.ts';
 import { encodeBlobRecord, type BlobRecord, type NodeEntry } from '../format/blob.ts';
-import { ContainerWriter, type EncodedBlock, type FinishedContainer } from '../format/container.ts';
-import type { Footer, ObjectEntry } from '../format/footer.ts';
+import type { EncodedBlock } from '../format/container.ts';
 import type { Place } from '../format/index-run.ts';
-import { BLOCK, BLOCK_MAX_BYTES, ENCODING, KIND, OBJECT, type ObjectType } from '../format/layout.ts';
-import {
-  encodeSegmentRecord,
-  parseSegmentRecord,
-  REF_NAME,
-  segmentName,
-  type CommitNote,
-  type RefMove,
-  type SegmentRecord,
-} from '../format/segment.ts';
+import { BLOCK, BLOCK_MAX_BYTES, ENCODING, OBJECT, type ObjectType } from '../format/layout.ts';
+import { REF_NAME, type CommitNote, type RefMove } from '../format/segment.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { BlobWriter, Chunking } from '../model/entry.ts';
 import type { BlobId, GitId } from '../model/ids.ts';
 import { BlobHash } from './blob-hash.ts';
 import { BlobSink, type ObjectSink, type PreviousChunks } from './blob-sink.ts';
-import { BlockBuilder, type BlockGroup, type PlacedObject, type PlainBlock } from './block-builder.ts';
+import { BlockBuilder, type BlockGroup, type PlainBlock } from './block-builder.ts';
 import { gitKey, mapKey } from './keys.ts';
 import { gitIdOf, type GitType } from './objects.ts';
-import type { NextSegment } from './log.ts';
 import { PackPool, type EncodedPlainBlock, type StoredPacks } from './pack-pool.ts';
 import type { Repository } from './repository.ts';
+import { sealSegment, type SegmentBlock } from './seal-segment.ts';
 import { Sha1Thread } from './sha1-thread.ts';
 import { isDamage } from './storage-failure.ts';
 
@@ -57,10 +48,8 @@ export interface Published {
 }
 
 /** A block that is encoded and waits for its container. */
-interface ReadyBlock {
+interface ReadyBlock extends SegmentBlock {
   readonly group: BlockGroup;
-  readonly block: EncodedBlock;
-  readonly objects: readonly PlacedObject[];
 }
 
 /** Collects objects and ref moves. One blob is written at a time. */
@@ -264,7 +253,8 @@ export class Transaction implements ObjectSink {
     // From here on a failure may mean that only the answer was lost.
     this.#mayBePublished = true;
     try {
-      const segment = await repository.log.append((next) => this.#seal(next, { moves, commits, stored }));
+      const content = { moves, commits, packs: stored.packs, blocks: this.#segmentBlocks };
+      const segment = await repository.log.append((next) => sealSegment(repository, next, content));
       const cachedBytes = await repository.indexNew(stored);
       return { seq: segment.record.seq, storedBytes: stored.storedBytes + segment.sizeBytes + cachedBytes };
     } catch (error) {
@@ -274,44 +264,6 @@ export class Transaction implements ObjectSink {
       await repository.refresh();
       throw error;
     }
-  }
-
-  /** Seals the transaction's segment for a place in the log. */
-  #seal(
-    { seq, previous, holes }: NextSegment,
-    { moves, commits, stored }: { moves: readonly RefMove[]; commits: readonly CommitNote[]; stored: StoredPacks },
-  ): { container: FinishedContainer; record: SegmentRecord; footer: Footer } {
-    const repository = this.#repository;
-    for (const move of moves) checkMove(move, repository.refs.get(move.name));
-    const writer = new ContainerWriter({
-      ...repository.containerSpec(),
-      kind: KIND.segment,
-      seq,
-      storageId: repository.storageId,
-    });
-    const objects: ObjectEntry[] = [];
-    for (const { block, objects: placed } of this.#segmentBlocks) {
-      const number = writer.add(block);
-      for (const object of placed) objects.push({ ...object, block: number });
-    }
-    const record: SegmentRecord = {
-      type: 'commit',
-      seq,
-      previous,
-      writer: repository.writerId,
-      nonce: repository.random.bytes(16).toString('hex'),
-      timeMs: repository.clock.now(),
-      keyGeneration: repository.keyGeneration,
-      holes,
-      refs: moves,
-      commits,
-      packs: stored.packs,
-    };
-    const value = encodeSegmentRecord(record);
-    // A segment that no reader took would be a hole, and its commit lost: better to fail while nothing is written.
-    parseSegmentRecord(value, segmentName(seq));
-    const container = writer.finish(value, objects, 'padme');
-    return { container, record, footer: { record, blocks: container.blocks, objects } };
   }
 
   /** Gives back workers, and what was stored for nothing. Must be called once, published or not. */
@@ -467,11 +419,4 @@ function packable({ group, block, objects }: ReadyBlock): EncodedPlainBlock {
 function checkRefName(name: string): void {
   if (REF_NAME.test(name)) return;
   throw new MoltError('USAGE', `"${name}" is no name for a branch or tag`, { hint: 'use letters, digits, - and /' });
-}
-
-function checkMove(move: RefMove, current: GitId | undefined): void {
-  if (current === move.from) return;
-  throw new MoltError('CONFLICT', `${move.name} was moved by another process`, {
-    details: { ref: move.name, current },
-  });
 }

@@ -1,0 +1,141 @@
+// What push and fetch have in common: the remote's repository opened through its view, which refs may move, and what is remembered.
+
+import { hash } from 'node:crypto';
+import type { RefMove } from '../format/segment.ts';
+import { segmentName } from '../format/segment.ts';
+import { MoltError } from '../model/error.ts';
+import type { CommitId, GitId } from '../model/ids.ts';
+import { keyringName, listKeyrings } from '../repo/keyrings.ts';
+import { Repository } from '../repo/repository.ts';
+import type { RequestKind } from '../storage/remote.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { OpsContext } from './context.ts';
+import { isAncestor } from './ancestry.ts';
+import { branchRef } from './home.ts';
+import type { OpenAgent } from './open.ts';
+import type { LogPlace, OpenRemote } from './remotes.ts';
+
+/** A remote's log is read whole by whoever opens it first, up to its last checkpoint; each checkpoint costs two requests. */
+const CHECKPOINT_EVERY = 64;
+
+/** A ref that moved. */
+export interface MovedRef {
+  readonly name: string;
+  readonly from: GitId | undefined;
+  readonly to: GitId | undefined;
+}
+
+/** A ref that did not move although it differs, and why. */
+export interface LeftRef {
+  readonly name: string;
+  readonly why: string;
+}
+
+/** What came over: CLI.md's JSON for push, fetch, pull and clone. */
+export interface ExchangeResult {
+  readonly agent: string;
+  readonly remote: string;
+  readonly url: string;
+  readonly segments: number;
+  readonly packs: number;
+  readonly bytes: number;
+  readonly requests: Readonly<Record<RequestKind, number>>;
+  readonly refs: readonly MovedRef[];
+  readonly left: readonly LeftRef[];
+  readonly durationMs: number;
+}
+
+/** Opens the repository of a remote by the keys of the local one. */
+export async function openRemoteRepository(
+  context: OpsContext,
+  { view }: OpenRemote,
+  keys: { readonly roots: Repository['keys']['roots']; readonly generation: number },
+): Promise<Repository> {
+  const { clock, random } = context;
+  return Repository.open(view, keys, { clock, random, checkpointEvery: CHECKPOINT_EVERY });
+}
+
+/** Returns the number up to which a log is as it was when a place was noted in it; 0 if it is another log by now. */
+export async function findPlace(repository: Repository, place: LogPlace | undefined): Promise<number> {
+  if (place === undefined || place.seq === 0) return 0;
+  const { tip } = repository.log;
+  if (place.seq > tip.seq) return 0;
+  if (place.seq === tip.seq) return place.hash === tip.hash ? place.seq : 0;
+  const bytes = await repository.storage.read(segmentName(place.seq));
+  return bytes !== undefined && hash('sha256', bytes, 'hex') === place.hash ? place.seq : 0;
+}
+
+/** Which refs of one side move to where the other has them. */
+export interface PlannedMoves {
+  readonly moves: readonly RefMove[];
+  readonly left: readonly LeftRef[];
+}
+
+/**
+ * Plans to move a remote's branches and tags to where they are here: what is new there, and branches that only go forward.
+ * @throws {MoltError} CONFLICT when the agent's own branch has commits there that are not here
+ */
+export async function planPush({ agent, repository }: OpenAgent, remote: Repository): Promise<PlannedMoves> {
+  const moves: RefMove[] = [];
+  const left: LeftRef[] = [];
+  for (const [name, to] of repository.refs) {
+    const from = remote.refs.get(name);
+    if (from === to) continue;
+    if (from === undefined) {
+      moves.push({ name, from, to, commit: repository.tagged.get(name) });
+    } else if (name.startsWith('refs/tags/')) {
+      left.push({ name, why: 'another tag has this name there' });
+      // oxlint-disable-next-line no-await-in-loop -- few branches differ
+    } else if (await isAncestor(repository, from as CommitId, to as CommitId)) {
+      moves.push({ name, from, to });
+      // oxlint-disable-next-line no-await-in-loop -- the same
+    } else if (await isAncestor(repository, to as CommitId, from as CommitId)) {
+      left.push({ name, why: 'it is further there' });
+    } else if (name === branchRef(agent)) {
+      throw new MoltError(
+        'CONFLICT',
+        `branch ${agent.branch} has commits on ${remote.storage.label} that are not here; nothing was moved there`,
+        { hint: 'molt pull brings them here and merges; then push again' },
+      );
+    } else left.push({ name, why: 'it has commits there that are not here' });
+  }
+  return { moves, left };
+}
+
+/** Plans to take over tags that are new here. Branches stay apart: pull moves the agent's own. */
+export function planFetch(repository: Repository, remote: Repository): PlannedMoves {
+  const moves: RefMove[] = [];
+  const left: LeftRef[] = [];
+  for (const [name, to] of remote.refs) {
+    const from = repository.refs.get(name);
+    if (!name.startsWith('refs/tags/') || from === to) continue;
+    if (from === undefined) moves.push({ name, from, to, commit: remote.tagged.get(name) });
+    else left.push({ name, why: 'another tag has this name here' });
+  }
+  return { moves, left };
+}
+
+/**
+ * Copies the keyrings that one side lacks.
+ * @throws {MoltError} CONFLICT when the keys were changed on both sides
+ */
+export async function copyKeyrings(from: Storage, to: Storage): Promise<number> {
+  const there = new Set(await listKeyrings(to));
+  let copied = 0;
+  for (const generation of await listKeyrings(from)) {
+    const name = keyringName(generation);
+    // oxlint-disable-next-line no-await-in-loop -- few, and in order
+    const bytes = await from.read(name);
+    if (bytes === undefined) continue;
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    if (there.has(generation) ? bytes.equals((await to.read(name)) ?? Buffer.alloc(0)) : false) continue;
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    if (there.has(generation) || !(await to.createOnce(name, [bytes]))) {
+      throw new MoltError('CONFLICT', `the keys were changed here and on the other side: both have another ${name}`, {
+        hint: `compare both with molt key list; the change that is to go must be made again after the other one`,
+      });
+    }
+    copied += 1;
+  }
+  return copied;
+}

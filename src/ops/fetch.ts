@@ -1,0 +1,121 @@
+// Gets what a remote has and this machine lacks: the objects of the segments of its log since the last time, and its tags. Branches
+// stay where they are; what the remote's were is remembered.
+
+import type { GitId } from '../model/ids.ts';
+import { listKeyrings } from '../repo/keyrings.ts';
+import { transfer } from '../repo/transfer.ts';
+import type { OpsContext } from './context.ts';
+import {
+  copyKeyrings,
+  findPlace,
+  openRemoteRepository,
+  planFetch,
+  type ExchangeResult,
+  type LeftRef,
+  type MovedRef,
+} from './exchange.ts';
+import { openAgent, openStorage, resolveAgent, type OpenAgent } from './open.ts';
+import { openKeys } from './open-keys.ts';
+import { openRemote, resolveRemote, trafficSince, type OpenRemote } from './remotes.ts';
+
+/** What fetching came to. */
+export interface FetchResult extends ExchangeResult {
+  /** The remote's branches and tags. */
+  readonly remoteRefs: ReadonlyMap<string, GitId>;
+}
+
+/**
+ * Fetches from a remote.
+ * @throws {MoltError} NOT_FOUND or AMBIGUOUS remote, NO_REPOSITORY when it is empty, and what the remote fails with
+ */
+export async function fetchRemote(
+  context: OpsContext,
+  label: string | undefined,
+  name?: string,
+): Promise<FetchResult> {
+  const startedMs = context.clock.now();
+  const agent = await resolveAgent(context, label);
+  const remote = await resolveRemote(context.home, agent.repository, name);
+  await using opened = await openRemote(context, agent.repository, remote);
+  await opened.view.refresh(agent.repository);
+  await takeKeyrings(context, agent, opened);
+  await using open = await openAgent(context, agent.label);
+  const done = await fetchInto(context, open, opened);
+  return { ...done, durationMs: context.clock.now() - startedMs };
+}
+
+/** Takes over keyrings that somebody made elsewhere, once it is sure that they are authentic. */
+async function takeKeyrings(context: OpsContext, agent: OpenAgent['agent'], { view }: OpenRemote): Promise<void> {
+  const storage = await openStorage(context, agent.repository);
+  try {
+    const here = (await listKeyrings(storage)).at(-1) ?? 0;
+    const there = (await listKeyrings(view)).at(-1) ?? 0;
+    if (there <= here) return;
+    await openKeys(context, view, agent);
+    await copyKeyrings(view, storage);
+  } finally {
+    await storage.close();
+  }
+}
+
+/** Fetches from a remote that was looked at just now. */
+export async function fetchInto(context: OpsContext, open: OpenAgent, opened: OpenRemote): Promise<FetchResult> {
+  const { repository } = open;
+  const { remote, state, view } = opened;
+  const keys = { roots: repository.keys.roots, generation: repository.keyGeneration };
+  const there = await openRemoteRepository(context, opened, keys);
+  for (const { problem } of there.problems) context.reporter.warn(`${remote.name}: ${problem}`);
+  const fetched = await findPlace(there, state.fetched);
+  const before = repository.log.tip;
+  const wasSent = (await findPlace(repository, state.sent)) === before.seq;
+  let left: readonly LeftRef[] = [];
+  let doneBytes = 0;
+  const done = await transfer(there, repository, {
+    isKnown: (seq) => seq <= fetched,
+    async moves() {
+      const planned = planFetch(repository, there);
+      left = planned.left;
+      return planned.moves;
+    },
+    onBytes(bytes) {
+      doneBytes += bytes;
+      context.reporter.progress({ phase: `fetch from ${remote.name}`, doneBytes });
+    },
+    onLost: (problem) => context.reporter.warn(problem),
+    signal: context.signal,
+  });
+  view.sawTip(there.log.tip);
+  // What came from there need not be sent there.
+  const isAllTheirs = wasSent && repository.log.tip.seq === before.seq + done.segments;
+  const sent = isAllTheirs ? repository.log.tip : state.sent;
+  await opened.save({ sent, fetched: there.log.tip, refs: there.refs });
+  await view.trim();
+  return {
+    agent: open.agent.label,
+    remote: remote.name,
+    url: remote.url,
+    segments: done.segments,
+    packs: done.packs,
+    bytes: done.bytes,
+    requests: trafficSince(view.remote.traffic),
+    refs: [...listNewRefs(remote.name, state.refs, there.refs), ...done.moves.map(({ name, from, to }) => ({ name, from, to }))],
+    left,
+    durationMs: 0,
+    remoteRefs: there.refs,
+  };
+}
+
+/** Returns how the remote's branches moved since they were last seen. */
+function listNewRefs(
+  remote: string,
+  before: ReadonlyMap<string, GitId>,
+  now: ReadonlyMap<string, GitId>,
+): readonly MovedRef[] {
+  const names = new Set([...before.keys(), ...now.keys()].filter((name) => name.startsWith('refs/heads/')));
+  return [...names]
+    .filter((name) => before.get(name) !== now.get(name))
+    .map((name) => {
+      const short = name.slice('refs/heads/'.length);
+      return { name: `refs/remotes/${remote}/${short}`, from: before.get(name), to: now.get(name) };
+    });
+}

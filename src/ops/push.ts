@@ -1,0 +1,146 @@
+// Sends what a remote lacks: the objects of the local log's segments since the last push, then branches and tags, in one segment of
+// the remote's own log if they fit.
+
+import { isMoltError, MoltError } from '../model/error.ts';
+import type { StorageId } from '../model/ids.ts';
+import { isEmptyRemote } from '../repo/remote-view.ts';
+import { claimStorage, type Repository } from '../repo/repository.ts';
+import { transfer, type Transferred } from '../repo/transfer.ts';
+import type { OpsContext } from './context.ts';
+import {
+  copyKeyrings,
+  findPlace,
+  openRemoteRepository,
+  planPush,
+  type ExchangeResult,
+  type LeftRef,
+} from './exchange.ts';
+import { openAgent, type OpenAgent } from './open.ts';
+import { listRemotes, openRemote, resolveRemote, trafficSince, type OpenRemote, type Remote } from './remotes.ts';
+
+/** How to push. */
+export interface PushOptions {
+  readonly remote?: string | undefined;
+  /** Look at the remote even if it was looked at within a day. */
+  readonly forceCheck?: boolean;
+}
+
+/** What came of pushing to several remotes. */
+export interface PushAllResult {
+  readonly agent: string;
+  readonly results: readonly (ExchangeResult | { readonly remote: string; readonly url: string; readonly error: MoltError })[];
+  /** How many remotes have everything. */
+  readonly copies: number;
+}
+
+/**
+ * Pushes an agent's repository to one remote.
+ * @throws {MoltError} NOT_FOUND or AMBIGUOUS remote, CONFLICT when the remote has commits that are not here, and what the remote fails with
+ */
+export async function push(
+  context: OpsContext,
+  label: string | undefined,
+  options: PushOptions = {},
+): Promise<ExchangeResult> {
+  await using open = await openAgent(context, label);
+  const remote = await resolveRemote(context.home, open.agent.repository, options.remote);
+  return pushTo(context, open, remote, options);
+}
+
+/** Pushes an agent's repository to all of its remotes; one that fails does not keep the others from being sent to. */
+export async function pushAll(
+  context: OpsContext,
+  label: string | undefined,
+  options: Omit<PushOptions, 'remote'> = {},
+): Promise<PushAllResult> {
+  await using open = await openAgent(context, label);
+  const remotes = await listRemotes(context.home, open.agent.repository);
+  if (remotes.length === 0) await resolveRemote(context.home, open.agent.repository, undefined);
+  const results: PushAllResult['results'][number][] = [];
+  for (const remote of remotes) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other: the first copy is there soonest
+      results.push(await pushTo(context, open, remote, options));
+    } catch (error) {
+      if (!isMoltError(error) || isMoltError(error, 'INTERRUPTED')) throw error;
+      results.push({ remote: remote.name, url: remote.url, error });
+    }
+  }
+  return { agent: open.agent.label, results, copies: results.filter((result) => !('error' in result)).length };
+}
+
+async function pushTo(
+  context: OpsContext,
+  open: OpenAgent,
+  remote: Remote,
+  { forceCheck = false }: PushOptions,
+): Promise<ExchangeResult> {
+  const startedMs = context.clock.now();
+  await using opened = await openRemote(context, open.agent.repository, remote);
+  const { repository } = open;
+  const sent = await findPlace(repository, opened.state.sent);
+  const result = (done: Transferred | undefined, left: readonly LeftRef[]): ExchangeResult => ({
+    agent: open.agent.label,
+    remote: remote.name,
+    url: remote.url,
+    segments: done?.segments ?? 0,
+    packs: done?.packs ?? 0,
+    bytes: done?.bytes ?? 0,
+    requests: trafficSince(opened.view.remote.traffic),
+    refs: (done?.moves ?? []).map(({ name, from, to }) => ({ name, from, to })),
+    left,
+    durationMs: context.clock.now() - startedMs,
+  });
+  const isLevel = sent === repository.log.tip.seq && hasSameRefs(repository, opened.state.refs);
+  if (isLevel && opened.view.isFresh && !forceCheck) return result(undefined, []);
+  if (!opened.view.isFresh || forceCheck) await look(context, open, opened);
+  const keys = { roots: repository.keys.roots, generation: repository.keyGeneration };
+  await copyKeyrings(repository.storage, opened.view);
+  const there = await openRemoteRepository(context, opened, keys);
+  const before = there.log.tip;
+  const own = await findPlace(there, opened.state.fetched);
+  let left: readonly LeftRef[] = [];
+  let sentBytes = 0;
+  const done = await transfer(repository, there, {
+    isKnown: (seq) => seq <= sent,
+    async moves() {
+      const planned = await planPush(open, there);
+      left = planned.left;
+      return planned.moves;
+    },
+    onBytes(bytes) {
+      sentBytes += bytes;
+      context.reporter.progress({ phase: `push to ${remote.name}`, doneBytes: sentBytes });
+    },
+    onLost: (problem) => context.reporter.warn(problem),
+    signal: context.signal,
+  });
+  opened.view.sawTip(there.log.tip);
+  // What was written without another writer in between is known here; else the next fetch looks.
+  const isOwn = own === before.seq && there.log.tip.seq === before.seq + done.segments;
+  const fetched = isOwn ? there.log.tip : opened.state.fetched;
+  await opened.save({ sent: repository.log.tip, fetched, refs: there.refs });
+  await opened.view.trim();
+  return result(done, left);
+}
+
+/** Looks at a remote before writing to it; one that is empty becomes a storage of this repository. */
+async function look(context: OpsContext, open: OpenAgent, { view }: OpenRemote): Promise<void> {
+  const expected = open.agent.repository;
+  try {
+    await view.refresh(expected);
+  } catch (error) {
+    if (!isEmptyRemote(error)) throw error;
+    const storageId = context.random.bytes(16).toString('hex') as StorageId;
+    await claimStorage(view, { repositoryId: expected, storageId }).catch((cause: unknown) => {
+      // Somebody else was first: then it is looked at as it is.
+      if (!isMoltError(cause, 'EXISTS')) throw cause;
+    });
+    await view.refresh(expected);
+  }
+}
+
+function hasSameRefs(repository: Repository, refs: ReadonlyMap<string, string>): boolean {
+  for (const [name, id] of repository.refs) if (refs.get(name) !== id) return false;
+  return true;
+}

@@ -1,0 +1,106 @@
+// Adds, lists and removes remotes. A remote is probed, on that very bucket or folder, before it is trusted with anything.
+
+import { MoltError } from '../model/error.ts';
+import type { CommitId } from '../model/ids.ts';
+import { formatJsonTime } from '../model/time-format.ts';
+import type { ProbeReport } from '../storage/probe.ts';
+import type { ObjectLock } from '../storage/remote.ts';
+import type { OpsContext } from './context.ts';
+import { resolveAgent } from './open.ts';
+import {
+  checkRemoteName,
+  findRemote,
+  forgetRemote,
+  keepRemote,
+  listRemotes,
+  loadState,
+  normalizeRemoteUrl,
+  remoteExists,
+  resolveRemote,
+} from './remotes.ts';
+
+/** What to add. */
+export interface NewRemote {
+  readonly name: string;
+  readonly url: string;
+  readonly lock?: ObjectLock | undefined;
+  /** The user says that nobody else will ever write there. */
+  readonly singleWriter: boolean;
+}
+
+/** A remote as `remote list` shows it. */
+export interface RemoteSummary {
+  readonly name: string;
+  readonly url: string;
+  readonly createOnce: string;
+  readonly lock: ObjectLock | undefined;
+  /** The tip of the agent's branch there, as it was last seen. */
+  readonly head: CommitId | undefined;
+  /** When the remote was last looked at or written to. */
+  readonly seenTime: string | undefined;
+}
+
+/**
+ * Probes a place and keeps it as a remote of an agent's repository.
+ * @returns what the probe found; the remote was added if its verdict is `ok`
+ * @throws {MoltError} EXISTS, USAGE, or what the place fails with
+ */
+export async function addRemote(
+  context: OpsContext,
+  label: string | undefined,
+  { name, url: text, lock, singleWriter }: NewRemote,
+): Promise<ProbeReport> {
+  const { home, clock, signal } = context;
+  checkRemoteName(name);
+  const url = normalizeRemoteUrl(text);
+  const agent = await resolveAgent(context, label);
+  if ((await findRemote(home, agent.repository, name)) !== undefined) throw remoteExists(name);
+  const twin = (await listRemotes(home, agent.repository)).find((remote) => remote.url === url);
+  if (twin !== undefined)
+    throw new MoltError('EXISTS', `${url} is remote "${twin.name}" already`, { hint: `molt push ${twin.name}` });
+  const { probeRemote } = await import('../storage/probe.ts');
+  const report = await probeRemote(url, {
+    create: true,
+    clock,
+    singleWriter,
+    ...(lock !== undefined && { lock }),
+    ...(signal !== undefined && { signal }),
+  });
+  const { decision } = report;
+  if (decision.verdict === 'ok') {
+    const { rules } = decision;
+    await keepRemote(home, agent.repository, { name, url, rules, lock, addedMs: clock.now() });
+  }
+  return report;
+}
+
+/** Lists the remotes of an agent's repository; asks none of them. */
+export async function summarizeRemotes(context: OpsContext, label: string | undefined): Promise<RemoteSummary[]> {
+  const { repository, branch } = await resolveAgent(context, label);
+  const remotes = await listRemotes(context.home, repository);
+  return Promise.all(
+    remotes.map(async ({ name, url, rules, lock }) => {
+      const { refs, lookedMs } = await loadState(context.home, repository, name);
+      return {
+        name,
+        url,
+        createOnce: rules.createOnce,
+        lock,
+        head: refs.get(`refs/heads/${branch}`),
+        seenTime: lookedMs && formatJsonTime(lookedMs.local),
+      };
+    }),
+  );
+}
+
+/** Forgets a remote. What it holds stays there. @throws {MoltError} NOT_FOUND */
+export async function removeRemote(
+  context: OpsContext,
+  label: string | undefined,
+  name: string,
+): Promise<{ readonly name: string; readonly url: string }> {
+  const { repository } = await resolveAgent(context, label);
+  const { url } = await resolveRemote(context.home, repository, name);
+  await forgetRemote(context.home, repository, name);
+  return { name, url };
+}
