@@ -136,6 +136,36 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/restore.ts')).command,
   },
   {
+    name: 'remote add',
+    group: 'send and get',
+    summary: 'add a bucket or folder to push to, after trying out what it really does',
+    load: async () => (await import('./commands/remote-add.ts')).command,
+  },
+  {
+    name: 'remote list',
+    group: 'send and get',
+    summary: 'list the remotes, and what they held when last seen',
+    load: async () => (await import('./commands/remote-list.ts')).command,
+  },
+  {
+    name: 'remote remove',
+    group: 'send and get',
+    summary: 'forget a remote; what it holds stays there',
+    load: async () => (await import('./commands/remote-remove.ts')).command,
+  },
+  {
+    name: 'push',
+    group: 'send and get',
+    summary: 'send to a remote what it lacks',
+    load: async () => (await import('./commands/push.ts')).command,
+  },
+  {
+    name: 'fetch',
+    group: 'send and get',
+    summary: 'get what a remote has that is not here',
+    load: async () => (await import('./commands/fetch.ts')).command,
+  },
+  {
     name: 'export',
     group: 'send and get',
     summary: 'write an agent’s history as a Git repository',

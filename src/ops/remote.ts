@@ -19,6 +19,8 @@ import {
   resolveRemote,
 } from './remotes.ts';
 
+export type { ProbeReport };
+
 /** What to add. */
 export interface NewRemote {
   readonly name: string;

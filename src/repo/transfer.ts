@@ -9,13 +9,19 @@ import { encodeBlock } from '../chunk/compress.ts';
 import type { ContainerReader, EncodedBlock } from '../format/container.ts';
 import type { Footer, ObjectEntry } from '../format/footer.ts';
 import { footerEntries, type IndexEntry } from '../format/index-run.ts';
-import { BLOCK, ENCODING, KIND, OBJECT } from '../format/layout.ts';
-import { packName, segmentName, type CommitNote, type PackNote, type RefMove } from '../format/segment.ts';
+import { BLOCK, ENCODING, KIND } from '../format/layout.ts';
+import {
+  packName,
+  parseSegmentRecord,
+  segmentName,
+  type CommitNote,
+  type PackNote,
+  type RefMove,
+} from '../format/segment.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { PackId, SegmentSeq } from '../model/ids.ts';
-import { parseSegmentRecord } from '../format/segment.ts';
-import { decode, namedPack } from './containers.ts';
-import { gitKey, keyText, mapKey } from './keys.ts';
+import { decode } from './containers.ts';
+import { gitKey, mapKey } from './keys.ts';
 import type { Repository } from './repository.ts';
 import { sealSegment, type SegmentBlock } from './seal-segment.ts';
 
@@ -190,37 +196,12 @@ class Transfer {
       bytes: encoded,
       plainBytes: entry.plainBytes,
     };
-    const isDeltas = entry.encoding === ENCODING.deltas;
-    const stranded = isDeltas ? await this.#findStranded(lacking) : [];
-    if (lacking.length === count && stranded.length === 0) {
-      this.#add({ block: whole, objects: lacking });
-      return;
-    }
-    const plain = decode(encoded, entry.encoding, entry.plainBytes, reader.name);
-    const kept = lacking.filter((object) => !stranded.includes(object));
-    if (kept.length > 0) this.#add(pick(plain, entry.encoding, kept));
-    for (const object of stranded) {
-      // oxlint-disable-next-line no-await-in-loop -- hardly ever one
-      this.#add(await this.#undelta(object));
-    }
-  }
-
-  /** Returns the deltas whose base the target doesn't have. */
-  async #findStranded(objects: readonly ObjectEntry[]): Promise<ObjectEntry[]> {
-    const stranded: ObjectEntry[] = [];
-    // oxlint-disable-next-line no-await-in-loop -- answered from memory, mostly
-    for (const object of objects) if (!(await this.#has(object.base ?? object.key))) stranded.push(object);
-    return stranded;
-  }
-
-  async #undelta({ key, type }: ObjectEntry): Promise<SegmentBlock> {
-    const found = await this.#source.objects.find(key);
-    if (found === undefined) throw new MoltError('DAMAGED', `${keyText(key)} is missing`, { hint: 'run molt verify' });
-    const { bytes } = found;
-    const { encoding, bytes: encoded } = encodeBlock(bytes);
-    const block = { type: BLOCK.data, encoding: ENCODING[encoding], bytes: encoded, plainBytes: bytes.length } as const;
-    const sizes = { offsetBytes: 0, lengthBytes: bytes.length, objectBytes: bytes.length };
-    return { block, objects: [{ key, type, base: undefined, ...sizes }] };
+    // A delta's base is there: the source's log has it before the delta, so it was sent before, or just now.
+    const block =
+      lacking.length === count
+        ? { block: whole, objects: lacking }
+        : pick(decode(encoded, entry.encoding, entry.plainBytes, reader.name), entry.encoding, lacking);
+    this.#add(block);
   }
 
   #add(block: SegmentBlock): void {

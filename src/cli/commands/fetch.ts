@@ -1,0 +1,20 @@
+// `molt fetch`: gets from a remote what is not here.
+
+import { fetchRemote } from '../../ops/fetch.ts';
+import { defineCommand } from '../command.ts';
+import { describeExchange, exchangeDocument } from '../exchange-text.ts';
+import { makeOpsContext } from '../ops-context.ts';
+
+/** The fetch command. */
+export const command = defineCommand({
+  name: 'fetch',
+  summary: 'get what a remote has that is not here',
+  description: 'New tags come along; branches stay where they are. molt pull also moves the agent’s branch.',
+  words: [{ name: 'remote', description: 'the remote; the only one, else origin', completes: ['nothing'] }],
+  options: {},
+  examples: [['fetch', 'get what the only remote has']],
+  async run(context, { agent, words }) {
+    const result = await fetchRemote(makeOpsContext(context), agent, words.remote);
+    context.output.result(exchangeDocument(result), () => describeExchange(result, 'fetched from'));
+  },
+});

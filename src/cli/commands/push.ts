@@ -1,0 +1,58 @@
+// `molt push`: sends to a remote what it lacks.
+
+import { MoltError } from '../../model/error.ts';
+import { push, pushAll } from '../../ops/push.ts';
+import { defineCommand } from '../command.ts';
+import { describeExchange, exchangeDocument } from '../exchange-text.ts';
+import { makeOpsContext } from '../ops-context.ts';
+import { formatCount } from '../text.ts';
+
+/** Copies from which a push counts as durable. */
+const DURABLE_COPIES = 2;
+
+/** The push command. */
+export const command = defineCommand({
+  name: 'push',
+  summary: 'send to a remote what it lacks',
+  description:
+    'Sends all branches that only go forward there, and new tags. What was not saved by molt commit before is not sent.\nA five-minute commit is one request; nothing new is none.',
+  words: [{ name: 'remote', description: 'the remote; the only one, else origin', completes: ['nothing'] }],
+  options: {
+    all: { type: 'boolean', description: 'send to every remote, bringing them all together' },
+    'force-check': { type: 'boolean', description: 'look at the remote even if it was looked at within a day' },
+  },
+  examples: [
+    ['push', 'send to the only remote'],
+    ['push origin -a my-agent', 'send one of several agents'],
+    ['push --all', 'send to every remote'],
+  ],
+  async run(context, { agent, options, words }) {
+    const ops = makeOpsContext(context);
+    const forceCheck = options['force-check'];
+    if (!options.all) {
+      const result = await push(ops, agent, { remote: words.remote, forceCheck });
+      context.output.result(exchangeDocument(result), () => describeExchange(result, 'pushed to'));
+      return;
+    }
+    if (words.remote !== undefined) throw new MoltError('USAGE', `push --all takes no remote, not '${words.remote}'`);
+    const { agent: label, results, copies } = await pushAll(ops, agent, { forceCheck });
+    const durable = copies >= DURABLE_COPIES;
+    const document = results.map((result) =>
+      'error' in result
+        ? { remote: result.remote, url: result.url, error: { code: result.error.code, message: result.error.message } }
+        : exchangeDocument(result),
+    );
+    context.output.result({ agent: label, copies, durable, remotes: document }, () => [
+      ...results.flatMap((result) =>
+        'error' in result ? [`${result.remote} lags: ${result.error.message}`] : describeExchange(result, 'pushed to'),
+      ),
+      `${formatCount(copies, 'copy', 'copies')} of ${results.length} up to date${durable ? ': durable' : ''}`,
+    ]);
+    const [first] = results.flatMap((result) => ('error' in result ? [result.error] : []));
+    if (copies === 0 && first !== undefined) throw first;
+    if (first !== undefined)
+      throw new MoltError('PARTIAL', `${results.length - copies} of ${results.length} remotes lag behind: ${first.message}`, {
+        hint: 'push again when they answer; the others have everything',
+      });
+  },
+});
