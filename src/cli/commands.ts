@@ -166,6 +166,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/fetch.ts')).command,
   },
   {
+    name: 'pull',
+    group: 'send and get',
+    summary: 'get what a remote has, and bring the agent’s branch together with it',
+    load: async () => (await import('./commands/pull.ts')).command,
+  },
+  {
+    name: 'clone',
+    group: 'send and get',
+    summary: 'make an agent of this machine from a remote',
+    load: async () => (await import('./commands/clone.ts')).command,
+  },
+  {
     name: 'export',
     group: 'send and get',
     summary: 'write an agent’s history as a Git repository',

@@ -16,7 +16,12 @@ export function describeProbe({ url, findings, decision, leftBehind }: ProbeRepo
     ['Object Lock', objectLock],
     ...(locks === undefined
       ? []
-      : [['Locks', `from birth ${yesNo(locks.fromBirth)}, hold ${yesNo(locks.holds)}, extend ${yesNo(locks.extends)}`] as [string, string]]),
+      : [
+          [
+            'Locks',
+            `from birth ${yesNo(locks.fromBirth)}, hold ${yesNo(locks.holds)}, extend ${yesNo(locks.extends)}`,
+          ] as [string, string],
+        ]),
     ['Expiry rules', expiry],
     ['May delete', canDelete ? 'yes' : 'no: pruning would need it'],
     ['Clock', clockSkewMs === undefined ? 'not told' : describeSkew(clockSkewMs)],
@@ -27,7 +32,9 @@ export function describeProbe({ url, findings, decision, leftBehind }: ProbeRepo
     ...rows.map(([label, value]) => `  ${label.padEnd(width)}  ${value}`),
     ...(decision.verdict === 'ok' ? decision.notes.map((note) => `  note: ${note}`) : []),
     ...(leftBehind.length > 0 ? [`  left behind, locked or not deletable: ${leftBehind.join(', ')}`] : []),
-    ...(decision.verdict === 'ok' ? ['', `added remote ${name}`, '', 'Next:', `  molt push ${name}  send everything there`] : []),
+    ...(decision.verdict === 'ok'
+      ? ['', `added remote ${name}`, '', 'Next:', `  molt push ${name}  send everything there`]
+      : []),
   ];
 }
 

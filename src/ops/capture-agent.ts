@@ -353,7 +353,7 @@ class Capture {
 }
 
 /** Puts what was kept where Git's trees have it: by bytes, a folder before what is in it. */
-function inTreeOrder(attributes: readonly EntryAttributes[]): EntryAttributes[] {
+export function inTreeOrder(attributes: readonly EntryAttributes[]): EntryAttributes[] {
   return attributes
     .map((entry) => ({ entry, key: Buffer.from(entry.type === 'directory' ? `${entry.path}/` : entry.path, 'utf8') }))
     .toSorted((a, b) => a.key.compare(b.key))
@@ -368,7 +368,8 @@ function attributesOf(entry: ScannedEntry, mtimeNs: bigint): EntryAttributes {
   return { path, type, mode, mtimeNs, component, secret, linkGroup };
 }
 
-function treeMode(attributes: EntryAttributes): TreeFile['mode'] {
+/** Returns the mode of an entry in a Git tree. */
+export function treeMode(attributes: EntryAttributes): TreeFile['mode'] {
   if (attributes.type === 'symlink') return TREE_MODES.symlink;
   return (attributes.mode & 0o100) === 0 ? TREE_MODES.file : TREE_MODES.executable;
 }

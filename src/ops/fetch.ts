@@ -28,11 +28,7 @@ export interface FetchResult extends ExchangeResult {
  * Fetches from a remote.
  * @throws {MoltError} NOT_FOUND or AMBIGUOUS remote, NO_REPOSITORY when it is empty, and what the remote fails with
  */
-export async function fetchRemote(
-  context: OpsContext,
-  label: string | undefined,
-  name?: string,
-): Promise<FetchResult> {
+export async function fetchRemote(context: OpsContext, label: string | undefined, name?: string): Promise<FetchResult> {
   const startedMs = context.clock.now();
   const agent = await resolveAgent(context, label);
   const remote = await resolveRemote(context.home, agent.repository, name);
@@ -98,7 +94,10 @@ export async function fetchInto(context: OpsContext, open: OpenAgent, opened: Op
     packs: done.packs,
     bytes: done.bytes,
     requests: trafficSince(view.remote.traffic),
-    refs: [...listNewRefs(remote.name, state.refs, there.refs), ...done.moves.map(({ name, from, to }) => ({ name, from, to }))],
+    refs: [
+      ...listNewRefs(remote.name, state.refs, there.refs),
+      ...done.moves.map(({ name, from, to }) => ({ name, from, to })),
+    ],
     left,
     durationMs: 0,
     remoteRefs: there.refs,

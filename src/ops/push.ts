@@ -28,7 +28,10 @@ export interface PushOptions {
 /** What came of pushing to several remotes. */
 export interface PushAllResult {
   readonly agent: string;
-  readonly results: readonly (ExchangeResult | { readonly remote: string; readonly url: string; readonly error: MoltError })[];
+  readonly results: readonly (
+    | ExchangeResult
+    | { readonly remote: string; readonly url: string; readonly error: MoltError }
+  )[];
   /** How many remotes have everything. */
   readonly copies: number;
 }

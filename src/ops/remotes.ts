@@ -124,7 +124,8 @@ export async function resolveRemote(home: Home, repository: RepositoryId, name: 
       hint: 'name one, or push to all of them with --all',
     });
   }
-  const there = names.length === 0 ? 'there are none' : `there ${names.length === 1 ? 'is' : 'are'} ${names.join(', ')}`;
+  const there =
+    names.length === 0 ? 'there are none' : `there ${names.length === 1 ? 'is' : 'are'} ${names.join(', ')}`;
   const nearest = findNearest(name, names);
   throw new MoltError('NOT_FOUND', `there is no remote "${name}"; ${there}`, {
     hint: nearest === undefined ? 'molt remote add NAME URL' : `did you mean ${nearest}`,
@@ -237,7 +238,8 @@ function parseState(bytes: Buffer): RemoteState {
   };
   const looked = fields.has('looked') ? new Fields(fields.value('looked'), 'looked') : undefined;
   const refs = fields.entries('refs').map(([name, id]): [string, GitId] => {
-    if (typeof id !== 'string' || !HEX_20.test(id)) throw new MoltError('DAMAGED', 'the state of a remote has a bad ref');
+    if (typeof id !== 'string' || !HEX_20.test(id))
+      throw new MoltError('DAMAGED', 'the state of a remote has a bad ref');
     return [name, id as GitId];
   });
   return {

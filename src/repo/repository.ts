@@ -174,7 +174,8 @@ export class Repository {
       stored.packs.map(({ id }) => id),
       stored.entries,
     );
-    const due = this.#tailSegments >= this.#checkpointEvery || this.index.tailSize >= TAIL_OBJECTS || stored.packs.length > 0;
+    const due =
+      this.#tailSegments >= this.#checkpointEvery || this.index.tailSize >= TAIL_OBJECTS || stored.packs.length > 0;
     // A checkpoint would hide from later readers what is wrong now, and what may be put right: a pack that is still being copied.
     return due && this.problems.length === 0 ? this.#checkpoint(stored.packs.length > 0) : 0;
   }

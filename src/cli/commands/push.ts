@@ -51,8 +51,12 @@ export const command = defineCommand({
     const [first] = results.flatMap((result) => ('error' in result ? [result.error] : []));
     if (copies === 0 && first !== undefined) throw first;
     if (first !== undefined)
-      throw new MoltError('PARTIAL', `${results.length - copies} of ${results.length} remotes lag behind: ${first.message}`, {
-        hint: 'push again when they answer; the others have everything',
-      });
+      throw new MoltError(
+        'PARTIAL',
+        `${results.length - copies} of ${results.length} remotes lag behind: ${first.message}`,
+        {
+          hint: 'push again when they answer; the others have everything',
+        },
+      );
   },
 });

@@ -31,7 +31,10 @@ export const command = defineCommand({
   examples: [
     ['remote add origin s3://my-bucket/my-agent', 'add a bucket of AWS'],
     ['remote add nas file:///mnt/nas/my-agent', 'add a folder'],
-    ['remote add safe s3://locked/my-agent --lock governance --lock-days 30', 'add one that nothing can be deleted from'],
+    [
+      'remote add safe s3://locked/my-agent --lock governance --lock-days 30',
+      'add one that nothing can be deleted from',
+    ],
   ],
   async run(context, { agent, options, words }) {
     const days = options['lock-days'] ?? DEFAULT_LOCK_DAYS;

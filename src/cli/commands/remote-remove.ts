@@ -14,6 +14,9 @@ export const command = defineCommand({
   examples: [['remote remove origin', 'forget origin']],
   async run(context, { agent, words }) {
     const removed = await removeRemote(makeOpsContext(context), agent, words.name);
-    context.output.result({ ...removed, removed: true }, () => `forgot ${removed.name}; ${removed.url} keeps what it holds`);
+    context.output.result(
+      { ...removed, removed: true },
+      () => `forgot ${removed.name}; ${removed.url} keeps what it holds`,
+    );
   },
 });

@@ -1,0 +1,45 @@
+// `molt pull`: fetches, and brings the agent's branch together with the remote's.
+
+import { shortId } from '../../model/ids.ts';
+import { pull, type PullResult } from '../../ops/pull.ts';
+import { defineCommand } from '../command.ts';
+import { describeExchange, exchangeDocument } from '../exchange-text.ts';
+import { makeOpsContext } from '../ops-context.ts';
+import { formatCount } from '../text.ts';
+
+/** The pull command. */
+export const command = defineCommand({
+  name: 'pull',
+  summary: 'get what a remote has, and bring the agent’s branch together with it',
+  description:
+    'The branch moves forward, or gets a merge commit if both sides went on. What both changed is kept side by side and named; nothing\nis chosen silently. The agent’s files stay as they are: molt restore brings them.',
+  words: [{ name: 'remote', description: 'the remote; the only one, else origin', completes: ['nothing'] }],
+  options: {},
+  examples: [['pull', 'pull from the only remote']],
+  async run(context, { agent, words }) {
+    const { output, program } = context;
+    const result = await pull(makeOpsContext(context), agent, words.remote);
+    const { outcome, branch, commit, conflicts } = result;
+    output.result({ ...exchangeDocument(result), outcome, branch, commit: commit ?? null, conflicts }, () => [
+      ...describeExchange(result, 'fetched from'),
+      describeOutcome(result),
+      ...conflicts.map(
+        ({ path, theirs, why }) => `  ${path}: ${why}${theirs === undefined ? '' : `; theirs is ${theirs}`}`,
+      ),
+    ]);
+    if (outcome !== 'up-to-date')
+      output.note(
+        `the agent’s files stay as they are, and the next commit saves them as they are: ${program} restore ${result.agent} --in-place brings the branch’s`,
+      );
+  },
+});
+
+function describeOutcome({ outcome, branch, commit, conflicts }: PullResult): string {
+  if (outcome === 'up-to-date' || commit === undefined) return `${branch} has everything already`;
+  if (outcome === 'forward') return `${branch} went forward to ${shortId(commit)}`;
+  const changed =
+    conflicts.length === 0
+      ? 'no path was changed on both sides'
+      : `${formatCount(conflicts.length, 'path')} changed on both sides`;
+  return `${branch} was merged into ${shortId(commit)}; ${changed}`;
+}
