@@ -98,7 +98,10 @@ export async function countSince(
   ancestor: CommitId,
 ): Promise<number | undefined> {
   if (tip === ancestor) return 0;
-  if ((await repository.index.find(gitKey(ancestor))) === undefined) return undefined;
+  for (const id of [ancestor, tip]) {
+    // oxlint-disable-next-line no-await-in-loop -- two
+    if ((await repository.index.find(gitKey(id))) === undefined) return undefined;
+  }
   // Mostly it is among the last few, which are read sooner than the table.
   let next: CommitId | undefined = tip;
   for (let steps = 0; next !== undefined && steps < NEAR_COMMITS; steps += 1) {

@@ -4,7 +4,7 @@ import { hash } from 'node:crypto';
 import type { RefMove } from '../format/segment.ts';
 import { segmentName } from '../format/segment.ts';
 import { MoltError } from '../model/error.ts';
-import type { CommitId, GitId } from '../model/ids.ts';
+import type { GitId } from '../model/ids.ts';
 import { keyringName, listKeyrings } from '../repo/keyrings.ts';
 import { Repository } from '../repo/repository.ts';
 import type { RequestKind } from '../storage/remote.ts';
@@ -86,10 +86,10 @@ export async function planPush({ agent, repository }: OpenAgent, remote: Reposit
     } else if (name.startsWith('refs/tags/')) {
       left.push({ name, why: 'another tag has this name there' });
       // oxlint-disable-next-line no-await-in-loop -- few branches differ
-    } else if (await isAncestor(repository, from as CommitId, to as CommitId)) {
+    } else if (await isAncestor(repository, from, to)) {
       moves.push({ name, from, to });
       // oxlint-disable-next-line no-await-in-loop -- the same
-    } else if (await isAncestor(repository, to as CommitId, from as CommitId)) {
+    } else if (await isAncestor(repository, to, from)) {
       left.push({ name, why: 'it is further there' });
     } else if (name === branchRef(agent)) {
       throw new MoltError(

@@ -29,8 +29,8 @@ export async function pull(context: OpsContext, label: string | undefined, name?
   await using open = await openAgent(context, fetched.agent);
   const { agent, repository } = open;
   const ref = branchRef(agent);
-  const ours = repository.refs.get(ref) as CommitId | undefined;
-  const theirs = fetched.remoteRefs.get(ref) as CommitId | undefined;
+  const ours = repository.refs.get(ref);
+  const theirs = fetched.remoteRefs.get(ref);
   const result = (
     outcome: PullResult['outcome'],
     commit: CommitId | undefined,

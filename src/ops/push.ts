@@ -47,7 +47,7 @@ export async function push(
 ): Promise<ExchangeResult> {
   await using open = await openAgent(context, label);
   const remote = await resolveRemote(context.home, open.agent.repository, options.remote);
-  return pushTo(context, open, remote, options);
+  return await pushTo(context, open, remote, options);
 }
 
 /** Pushes an agent's repository to all of its remotes; one that fails does not keep the others from being sent to. */

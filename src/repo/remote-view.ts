@@ -8,7 +8,7 @@ import { parseCheckpointName } from '../format/checkpoint.ts';
 import { FORMAT_FILE, parseFormatFile } from '../format/format-file.ts';
 import { NO_PREVIOUS, parseSegmentName, segmentName } from '../format/segment.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
-import type { RepositoryId, SegmentSeq } from '../model/ids.ts';
+import type { RepositoryId } from '../model/ids.ts';
 import type { Clock } from '../model/ports.ts';
 import type { RemoteStorage } from '../storage/remote.ts';
 import type { ObjectStat, Storage } from '../storage/storage.ts';
@@ -81,7 +81,6 @@ export class RemoteView implements Storage {
     for await (const stat of this.remote.list('log/', segmentName(Math.max(start - 1, 0)))) stats.push(stat);
     if (tip.seq > 0) await this.#checkTip(stats[0]);
     const lacking: string[] = [];
-    // oxlint-disable-next-line no-await-in-loop -- local
     for (const { name } of stats) if ((await this.#cache.stat(name)) === undefined) lacking.push(name);
     await pMap(lacking, (name) => this.#fetch(name), { concurrency: READS_AT_ONCE });
     const local = this.#clock.now();

@@ -42,7 +42,7 @@ export const command = defineCommand({
       throw new MoltError('USAGE', '--lock-days goes with --lock');
     if (!Number.isSafeInteger(days) || days < 1 || days > 36_500)
       throw new MoltError('USAGE', '--lock-days takes a whole number of days, from 1');
-    const mode = options.lock as 'governance' | 'compliance' | undefined;
+    const mode = options.lock;
     const report = await addRemote(makeOpsContext(context), agent, {
       name: words.name,
       url: words.url,
