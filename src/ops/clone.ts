@@ -135,10 +135,10 @@ export async function clone(context: OpsContext, options: CloneOptions): Promise
 
 /** Finds out by which rules the remote is read, and whether it may be written to. */
 async function tryOut(context: OpsContext, url: string): Promise<{ rules: RemoteRules; isWritable: boolean }> {
-  const { clock, signal } = context;
+  const { clock, signal, remoteOptions } = context;
   const { probeRemote } = await import('../storage/probe.ts');
   try {
-    const { decision } = await probeRemote(url, { clock, create: false, ...(signal !== undefined && { signal }) });
+    const { decision } = await probeRemote(url, { ...remoteOptions, clock, create: false, ...(signal !== undefined && { signal }) });
     if (decision.verdict === 'ok') return { rules: decision.rules, isWritable: true };
     context.reporter.warn(`${url} is not kept as a remote: ${decision.reasons.join('; ')}`);
   } catch (error) {
@@ -149,7 +149,7 @@ async function tryOut(context: OpsContext, url: string): Promise<{ rules: Remote
 }
 
 async function readRepositoryId(context: OpsContext, url: string, rules: RemoteRules): Promise<RepositoryId> {
-  const storage = await openRemoteStorage(url, { rules, clock: context.clock });
+  const storage = await openRemoteStorage(url, { ...context.remoteOptions, rules, clock: context.clock });
   try {
     return (await readFormat(storage)).repositoryId;
   } catch (error) {

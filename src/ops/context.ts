@@ -3,6 +3,7 @@
 import type { SlotSecret } from '../crypto/slot.ts';
 import type { Argon2Cost } from '../crypto/argon2.ts';
 import type { Clock, Random, Reporter } from '../model/ports.ts';
+import type { RemoteOptions } from '../storage/remote.ts';
 import type { Home } from './home.ts';
 
 /** The outside of an operation. */
@@ -23,6 +24,8 @@ export interface OpsContext {
   readonly access?: Access;
   /** The cost of new passphrase slots; only tests make it cheap. */
   readonly argon2?: Argon2Cost;
+  /** How remotes are spoken to: deadlines, pauses, rates. */
+  readonly remoteOptions?: Pick<RemoteOptions, 'timing' | 'limitBytesPerSecond' | 'maxRequestsAtOnce'>;
   /** Aborted when the user or the system asks to stop. */
   readonly signal?: AbortSignal;
 }

@@ -52,7 +52,7 @@ export async function addRemote(
   label: string | undefined,
   { name, url: text, lock, singleWriter }: NewRemote,
 ): Promise<ProbeReport> {
-  const { home, clock, signal } = context;
+  const { home, clock, signal, remoteOptions } = context;
   checkRemoteName(name);
   const url = normalizeRemoteUrl(text);
   const agent = await resolveAgent(context, label);
@@ -62,6 +62,7 @@ export async function addRemote(
     throw new MoltError('EXISTS', `${url} is remote "${twin.name}" already`, { hint: `molt push ${twin.name}` });
   const { probeRemote } = await import('../storage/probe.ts');
   const report = await probeRemote(url, {
+    ...remoteOptions,
     create: true,
     clock,
     singleWriter,

@@ -169,6 +169,7 @@ export async function openRemote(context: OpsContext, repository: RepositoryId, 
   const state = await loadState(home, repository, remote.name);
   const cache = await DirectoryStorage.open(join(dir, 'objects'), { create: true });
   const storage = await openRemoteStorage(remote.url, {
+    ...context.remoteOptions,
     create: true,
     rules: remote.rules,
     clock,

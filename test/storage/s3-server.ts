@@ -98,6 +98,11 @@ export class S3Server {
     return this.#objects.get(`some/prefix/${name}`) ?? [];
   }
 
+  /** Every object of the bucket as its owner sees it, by key. */
+  everything(): (readonly [key: string, bytes: Buffer])[] {
+    return [...this.#objects].flatMap(([key, versions]) => versions.map(({ bytes }) => [key, bytes] as const));
+  }
+
   /** Puts something into the bucket behind every rule, as another program would; undefined puts a delete marker. */
   plant(name: string, bytes: Buffer | undefined): void {
     this.#store(

@@ -1,0 +1,454 @@
+// Push, fetch, pull and clone between two machines and an S3 server that counts and fails; and what they do when something is wrong there.
+
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { isMoltError, type MoltError } from '../../src/model/error.ts';
+import { silentReporter } from '../../src/model/ports.ts';
+import { clone } from '../../src/ops/clone.ts';
+import type { OpsContext } from '../../src/ops/context.ts';
+import { fetchRemote } from '../../src/ops/fetch.ts';
+import { Home } from '../../src/ops/home.ts';
+import { backUp } from '../../src/ops/backup.ts';
+import { openAgent } from '../../src/ops/open.ts';
+import { pull } from '../../src/ops/pull.ts';
+import { push, pushAll } from '../../src/ops/push.ts';
+import { addRemote, removeRemote } from '../../src/ops/remote.ts';
+import { applyRestore, planRestore } from '../../src/ops/restore.ts';
+import { readFormat } from '../../src/repo/repository.ts';
+import { checkStorage } from '../../src/repo/verify.ts';
+import { openRemoteStorage } from '../../src/storage/open-remote.ts';
+import { startS3Server, type S3Fault, type S3Request, type S3Server } from '../storage/s3-server.ts';
+import { makeMachine, type Machine } from './machine.ts';
+
+process.env['AWS_ACCESS_KEY_ID'] = 'testaccess';
+process.env['AWS_SECRET_ACCESS_KEY'] = 'testsecret';
+
+const QUICK = { timing: { pause: async () => {}, random: () => 0.5, idleMs: 3000 } };
+
+interface Pair {
+  readonly machine: Machine;
+  readonly context: OpsContext;
+  readonly server: S3Server;
+  /** Requests since the last call, by kind. */
+  asked(): Record<string, number>;
+}
+
+/** Makes a machine whose agent has a remote on a server, to which nothing was pushed yet. */
+async function makePair(t: ExecutionContext): Promise<Pair> {
+  const server = await startS3Server(t);
+  const machine = await makeMachine(t);
+  const context = { ...machine.context, remoteOptions: QUICK };
+  const { decision } = await addRemote(context, 'bot', { name: 'origin', url: server.url, singleWriter: false });
+  t.is(decision.verdict, 'ok');
+  let from = server.requests.length;
+  const asked = (): Record<string, number> => {
+    const counts: Record<string, number> = {};
+    for (const request of server.requests.slice(from)) counts[kindOf(request)] = (counts[kindOf(request)] ?? 0) + 1;
+    from = server.requests.length;
+    return counts;
+  };
+  return { machine, context, server, asked };
+}
+
+function kindOf({ method, query }: S3Request): string {
+  return method === 'GET' && query.has('list-type') ? 'LIST' : method;
+}
+
+/** Makes a machine with nothing on it. */
+function makeEmpty(t: ExecutionContext, clock: OpsContext['clock']): OpsContext {
+  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'molt-empty-')));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  return {
+    home: new Home(join(dir, 'home')),
+    clock,
+    random: { bytes: (length) => randomBytes(length) },
+    reporter: silentReporter,
+    cwd: dir,
+    userHome: dir,
+    unlock: async () => ({ type: 'passphrase', passphrase: 'first' }),
+    argon2: { memoryKiB: 64, passes: 1, lanes: 1 },
+    remoteOptions: QUICK,
+  };
+}
+
+/** Clones the server's agent to another machine, with a folder that holds its files. */
+async function makeTwin(t: ExecutionContext, { context, server }: Pair): Promise<OpsContext & { stateDir: string }> {
+  const twin = makeEmpty(t, context.clock);
+  const { agent, stateDir } = await clone(twin, { url: server.url, label: 'twin', name: 'origin' });
+  t.is(agent, 'twin');
+  await restoreTo(twin, 'twin', stateDir);
+  // A restore beside makes `state/…`; the agent lives in its state folder.
+  renameSync(join(stateDir, 'state'), `${stateDir}.files`);
+  rmSync(stateDir, { recursive: true });
+  renameSync(`${stateDir}.files`, stateDir);
+  return { ...twin, stateDir };
+}
+
+async function restoreTo(context: OpsContext, label: string, dir: string): Promise<void> {
+  await using open = await openAgent(context, label);
+  await applyRestore(
+    context,
+    open,
+    await planRestore(context, open, { revision: undefined, timestamp: undefined, dir }),
+  );
+}
+
+async function commit(context: OpsContext, label: string): Promise<string> {
+  return (await backUp(context, label, { kind: 'incremental', trigger: 'test' })).id;
+}
+
+async function headOf(context: OpsContext, label: string): Promise<string | undefined> {
+  await using open = await openAgent(context, label);
+  return open.repository.refs.get('refs/heads/main');
+}
+
+/** Checks everything that the server holds, by the keys of a machine. */
+async function checkServer(t: ExecutionContext, { context, server }: Pair): Promise<void> {
+  await using open = await openAgent(context, 'bot');
+  const storage = await openRemoteStorage(server.url);
+  const { report, hurt } = await checkStorage(
+    { storage, ...(await readFormat(storage)), keys: open.repository.keys },
+    { readShare: 1, random: () => 0 },
+  );
+  t.deepEqual(report.problems, []);
+  t.deepEqual(hurt, []);
+  await storage.close();
+}
+
+test('a tick is one request to push, and nothing new is none', async (t) => {
+  const pair = await makePair(t);
+  const { machine, context, asked } = pair;
+  await push(context, 'bot');
+  t.true((asked()['PUT'] ?? 0) > 3);
+  await machine.commit();
+  const pushed = await push(context, 'bot');
+  t.deepEqual(asked(), { PUT: 1 });
+  t.deepEqual(pushed.requests, { put: 1, get: 0, list: 0, head: 0, delete: 0 });
+  t.true(pushed.bytes < 10_000);
+  t.deepEqual((await push(context, 'bot')).refs, []);
+  t.deepEqual(asked(), {});
+  await push(context, 'bot', { forceCheck: true });
+  t.true((asked()['LIST'] ?? 0) > 0);
+});
+
+test('many ticks that were made offline go in one request', async (t) => {
+  const { machine, context, asked } = await makePair(t);
+  await push(context, 'bot');
+  for (let tick = 0; tick < 40; tick += 1) await machine.commit();
+  asked();
+  await push(context, 'bot');
+  t.deepEqual(asked(), { PUT: 1 });
+});
+
+test('a clone has the whole history and restores the same files, and both sides go on', async (t) => {
+  const pair = await makePair(t);
+  const { machine, context, server } = pair;
+  machine.write('deep/er/file', 'content\n'.repeat(10_000));
+  await machine.commit('2026-03-01T01:00:00Z');
+  await push(context, 'bot');
+  const twin = await makeTwin(t, pair);
+  t.is(readFileSync(join(twin.stateDir, 'counter'), 'utf8'), '1\n');
+  t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+  machine.at('2026-03-01T02:00:00Z');
+  writeFileSync(join(twin.stateDir, 'from-twin'), 'hello\n');
+  const made = await commit(twin, 'twin');
+  await push(twin, 'twin');
+  const pulled = await pull(context, 'bot');
+  t.is(pulled.outcome, 'forward');
+  t.is(await headOf(context, 'bot'), made);
+  t.is(server.versionsOf('log/000000000002').length, 1);
+});
+
+test('what both sides changed is kept side by side and named, what one side changed is taken', async (t) => {
+  const pair = await makePair(t);
+  const { machine, context } = pair;
+  machine.write('both', 'before\n');
+  machine.write('mine', 'before\n');
+  machine.write('theirs', 'before\n');
+  await machine.commit('2026-03-01T01:00:00Z');
+  await push(context, 'bot');
+  const twin = await makeTwin(t, pair);
+  machine.at('2026-03-01T02:00:00Z');
+  const bytes = Buffer.from([0xff, 0xfe, 0, 1, 2]);
+  writeFileSync(join(twin.stateDir, 'both'), bytes);
+  writeFileSync(join(twin.stateDir, 'theirs'), 'after\n');
+  const theirs = await commit(twin, 'twin');
+  await push(twin, 'twin');
+  machine.write('both', 'other\n');
+  machine.write('mine', 'after\n');
+  await machine.commit('2026-03-01T03:00:00Z');
+  const error = (await t.throwsAsync(push(context, 'bot'))) as MoltError;
+  t.is(error.code, 'CONFLICT');
+  t.regex(error.hint ?? '', /molt pull/);
+  const pulled = await pull(context, 'bot');
+  t.is(pulled.outcome, 'merged');
+  const suffix = `theirs-${theirs.slice(0, 10)}`;
+  t.deepEqual(
+    pulled.conflicts.map(({ path, theirs: beside }) => [path, beside]),
+    [
+      ['state/both', `state/both.${suffix}`],
+      ['state/counter', undefined],
+    ].filter(([path]) => pulled.conflicts.some((conflict) => conflict.path === path)),
+  );
+  const dir = join(context.cwd, 'merged');
+  await restoreTo(context, 'bot', dir);
+  t.is(readFileSync(join(dir, 'state/both'), 'utf8'), 'other\n');
+  t.true(readFileSync(join(dir, `state/both.${suffix}`)).equals(bytes));
+  t.is(readFileSync(join(dir, 'state/mine'), 'utf8'), 'after\n');
+  t.is(readFileSync(join(dir, 'state/theirs'), 'utf8'), 'after\n');
+  await push(context, 'bot');
+  t.is((await pull(twin, 'twin')).outcome, 'forward');
+});
+
+type Cut = (request: S3Request, nth: number, at: number) => S3Fault | undefined;
+
+/** Kinds of cuts, each with where it begins. */
+const CUTS: Readonly<Record<string, readonly [first: number, fault: Cut]>> = {
+  'the network gone from': [0, () => ({ kind: 'reset' })],
+  'the answer lost, and the network gone, from': [
+    1,
+    (_, nth, at) => (nth === at ? { kind: 'lost-answer' } : { kind: 'reset' }),
+  ],
+  'one answer lost at': [2, (_, nth, at) => (nth === at ? { kind: 'lost-answer' } : undefined)],
+};
+const STEP = 3;
+
+/**
+ * Runs an act with a fault from the n-th request on, until the act gets through untouched; returns how many requests it has. A third of
+ * the places is enough here, another one for each kind of fault: the campaign goes through all.
+ */
+async function cutEverywhere(
+  server: S3Server,
+  [first, fault]: (typeof CUTS)[string],
+  act: (at: number, isCut: () => boolean) => Promise<void>,
+  prepare: () => Promise<void> = async () => {},
+): Promise<number> {
+  for (let at = first; ; at += STEP) {
+    server.fault = () => undefined;
+    // oxlint-disable-next-line no-await-in-loop -- one cut after the other
+    await prepare();
+    const start = server.requests.length;
+    let cut = false;
+    server.fault = (request, index) => {
+      const found = index - start >= at ? fault(request, index - start, at) : undefined;
+      cut ||= found !== undefined;
+      return found;
+    };
+    // oxlint-disable-next-line no-await-in-loop -- one cut after the other
+    await act(at, () => cut);
+    server.fault = () => undefined;
+    if (!cut) return at;
+  }
+}
+
+for (const [what, cut] of Object.entries(CUTS)) {
+  test(`pushes with ${what} their request goes on where it was, and ends right`, async (t) => {
+    const pair = await makePair(t);
+    const { machine, context, server } = pair;
+    machine.write('large', randomBytes(300_000).toString('base64'));
+    const requests = await cutEverywhere(server, cut, async (_, isCut) => {
+      await machine.commit();
+      await push(context, 'bot').catch((error: unknown) => {
+        if (!isMoltError(error, 'REMOTE_UNREACHABLE')) throw error;
+      });
+      if (!isCut()) return;
+      server.fault = () => undefined;
+      await push(context, 'bot');
+      t.is((await push(context, 'bot')).segments, 0);
+    });
+    // The first push alone has a dozen; later ones are one request each, cut once.
+    t.true(requests >= 1);
+    await checkServer(t, pair);
+    const twin = makeEmpty(t, context.clock);
+    await clone(twin, { url: server.url, label: 'twin', name: 'origin' });
+    t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+  });
+
+  test(`a first push with ${what} a request after the other goes on where it was, and ends right`, async (t) => {
+    const machine = await makeMachine(t);
+    const context = { ...machine.context, remoteOptions: QUICK };
+    machine.write('large', randomBytes(300_000).toString('base64'));
+    await machine.commit();
+    const [first, fault] = cut;
+    for (let at = first, wasCut = true; wasCut; at += STEP) {
+      const server = await startS3Server(t);
+      await addRemote(context, 'bot', { name: 'origin', url: server.url, singleWriter: false });
+      const start = server.requests.length;
+      wasCut = false;
+      server.fault = (request, index) => {
+        const found = index - start >= at ? fault(request, index - start, at) : undefined;
+        wasCut ||= found !== undefined;
+        return found;
+      };
+      await push(context, 'bot').catch((error: unknown) => {
+        if (!isMoltError(error, 'REMOTE_UNREACHABLE')) throw error;
+      });
+      server.fault = () => undefined;
+      await push(context, 'bot');
+      await checkServer(t, { machine, context, server, asked: () => ({}) });
+      const twin = makeEmpty(t, context.clock);
+      await clone(twin, { url: server.url, label: 'twin', name: 'origin' });
+      t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+      await removeRemote(context, 'bot', 'origin');
+      await server.stop();
+      if (!wasCut) t.true(at > 8);
+    }
+  });
+
+  test(`a clone and a pull with ${what} a request after the other leave nothing half, and end right`, async (t) => {
+    const pair = await makePair(t);
+    const { machine, context, server } = pair;
+    machine.write('large', randomBytes(300_000).toString('base64'));
+    await machine.commit();
+    await push(context, 'bot');
+    let twin = makeEmpty(t, context.clock);
+    const requests = await cutEverywhere(server, cut, async (_, isCut) => {
+      twin = makeEmpty(t, context.clock);
+      const isDone = await clone(twin, { url: server.url, label: 'twin', name: 'origin' }).then(
+        () => true,
+        (error: unknown) => {
+          if (!isMoltError(error, 'REMOTE_UNREACHABLE')) throw error;
+          return false;
+        },
+      );
+      if (isDone || !isCut()) return;
+      server.fault = () => undefined;
+      t.deepEqual(await twin.home.listAgents(), []);
+      await clone(twin, { url: server.url, label: 'twin', name: 'origin' });
+      t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+    });
+    t.true(requests > 8);
+    const prepare = async (): Promise<void> => {
+      await machine.commit();
+      await push(context, 'bot');
+    };
+    await cutEverywhere(
+      server,
+      cut,
+      async (_, isCut) => {
+        await pull(twin, 'twin').catch((error: unknown) => {
+          if (!isMoltError(error, 'REMOTE_UNREACHABLE')) throw error;
+        });
+        if (!isCut()) return;
+        server.fault = () => undefined;
+        await pull(twin, 'twin');
+        t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+      },
+      prepare,
+    );
+  });
+}
+
+test('a machine that slept for days looks at the remote before it writes there', async (t) => {
+  const { machine, context, asked } = await makePair(t);
+  await push(context, 'bot');
+  await machine.commit('2026-03-04T00:00:00Z');
+  asked();
+  await push(context, 'bot');
+  const counts = asked();
+  t.true((counts['LIST'] ?? 0) > 0);
+  t.is(counts['PUT'], 1);
+  await machine.commit('2026-03-03T00:00:00Z');
+  await push(context, 'bot');
+  t.true((asked()['LIST'] ?? 0) > 0, 'and one whose clock was set back');
+});
+
+test('a remote that lost its newest segment, or was set back, is told from one that never had it', async (t) => {
+  const pair = await makePair(t);
+  const { machine, context, server } = pair;
+  await push(context, 'bot');
+  await machine.commit();
+  await push(context, 'bot');
+  await (await openRemoteStorage(server.url)).delete('log/000000000002');
+  await machine.commit();
+  for (const act of [push(context, 'bot', { forceCheck: true }), fetchRemote(context, 'bot')]) {
+    // oxlint-disable-next-line no-await-in-loop -- in turn
+    const error = (await t.throwsAsync(act)) as MoltError;
+    t.is(error.code, 'DAMAGED');
+    t.regex(error.message, /lost what it had: log\/000000000002/);
+    t.regex(error.hint ?? '', /what is here is safe/);
+  }
+});
+
+test('a remote that holds another repository by now is refused, and nothing is written to it', async (t) => {
+  const pair = await makePair(t);
+  const other = await makePair(t);
+  await push(pair.context, 'bot');
+  const bytes = other.server.versionsOf('format.json')[0]?.bytes;
+  t.is(bytes, undefined);
+  await push(other.context, 'bot');
+  const foreign = other.server.versionsOf('format.json')[0]?.bytes;
+  await (await openRemoteStorage(pair.server.url)).delete('format.json');
+  pair.server.plant('format.json', foreign);
+  const error = (await t.throwsAsync(push(pair.context, 'bot', { forceCheck: true }))) as MoltError;
+  t.is(error.code, 'WRONG_REPOSITORY');
+  await removeRemote(pair.context, 'bot', 'origin');
+  await addRemote(pair.context, 'bot', { name: 'origin', url: pair.server.url, singleWriter: false });
+  t.is(((await t.throwsAsync(push(pair.context, 'bot'))) as MoltError).code, 'WRONG_REPOSITORY');
+});
+
+test('a squatted number stops nobody, and clones go on past it', async (t) => {
+  const pair = await makePair(t);
+  const { machine, context, server } = pair;
+  await push(context, 'bot');
+  server.plant('log/000000000002', randomBytes(500));
+  server.plant('log/000000000077', randomBytes(500));
+  await machine.commit();
+  await push(context, 'bot');
+  await machine.commit();
+  await push(context, 'bot');
+  const twin = makeEmpty(t, context.clock);
+  await clone(twin, { url: server.url, label: 'twin', name: 'origin' });
+  t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+});
+
+test('a push to all remotes brings the others up to date when one does not answer, and says which lags', async (t) => {
+  const pair = await makePair(t);
+  const second = await startS3Server(t);
+  await addRemote(pair.context, 'bot', { name: 'second', url: second.url, singleWriter: false });
+  second.fault = () => ({ kind: 'reset' });
+  const first = await pushAll(pair.context, 'bot');
+  t.is(first.copies, 1);
+  t.deepEqual(
+    first.results.map((result) => ['error' in result, result.remote]),
+    [
+      [false, 'origin'],
+      [true, 'second'],
+    ],
+  );
+  second.fault = () => undefined;
+  t.is((await pushAll(pair.context, 'bot')).copies, 2);
+  await checkServer(t, { ...pair, server: second });
+});
+
+test('whoever owns the bucket learns no content, no name and no size of a single file', async (t) => {
+  const pair = await makePair(t);
+  const { machine, context, server } = pair;
+  const sizeBytes = 123_457;
+  machine.write('workspace/diary-of-nobody.md', 'the treasure lies under the old oak\n'.repeat(10));
+  machine.write('sized.bin', 'x'.repeat(sizeBytes));
+  await machine.commit(undefined, { message: 'a telling message' });
+  await push(context, 'bot');
+  await machine.commit();
+  await push(context, 'bot');
+  // Words so long that none stands in random bytes by chance.
+  const words = ['treasure', 'old oak', 'diary-of', 'nobody', 'telling', 'notes.md', 'refs/heads', 'workspace'];
+  let objects = 0;
+  for (const [key, bytes] of server.everything()) {
+    objects += 1;
+    const text = `${key}\n${bytes.toString('latin1')}`;
+    for (const word of words) t.false(text.includes(word), `${key} holds ${word}`);
+    for (const compressed of [Buffer.from(String(sizeBytes)), u32(sizeBytes)])
+      t.false(bytes.includes(compressed), `${key} holds the size`);
+  }
+  t.true(objects > 5);
+});
+
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
