@@ -138,7 +138,12 @@ async function tryOut(context: OpsContext, url: string): Promise<{ rules: Remote
   const { clock, signal, remoteOptions } = context;
   const { probeRemote } = await import('../storage/probe.ts');
   try {
-    const { decision } = await probeRemote(url, { ...remoteOptions, clock, create: false, ...(signal !== undefined && { signal }) });
+    const { decision } = await probeRemote(url, {
+      ...remoteOptions,
+      clock,
+      create: false,
+      ...(signal !== undefined && { signal }),
+    });
     if (decision.verdict === 'ok') return { rules: decision.rules, isWritable: true };
     context.reporter.warn(`${url} is not kept as a remote: ${decision.reasons.join('; ')}`);
   } catch (error) {

@@ -15,7 +15,7 @@ import { RemoteView, UNSEEN, type ViewState } from '../repo/remote-view.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
 import { openRemoteStorage } from '../storage/open-remote.ts';
 import { parseRemoteUrl } from '../storage/remote-url.ts';
-import type { ObjectLock, RemoteRules, Traffic } from '../storage/remote.ts';
+import type { ObjectLock, RemoteOptions, RemoteRules, Traffic } from '../storage/remote.ts';
 import type { OpsContext } from './context.ts';
 import { readIfThere, type Home } from './home.ts';
 
@@ -164,18 +164,11 @@ export async function forgetRemote(home: Home, repository: RepositoryId, name: s
 
 /** Opens a remote; sends no request yet. */
 export async function openRemote(context: OpsContext, repository: RepositoryId, remote: Remote): Promise<OpenRemote> {
-  const { home, clock, signal } = context;
+  const { home, clock } = context;
   const dir = viewDir(home, repository, remote.name);
   const state = await loadState(home, repository, remote.name);
   const cache = await DirectoryStorage.open(join(dir, 'objects'), { create: true });
-  const storage = await openRemoteStorage(remote.url, {
-    ...context.remoteOptions,
-    create: true,
-    rules: remote.rules,
-    clock,
-    ...(remote.lock !== undefined && { lock: remote.lock }),
-    ...(signal !== undefined && { signal }),
-  });
+  const storage = await openRemoteStorage(remote.url, remoteOptionsOf(context, remote));
   const view = new RemoteView(storage, { cache, clock, state });
   return {
     remote,
@@ -188,6 +181,18 @@ export async function openRemote(context: OpsContext, repository: RepositoryId, 
     async [Symbol.asyncDispose]() {
       await view.close();
     },
+  };
+}
+
+/** Returns how a remote is opened. */
+export function remoteOptionsOf({ clock, signal, remoteOptions }: OpsContext, { rules, lock }: Remote): RemoteOptions {
+  return {
+    ...remoteOptions,
+    create: true,
+    rules,
+    clock,
+    ...(lock !== undefined && { lock }),
+    ...(signal !== undefined && { signal }),
   };
 }
 
@@ -267,6 +272,7 @@ function remoteFile(home: Home, repository: RepositoryId, name: string): string 
   return join(home.dir, 'remotes', repository, `${name}.json`);
 }
 
-function viewDir(home: Home, repository: RepositoryId, name: string): string {
+/** Returns the folder of what was seen of a remote. */
+export function viewDir(home: Home, repository: RepositoryId, name: string): string {
   return join(home.dir, 'views', repository, name);
 }

@@ -22,8 +22,10 @@ import type { Storage } from '../storage/storage.ts';
 export interface VerifyOptions {
   /** The share of packs whose file content is read, from 0 (only what is not file content) to 1. */
   readonly readShare: number;
-  /** Rebuild checkpoints and index runs where something is wrong. */
+  /** Rebuild checkpoints and index runs where something is wrong; on a remote, also send anew what is here. */
   readonly repair: boolean;
+  /** Check this remote instead of the repository here. */
+  readonly remote?: string | undefined;
 }
 
 /** What was found: CLI.md's JSON for `verify`. */
@@ -60,18 +62,15 @@ export async function verifyAgent(
 ): Promise<VerifyResult> {
   const startedMs = context.clock.now();
   const agent = await resolveAgent(context, label);
+  if (options.remote !== undefined) {
+    const { verifyRemote } = await import('./verify-remote.ts');
+    const found = await verifyRemote(context, agent, options.remote, options);
+    return resultOf(found, context.clock.now() - startedMs);
+  }
   const storage = await openStorage(context, agent.repository);
   try {
     const { keyring, roots } = await openKeys(context, storage, agent);
-    const found = await checkStorage(
-      { storage, ...(await readFormat(storage)), keys: deriveRepositoryKeys(roots) },
-      {
-        readShare: options.readShare,
-        random: () => context.random.bytes(4).readUInt32LE() / 2 ** 32,
-        onProgress: (progress) => context.reporter.progress(progress),
-        signal: context.signal,
-      },
-    );
+    const found = await check(context, storage, roots, options);
     const seen = await loadSeen(context.home, agent.repository);
     const rollback = await findRollback(storage, seen, { agent, keyring });
     if (rollback !== undefined) found.report.add('log', rollback);
@@ -85,6 +84,24 @@ export async function verifyAgent(
   } finally {
     await storage.close();
   }
+}
+
+/** Checks a storage of a repository whose keys are open. */
+export async function check(
+  context: OpsContext,
+  storage: Storage,
+  roots: RootKeys,
+  { readShare }: Pick<VerifyOptions, 'readShare'>,
+): Promise<StorageCheck> {
+  return checkStorage(
+    { storage, ...(await readFormat(storage)), keys: deriveRepositoryKeys(roots) },
+    {
+      readShare,
+      random: () => context.random.bytes(4).readUInt32LE() / 2 ** 32,
+      onProgress: (progress) => context.reporter.progress(progress),
+      signal: context.signal,
+    },
+  );
 }
 
 /** Returns the problems that are left after repair. */
@@ -158,7 +175,7 @@ function resultOf({ report, commitCount, hurt }: StorageCheck, durationMs: numbe
 }
 
 /** Returns the error that a check with problems left ends with. */
-export function verifyFailure(result: VerifyResult, label: string | undefined): MoltError | undefined {
+export function verifyFailure(result: VerifyResult, label: string | undefined, remote?: string): MoltError | undefined {
   const left = problemsLeft(result);
   const [first] = left;
   if (first === undefined) return undefined;
@@ -169,7 +186,14 @@ export function verifyFailure(result: VerifyResult, label: string | undefined): 
       ? 'every commit can be brought back'
       : `${hurt.length} of ${total} commits can't be brought back whole`;
   const isAllDerived = left.every(({ object }) => isDerived(object));
-  const name = label === undefined ? '' : ` ${label}`;
+  const name = (label === undefined ? '' : ` ${label}`) + (remote === undefined ? '' : ` --remote ${remote}`);
+  if (remote !== undefined)
+    return new MoltError('DAMAGED', `${remote}: ${what}; ${harm}`, {
+      hint:
+        hurt.length > 0
+          ? `molt verify${name} --repair sends anew what is here; what is not may be on another remote: molt fetch gets it`
+          : 'what stays reported hurts no commit; nothing need be done',
+    });
   return new MoltError('DAMAGED', `${what}; ${harm}`, {
     hint: isAllDerived
       ? `molt verify${name} --repair rebuilds it from the log`

@@ -17,6 +17,7 @@ import { pull } from '../../src/ops/pull.ts';
 import { push, pushAll } from '../../src/ops/push.ts';
 import { addRemote, removeRemote } from '../../src/ops/remote.ts';
 import { applyRestore, planRestore } from '../../src/ops/restore.ts';
+import { verifyAgent } from '../../src/ops/verify.ts';
 import { readFormat } from '../../src/repo/repository.ts';
 import { checkStorage } from '../../src/repo/verify.ts';
 import { openRemoteStorage } from '../../src/storage/open-remote.ts';
@@ -445,6 +446,42 @@ test('whoever owns the bucket learns no content, no name and no size of a single
       t.false(bytes.includes(compressed), `${key} holds the size`);
   }
   t.true(objects > 5);
+});
+
+test('what a remote lost is found, and sent anew from here', async (t) => {
+  const pair = await makePair(t);
+  const { machine, context, server } = pair;
+  machine.write('large', randomBytes(300_000).toString('base64'));
+  await machine.commit();
+  await backUp(context, 'bot', { kind: 'full', full: true, trigger: 'test' });
+  await push(context, 'bot');
+  for (let tick = 0; tick < 3; tick += 1) {
+    await machine.commit();
+    await push(context, 'bot');
+  }
+  const sound = await verifyAgent(context, 'bot', { readShare: 1, repair: false, remote: 'origin' });
+  t.deepEqual(sound.problems, []);
+  const storage = await openRemoteStorage(server.url);
+  const packs = server.everything().filter(([key]) => key.includes('packs/'));
+  const [pack] = packs.toSorted(([, a], [, b]) => b.length - a.length);
+  if (pack === undefined) throw new Error('there is no pack');
+  const name = pack[0].slice(pack[0].indexOf('packs/'));
+  const damaged = Buffer.from(pack[1]);
+  damaged.writeUInt8(damaged.readUInt8(500) ^ 1, 500);
+  server.plant(name, damaged);
+  await storage.delete('log/000000000003');
+  const found = await verifyAgent(context, 'bot', { readShare: 1, repair: false, remote: 'origin' });
+  t.true(found.commits.hurt.length > 0);
+  t.true(found.problems.some(({ object }) => object === name));
+  const repaired = await verifyAgent(context, 'bot', { readShare: 1, repair: true, remote: 'origin' });
+  t.deepEqual(repaired.commits.hurt, []);
+  t.true(repaired.problems.some(({ object, repaired: isRepaired }) => object === name && isRepaired));
+  const twin = makeEmpty(t, context.clock);
+  await clone(twin, { url: server.url, label: 'twin', name: 'origin' });
+  t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+  t.deepEqual((await verifyAgent(twin, 'twin', { readShare: 1, repair: false })).commits.hurt, []);
+  await machine.commit();
+  await push(context, 'bot');
 });
 
 function u32(value: number): Buffer {

@@ -30,21 +30,30 @@ export const command = defineCommand({
       bare: '100%',
       description: 'read the content of all packs, or of a share of them',
     },
-    repair: { type: 'boolean', description: 'rebuild checkpoints and index runs where they are wrong' },
+    remote: { type: 'string', value: 'NAME', description: 'check a remote instead of what is here' },
+    repair: {
+      type: 'boolean',
+      description: 'rebuild checkpoints and index runs where they are wrong; send a remote anew what it lost',
+    },
   },
   examples: [
     ['verify', 'check the structure of the only agent’s repository, or of the one here'],
     ['verify my-agent --read-data', 'read and check every byte'],
     ['verify my-agent --read-data=10%', 'read a random tenth of the packs: every night another'],
     ['verify my-agent --repair', 'rebuild the index'],
+    ['verify --remote origin --read-data=10%', 'check what a remote holds'],
   ],
   async run(context, { agent, options }) {
     const { output } = context;
     const readShare = parseShare(options['read-data']);
-    const result = await verifyAgent(makeOpsContext(context), agent, { readShare, repair: options.repair });
+    const result = await verifyAgent(makeOpsContext(context), agent, {
+      readShare,
+      repair: options.repair,
+      remote: options.remote,
+    });
     context.reporter.pause();
     output.result(result, () => describe(output, result));
-    const failure = verifyFailure(result, agent);
+    const failure = verifyFailure(result, agent, options.remote);
     if (failure !== undefined) throw failure;
   },
 });
