@@ -180,8 +180,14 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'export',
     group: 'send and get',
-    summary: 'write an agent’s history as a Git repository',
+    summary: 'write an agent’s history into one file, or as a Git repository',
     load: async () => (await import('./commands/export.ts')).command,
+  },
+  {
+    name: 'import',
+    group: 'send and get',
+    summary: 'take in a bundle that molt export wrote',
+    load: async () => (await import('./commands/import.ts')).command,
   },
   {
     name: 'verify',

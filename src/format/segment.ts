@@ -64,6 +64,8 @@ export interface SegmentRecord {
   readonly refs: readonly RefMove[];
   readonly commits: readonly CommitNote[];
   readonly packs: readonly PackNote[];
+  /** In a bundle: commits that whoever takes it must have, with all that they need. */
+  readonly requires?: readonly CommitId[] | undefined;
 }
 
 /** What stands for "no segment before". */
@@ -110,6 +112,7 @@ export function encodeSegmentRecord(record: SegmentRecord): unknown {
       };
     }),
     packs: record.packs.map(({ id, sizeBytes }) => ({ id, size: sizeBytes })),
+    ...(record.requires !== undefined && { requires: record.requires }),
   };
 }
 
@@ -151,6 +154,7 @@ export function parseSegmentRecord(value: unknown, name: string): SegmentRecord 
       id: pack.text('id', HEX_32) as PackId,
       sizeBytes: pack.integer('size', 1),
     })),
+    requires: fields.has('requires') ? (fields.texts('requires', HEX_20) as CommitId[]) : undefined,
   };
 }
 

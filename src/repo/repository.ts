@@ -29,7 +29,7 @@ const TAIL_OBJECTS = 20_000;
 export interface RepositoryPorts {
   readonly clock: Clock;
   readonly random: Random;
-  /** After how many segments a checkpoint is due. */
+  /** After how many segments a checkpoint is due; Infinity for never. */
   readonly checkpointEvery?: number;
 }
 
@@ -174,6 +174,7 @@ export class Repository {
       stored.packs.map(({ id }) => id),
       stored.entries,
     );
+    if (this.#checkpointEvery === Infinity) return 0;
     const due =
       this.#tailSegments >= this.#checkpointEvery || this.index.tailSize >= TAIL_OBJECTS || stored.packs.length > 0;
     // A checkpoint would hide from later readers what is wrong now, and what may be put right: a pack that is still being copied.

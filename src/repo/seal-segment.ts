@@ -13,7 +13,7 @@ import {
   type SegmentRecord,
 } from '../format/segment.ts';
 import { MoltError } from '../model/error.ts';
-import type { GitId } from '../model/ids.ts';
+import type { CommitId, GitId } from '../model/ids.ts';
 import type { PlacedObject } from './block-builder.ts';
 import type { NextSegment } from './log.ts';
 import type { Repository } from './repository.ts';
@@ -31,6 +31,7 @@ export interface SegmentContent {
   readonly commits: readonly CommitNote[];
   readonly packs: readonly PackNote[];
   readonly blocks: readonly SegmentBlock[];
+  readonly requires?: readonly CommitId[];
 }
 
 /** A segment that is ready to be written. */
@@ -47,7 +48,7 @@ export interface SealedSegment {
 export function sealSegment(
   repository: Repository,
   { seq, previous, holes }: NextSegment,
-  { moves, commits, packs, blocks }: SegmentContent,
+  { moves, commits, packs, blocks, requires }: SegmentContent,
 ): SealedSegment {
   for (const move of moves) checkMove(move, repository.refs.get(move.name));
   const writer = new ContainerWriter({
@@ -73,6 +74,7 @@ export function sealSegment(
     refs: moves,
     commits,
     packs,
+    requires,
   };
   const value = encodeSegmentRecord(record);
   // A segment that no reader took would be a hole, and its commit lost: better to fail while nothing is written.

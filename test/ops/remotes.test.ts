@@ -229,7 +229,6 @@ async function cutEverywhere(
 ): Promise<number> {
   for (let at = first; ; at += STEP) {
     server.fault = () => undefined;
-    // oxlint-disable-next-line no-await-in-loop -- one cut after the other
     await prepare();
     const start = server.requests.length;
     let cut = false;
@@ -238,7 +237,6 @@ async function cutEverywhere(
       cut ||= found !== undefined;
       return found;
     };
-    // oxlint-disable-next-line no-await-in-loop -- one cut after the other
     await act(at, () => cut);
     server.fault = () => undefined;
     if (!cut) return at;
@@ -366,7 +364,6 @@ test('a remote that lost its newest segment, or was set back, is told from one t
   await (await openRemoteStorage(server.url)).delete('log/000000000002');
   await machine.commit();
   for (const act of [push(context, 'bot', { forceCheck: true }), fetchRemote(context, 'bot')]) {
-    // oxlint-disable-next-line no-await-in-loop -- in turn
     const error = (await t.throwsAsync(act)) as MoltError;
     t.is(error.code, 'DAMAGED');
     t.regex(error.message, /lost what it had: log\/000000000002/);
@@ -388,7 +385,8 @@ test('a remote that holds another repository by now is refused, and nothing is w
   t.is(error.code, 'WRONG_REPOSITORY');
   await removeRemote(pair.context, 'bot', 'origin');
   await addRemote(pair.context, 'bot', { name: 'origin', url: pair.server.url, singleWriter: false });
-  t.is(((await t.throwsAsync(push(pair.context, 'bot'))) as MoltError).code, 'WRONG_REPOSITORY');
+  const again = (await t.throwsAsync(push(pair.context, 'bot'))) as MoltError;
+  t.is(again.code, 'WRONG_REPOSITORY');
 });
 
 test('a squatted number stops nobody, and clones go on past it', async (t) => {
