@@ -130,7 +130,7 @@ test('a bundle that was cut off or changed anywhere is refused, and nothing land
 
 /** Writes a bundle by hand, with a right checksum. */
 function craft(entries: readonly (readonly [name: string, bytes: Buffer, sizeBytes?: bigint])[]): Buffer {
-  const parts = [Buffer.from('MOLTBNDL\u0001\0\0\0\0\0\0\0', 'latin1')];
+  const parts: Uint8Array[] = [Buffer.from('MOLTBNDL\u0001\0\0\0\0\0\0\0', 'latin1')];
   for (const [name, bytes, sizeBytes = BigInt(bytes.length)] of entries) {
     const entry = Buffer.alloc(16);
     entry.writeUInt16LE(name.length);
