@@ -11,6 +11,7 @@ import type { OpsContext } from './context.ts';
 import { readComponents } from './diff.ts';
 import { readHistoryCommit } from './ancestry.ts';
 import { openAgent } from './open.ts';
+import { listRemoteStatus, type RemoteStatus } from './remote-status.ts';
 import { commitSide, liveSide, type LiveSide } from './side.ts';
 import { getHead } from './revision.ts';
 import { listChanges, type ChangeKind } from './tree-diff.ts';
@@ -44,12 +45,7 @@ export interface Status {
   /** Of the live agent. */
   readonly components: readonly ComponentSize[];
   readonly skipped: readonly SkippedPath[];
-  readonly remotes: readonly {
-    readonly name: string;
-    readonly ahead: number;
-    readonly behind: number;
-    readonly newestTime: string | undefined;
-  }[];
+  readonly remotes: readonly RemoteStatus[];
 }
 
 /** Compares the live agent with its branch's head; stores nothing. */
@@ -77,7 +73,7 @@ export async function readStatus(context: OpsContext, label: string | undefined)
     attributesChanged,
     components: captured.components,
     skipped: captured.skipped,
-    remotes: [],
+    remotes: await listRemoteStatus(context, open, head),
   };
 }
 

@@ -9,7 +9,7 @@ import { defineCommand, type Context } from '../command.ts';
 import { formatChanges, formatComponents, formatReason } from '../commit-text.ts';
 import { parseDuration } from '../duration.ts';
 import { makeOpsContext } from '../ops-context.ts';
-import { formatCount } from '../text.ts';
+import { formatCount, formatTable } from '../text.ts';
 
 /** The status command. */
 export const command = defineCommand({
@@ -48,7 +48,7 @@ export const command = defineCommand({
 });
 
 function* describeStatus({ output, zone, clock, program }: Context, status: Status): Iterable<string> {
-  const { head, headKind, headMessage, headTime, changed, attributesChanged, components, skipped } = status;
+  const { head, headKind, headMessage, headTime, changed, attributesChanged, components, skipped, remotes } = status;
   const headMs = Date.parse(headTime);
   const checkedMs = Date.parse(status.checkedTime);
   const age = formatAge(clock.now() - headMs);
@@ -69,6 +69,27 @@ function* describeStatus({ output, zone, clock, program }: Context, status: Stat
   yield '';
   yield 'The agent now:';
   yield* formatComponents(components);
+  if (remotes.length > 0) {
+    yield '';
+    yield 'Remotes, as they were last seen:';
+    yield* formatTable(
+      remotes.map((remote) => [`  ${remote.name}`, describeRemote(remote), describeNewest(remote, clock.now())]),
+    );
+  }
   for (const skip of skipped)
     yield output.style('dim', `  not captured: ${displayPath(skip.path)}: ${formatReason(skip)}`);
+}
+
+function describeRemote({ ahead, behind }: Status['remotes'][number]): string {
+  if (ahead === undefined || behind === undefined) return 'has commits that are not here: molt fetch';
+  if (ahead === 0 && behind === 0) return 'up to date';
+  const parts = [
+    ahead > 0 ? `${formatCount(ahead, 'commit')} to push` : '',
+    behind > 0 ? `${formatCount(behind, 'commit')} to pull` : '',
+  ];
+  return parts.filter((part) => part !== '').join(', ');
+}
+
+function describeNewest({ newestTime }: Status['remotes'][number], nowMs: number): string {
+  return newestTime === undefined ? '' : `newest backup there: ${formatAge(nowMs - Date.parse(newestTime))}`;
 }
