@@ -106,6 +106,36 @@ export function removeSlot(keyring: Keyring, keys: RootKeys, slotId: string, cha
 }
 
 /**
+ * Returns a keyring that joins two which were changed apart: what was added to one of them since they were the same is added to the other,
+ * what was removed is removed.
+ * @param base the last one that both sides had
+ * @throws {MoltError} DAMAGED when one is not authentic, USAGE when no passphrase or recovery slot would be left, or the keyring is full
+ */
+export function joinKeyrings(
+  base: Keyring,
+  ours: Keyring,
+  theirs: Keyring,
+  keys: RootKeys,
+  change: Required<KeyringChange>,
+): Keyring {
+  for (const keyring of [base, ours, theirs]) checkKeyringMac(keyring, keys);
+  const had = new Set(base.slots.map(({ id }) => id));
+  const have = new Set(ours.slots.map(({ id }) => id));
+  const kept = theirs.slots.filter(({ id }) => !had.has(id) || have.has(id));
+  const slots = [...kept, ...ours.slots.filter(({ id }) => !had.has(id))];
+  if (slots.length > MAX_SLOTS || !hasLastingSlot(slots)) {
+    throw new MoltError(
+      'USAGE',
+      'the keys were changed here and elsewhere, and both changes together leave no good keyring',
+      {
+        hint: 'molt key list here and there shows them',
+      },
+    );
+  }
+  return nextGeneration(theirs, keys, slots, change);
+}
+
+/**
  * Returns the roots that a keyring holds, by the first slot that opens with a secret. A passphrase costs about half a second a slot.
  * @throws {MoltError} WRONG_PASSPHRASE when no slot opens, DAMAGED when one does and the keyring is not authentic
  */

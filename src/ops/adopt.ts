@@ -11,7 +11,7 @@ import { DirectoryStorage } from '../storage/directory.ts';
 import type { Storage } from '../storage/storage.ts';
 import { AGENT_FILE, readCommitView, readDescription } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
-import { copyKeyrings } from './exchange.ts';
+import { copyKeyrings } from './sync-keys.ts';
 import { agentExists, checkLabel, type Agent } from './home.ts';
 import { addKey } from './key.ts';
 import { openKeys } from './open-keys.ts';

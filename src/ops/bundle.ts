@@ -13,7 +13,7 @@ import { transfer } from '../repo/transfer.ts';
 import { BundleWriter } from '../storage/bundle.ts';
 import { readHistoryCommit, walkHistory } from './ancestry.ts';
 import type { OpsContext } from './context.ts';
-import { copyKeyrings } from './exchange.ts';
+import { copyKeyrings } from './sync-keys.ts';
 import { branchRef } from './home.ts';
 import type { OpenAgent } from './open.ts';
 import { resolveRevision } from './revision.ts';

@@ -5,10 +5,8 @@ import type { RefMove } from '../format/segment.ts';
 import { segmentName } from '../format/segment.ts';
 import { MoltError } from '../model/error.ts';
 import type { GitId } from '../model/ids.ts';
-import { keyringName, listKeyrings } from '../repo/keyrings.ts';
 import { Repository } from '../repo/repository.ts';
 import type { RequestKind } from '../storage/remote.ts';
-import type { Storage } from '../storage/storage.ts';
 import type { OpsContext } from './context.ts';
 import { isAncestor } from './ancestry.ts';
 import { branchRef } from './home.ts';
@@ -113,29 +111,4 @@ export function planFetch(repository: Repository, remote: Repository): PlannedMo
     else left.push({ name, why: 'another tag has this name here' });
   }
   return { moves, left };
-}
-
-/**
- * Copies the keyrings that one side lacks.
- * @throws {MoltError} CONFLICT when the keys were changed on both sides
- */
-export async function copyKeyrings(from: Storage, to: Storage): Promise<number> {
-  const there = new Set(await listKeyrings(to));
-  let copied = 0;
-  for (const generation of await listKeyrings(from)) {
-    const name = keyringName(generation);
-    // oxlint-disable-next-line no-await-in-loop -- few, and in order
-    const bytes = await from.read(name);
-    if (bytes === undefined) continue;
-    // oxlint-disable-next-line no-await-in-loop -- the same
-    if (there.has(generation) ? bytes.equals((await to.read(name)) ?? Buffer.alloc(0)) : false) continue;
-    // oxlint-disable-next-line no-await-in-loop -- the same
-    if (there.has(generation) || !(await to.createOnce(name, [bytes]))) {
-      throw new MoltError('CONFLICT', `the keys were changed here and on the other side: both have another ${name}`, {
-        hint: `compare both with molt key list; the change that is to go must be made again after the other one`,
-      });
-    }
-    copied += 1;
-  }
-  return copied;
 }

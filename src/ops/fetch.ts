@@ -2,11 +2,9 @@
 // stay where they are; what the remote's were is remembered.
 
 import type { GitId } from '../model/ids.ts';
-import { listKeyrings } from '../repo/keyrings.ts';
 import { transfer } from '../repo/transfer.ts';
 import type { OpsContext } from './context.ts';
 import {
-  copyKeyrings,
   findPlace,
   openRemoteRepository,
   planFetch,
@@ -16,6 +14,7 @@ import {
 } from './exchange.ts';
 import { openAgent, openStorage, resolveAgent, type OpenAgent } from './open.ts';
 import { openKeys } from './open-keys.ts';
+import { hasNewestKeyring, takeKeyrings } from './sync-keys.ts';
 import { openRemote, resolveRemote, trafficSince, type OpenRemote } from './remotes.ts';
 
 /** What fetching came to. */
@@ -34,21 +33,19 @@ export async function fetchRemote(context: OpsContext, label: string | undefined
   const remote = await resolveRemote(context.home, agent.repository, name);
   await using opened = await openRemote(context, agent.repository, remote);
   await opened.view.refresh(agent.repository);
-  await takeKeyrings(context, agent, opened);
+  await takeKeys(context, agent, opened);
   await using open = await openAgent(context, agent.label);
   const done = await fetchInto(context, open, opened);
   return { ...done, durationMs: context.clock.now() - startedMs };
 }
 
-/** Takes over keyrings that somebody made elsewhere, once it is sure that they are authentic. */
-async function takeKeyrings(context: OpsContext, agent: OpenAgent['agent'], { view }: OpenRemote): Promise<void> {
+/** Takes over what was changed in the keys elsewhere, once it is sure that it is authentic. */
+async function takeKeys(context: OpsContext, agent: OpenAgent['agent'], { view }: OpenRemote): Promise<void> {
   const storage = await openStorage(context, agent.repository);
   try {
-    const here = (await listKeyrings(storage)).at(-1) ?? 0;
-    const there = (await listKeyrings(view)).at(-1) ?? 0;
-    if (there <= here) return;
-    await openKeys(context, view, agent);
-    await copyKeyrings(view, storage);
+    if (await hasNewestKeyring(view, storage)) return;
+    const { roots } = await openKeys(context, view, agent);
+    await takeKeyrings(context, view, storage, roots);
   } finally {
     await storage.close();
   }

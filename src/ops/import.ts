@@ -16,10 +16,11 @@ import { newMark } from '../storage/owner.ts';
 import { adopt, checkIsNew, findAgentOf } from './adopt.ts';
 import { isAncestor } from './ancestry.ts';
 import type { OpsContext } from './context.ts';
-import { copyKeyrings, type LeftRef, type MovedRef } from './exchange.ts';
+import type { LeftRef, MovedRef } from './exchange.ts';
 import type { Agent, Home } from './home.ts';
 import { openKeys } from './open-keys.ts';
 import { openAgent } from './open.ts';
+import { takeKeyrings } from './sync-keys.ts';
 
 /** What to import. */
 export interface ImportOptions {
@@ -108,7 +109,7 @@ async function importInto(context: OpsContext, bundle: BundleReader, agent: Agen
   await using open = await openAgent(context, agent.label);
   const { repository } = open;
   await checkArrival(there, repository);
-  await copyKeyrings(bundle, repository.storage);
+  await takeKeyrings(context, bundle, repository.storage, repository.keys.roots);
   const before = (await repository.index.readCommits()).count;
   let left: readonly LeftRef[] = [];
   const done = await transfer(there, repository, {

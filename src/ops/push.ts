@@ -7,15 +7,9 @@ import { isEmptyRemote } from '../repo/remote-view.ts';
 import { claimStorage, type Repository } from '../repo/repository.ts';
 import { transfer, type Transferred } from '../repo/transfer.ts';
 import type { OpsContext } from './context.ts';
-import {
-  copyKeyrings,
-  findPlace,
-  openRemoteRepository,
-  planPush,
-  type ExchangeResult,
-  type LeftRef,
-} from './exchange.ts';
+import { findPlace, openRemoteRepository, planPush, type ExchangeResult, type LeftRef } from './exchange.ts';
 import { openAgent, type OpenAgent } from './open.ts';
+import { sendKeyrings } from './sync-keys.ts';
 import { listRemotes, openRemote, resolveRemote, trafficSince, type OpenRemote, type Remote } from './remotes.ts';
 
 /** How to push. */
@@ -97,8 +91,9 @@ async function pushTo(
   const isLevel = sent === repository.log.tip.seq && hasSameRefs(repository, opened.state.refs);
   if (isLevel && opened.view.isFresh && !forceCheck) return result(undefined, []);
   if (!opened.view.isFresh || forceCheck) await look(context, open, opened);
-  const keys = { roots: repository.keys.roots, generation: repository.keyGeneration };
-  await copyKeyrings(repository.storage, opened.view);
+  const { roots } = repository.keys;
+  const generation = await sendKeyrings(context, repository.storage, opened.view, roots);
+  const keys = { roots, generation };
   const there = await openRemoteRepository(context, opened, keys);
   const before = there.log.tip;
   const own = await findPlace(there, opened.state.fetched);

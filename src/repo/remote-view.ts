@@ -108,7 +108,7 @@ export class RemoteView implements Storage {
     this.#uncertain.delete(name);
     if (created && isKept(name)) await this.#cache.createOnce(name, parts);
     // Somebody else is at work: what they wrote must be known before the next try.
-    if (!created && name.startsWith('log/')) await this.refresh();
+    if (!created && /^(log|keys)\//.test(name)) await this.refresh();
     return created;
   }
 

@@ -22,6 +22,7 @@ import { readFormat } from '../../src/repo/repository.ts';
 import { checkStorage } from '../../src/repo/verify.ts';
 import { openRemoteStorage } from '../../src/storage/open-remote.ts';
 import { startS3Server, type S3Fault, type S3Request, type S3Server } from '../storage/s3-server.ts';
+import { racePushes } from './pushing.ts';
 import { makeMachine, type Machine } from './machine.ts';
 
 process.env['AWS_ACCESS_KEY_ID'] = 'testaccess';
@@ -422,6 +423,16 @@ test('a push to all remotes brings the others up to date when one does not answe
   t.is((await pushAll(pair.context, 'bot')).copies, 2);
   await checkServer(t, { ...pair, server: second });
 });
+
+for (const shared of [false, true]) {
+  test(`processes that push at once ${shared ? 'to one branch' : 'to branches of their own'} lose nothing`, async (t) => {
+    const server = await startS3Server(t);
+    const dir = realpathSync(mkdtempSync(join(tmpdir(), 'molt-race-')));
+    t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+    const race = await racePushes({ dir, url: server.url, processes: 4, commits: 3, shared });
+    t.deepEqual(race, { made: 12, lost: [], problems: [] });
+  });
+}
 
 test('whoever owns the bucket learns no content, no name and no size of a single file', async (t) => {
   const pair = await makePair(t);

@@ -1,0 +1,119 @@
+// Brings the keyrings of two storages of one repository together. As with logs, the generations are each storage's own order; what has to
+// agree is the newest. If the keys were changed on both sides, the changes are joined in a generation that is new on both.
+
+import type { RootKeys } from '../crypto/roots.ts';
+import { encodeKeyring, joinKeyrings, parseKeyring, type Keyring } from '../format/keyring.ts';
+import { MoltError } from '../model/error.ts';
+import { readFormat } from '../repo/repository.ts';
+import { keyringName, listKeyrings } from '../repo/keyrings.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { OpsContext } from './context.ts';
+
+/** How often a generation may be taken by others before this gives up. */
+const MOST_TRIES = 100;
+
+/** The keyrings of a storage by generation, as bytes. */
+type Generations = ReadonlyMap<number, Buffer>;
+
+/** Copies all keyrings into a storage that has none. */
+export async function copyKeyrings(from: Storage, to: Storage): Promise<void> {
+  for (const [generation, bytes] of await readAll(from)) {
+    // oxlint-disable-next-line no-await-in-loop -- few, and in order
+    if (!(await to.createOnce(keyringName(generation), [bytes])))
+      throw new MoltError('EXISTS', `${to.label} holds a keyring already`);
+  }
+}
+
+/** Says whether a storage has the newest keyring of another one. */
+export async function hasNewestKeyring(from: Storage, to: Storage): Promise<boolean> {
+  const [generation, bytes] = newest(await readAll(from));
+  return bytes === undefined || (await to.read(keyringName(generation)))?.equals(bytes) === true;
+}
+
+/**
+ * Makes the newest keyring of this side the newest of the other one too.
+ * @returns the other side's newest generation
+ * @throws {MoltError} CONFLICT when the keys were rotated on one side and changed on the other
+ */
+export async function sendKeyrings(
+  context: OpsContext,
+  here: Storage,
+  there: Storage,
+  roots: RootKeys,
+): Promise<number> {
+  for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+    // oxlint-disable-next-line no-await-in-loop -- again only when somebody else changed the keys just now
+    const [ours, theirs] = [await readAll(here), await readAll(there)];
+    const [generation, bytes] = newest(ours);
+    const [theirGeneration, theirBytes] = newest(theirs);
+    if (bytes === undefined || holds(theirs, generation, bytes)) return theirGeneration;
+    if (theirBytes === undefined || holds(ours, theirGeneration, theirBytes)) {
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      if (await there.createOnce(keyringName(generation), [bytes])) return generation;
+      continue;
+    }
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    const joined = await join(context, { here, ours, theirs, roots });
+    const name = keyringName(joined.generation);
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    if (!(await there.createOnce(name, [encodeKeyring(joined)]))) continue;
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    await here.createOnce(name, [encodeKeyring(joined)]);
+    return joined.generation;
+  }
+  throw new MoltError('CONFLICT', 'others change the keys all the time', { hint: 'try again' });
+}
+
+/**
+ * Takes over what was changed in the keyrings of another side, beside what was changed here.
+ * @throws {MoltError} CONFLICT when the keys were rotated on one side and changed on the other
+ */
+export async function takeKeyrings(context: OpsContext, there: Storage, here: Storage, roots: RootKeys): Promise<void> {
+  const [ours, theirs] = [await readAll(here), await readAll(there)];
+  const [generation, bytes] = newest(ours);
+  const [theirGeneration, theirBytes] = newest(theirs);
+  if (theirBytes === undefined || holds(ours, theirGeneration, theirBytes)) return;
+  const isBehind = bytes === undefined || holds(theirs, generation, bytes);
+  const taken = isBehind ? theirBytes : encodeKeyring(await join(context, { here, ours, theirs, roots }));
+  const name = keyringName(parseKeyring(taken, (await readFormat(here)).repositoryId).generation);
+  if (!(await here.createOnce(name, [taken])))
+    throw new MoltError('CONFLICT', 'the keys were changed here just now', { hint: 'try again' });
+}
+
+async function join(
+  { clock }: OpsContext,
+  sides: { readonly here: Storage; readonly ours: Generations; readonly theirs: Generations; readonly roots: RootKeys },
+): Promise<Keyring> {
+  const { ours, theirs, roots } = sides;
+  const { repositoryId } = await readFormat(sides.here);
+  const parse = ([, bytes]: readonly [number, Buffer | undefined]): Keyring =>
+    parseKeyring(bytes ?? Buffer.alloc(0), repositoryId);
+  const common = [...ours].filter(([generation, bytes]) => holds(theirs, generation, bytes)).at(-1);
+  const [mine, other] = [parse(newest(ours)), parse(newest(theirs))];
+  const base = common === undefined ? undefined : parse(common);
+  if (base === undefined || mine.epoch !== other.epoch || base.epoch !== mine.epoch) {
+    throw new MoltError('CONFLICT', 'the keys were rotated on one side and changed on the other', {
+      hint: 'molt key list shows them; make the lesser change again after the rotation: molt verify tells more',
+    });
+  }
+  const generation = Math.max(mine.generation, other.generation) + 1;
+  return joinKeyrings(base, mine, other, roots, { timeMs: clock.now(), generation });
+}
+
+async function readAll(storage: Storage): Promise<Generations> {
+  const all = new Map<number, Buffer>();
+  for (const generation of await listKeyrings(storage)) {
+    // oxlint-disable-next-line no-await-in-loop -- few, and local but for the first time
+    const bytes = await storage.read(keyringName(generation));
+    if (bytes !== undefined) all.set(generation, bytes);
+  }
+  return all;
+}
+
+function newest(generations: Generations): readonly [generation: number, bytes: Buffer | undefined] {
+  return [...generations].at(-1) ?? [0, undefined];
+}
+
+function holds(generations: Generations, generation: number, bytes: Buffer): boolean {
+  return generations.get(generation)?.equals(bytes) === true;
+}
