@@ -65,11 +65,8 @@ export async function racePushes(options: {
     const context = contextIn(join(dir, `machine${index}`));
     const state = join(context.cwd, `state${index}`);
     mkdirSync(context.cwd, { recursive: true });
-    // oxlint-disable-next-line no-await-in-loop -- one machine after the other
     await clone(context, { url, label: 'bot', stateDir: state, name: 'origin' });
-    // oxlint-disable-next-line no-await-in-loop -- the same
     if (index === 0) await push(context, 'bot');
-    // oxlint-disable-next-line no-await-in-loop -- the same
     if (!shared) await switchBranch(context, 'bot', { name: `branch${index}`, create: 'HEAD' });
     machines.push({ home: context.home.dir, state });
   }
@@ -83,7 +80,6 @@ export async function racePushes(options: {
   const found = new Set<string>();
   for (const [name, tip] of refs) {
     if (!name.startsWith('refs/heads/')) continue;
-    // oxlint-disable-next-line no-await-in-loop -- one branch after the other
     for await (const { commit } of walkHistory(open.repository, tip)) found.add(commit.id);
   }
   const verified = await verifyAgent(first, 'bot', { readShare: 1, repair: false, remote: 'origin' });
