@@ -19,6 +19,7 @@ const CAMPAIGNS: Readonly<Record<string, () => Promise<{ campaign: Campaign }>>>
   writers: () => import('./campaign/writers.ts'),
   places: () => import('./campaign/places.ts'),
   awkward: () => import('./campaign/awkward.ts'),
+  remotes: () => import('./campaign/remotes.ts'),
 };
 
 const { values, positionals } = parseArgs({
