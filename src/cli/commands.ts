@@ -36,7 +36,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'agents',
     group: 'begin',
-    summary: 'list the agents of this machine',
+    summary: 'list the agents of this machine, or of a remote',
     load: async () => (await import('./commands/agents.ts')).command,
   },
   {

@@ -1,5 +1,7 @@
 // `molt agents`: the agents that this machine knows.
 
+import { shortId } from '../../model/ids.ts';
+import { formatTime } from '../../model/time-format.ts';
 import { listUnnamedRepositories } from '../../ops/agent.ts';
 import { listAgents } from '../../ops/agents.ts';
 import { defineCommand } from '../command.ts';
@@ -9,13 +11,32 @@ import { formatTable } from '../text.ts';
 /** The agents command. */
 export const command = defineCommand({
   name: 'agents',
-  summary: 'list the agents of this machine',
+  summary: 'list the agents of this machine, or of a remote',
   words: [],
-  options: {},
-  examples: [['agents', 'list them']],
-  async run(context) {
-    const { output, program } = context;
+  options: { remote: { type: 'string', value: 'URL', description: 'list what this place holds: s3://… or file:///…' } },
+  examples: [
+    ['agents', 'list them'],
+    ['agents --remote s3://my-bucket/my-agent', 'see what could be cloned'],
+  ],
+  async run(context, { options }) {
+    const { output, program, zone } = context;
     const ops = makeOpsContext(context);
+    if (options.remote !== undefined) {
+      const { listRemoteAgents } = await import('../../ops/remote-agents.ts');
+      const there = await listRemoteAgents(ops, options.remote);
+      output.result(there, () =>
+        formatTable(
+          there.map(({ agent, profile, branch, head, headTime }) => [
+            output.style('bold', agent),
+            profile,
+            branch,
+            output.style('yellow', shortId(head)),
+            formatTime(Date.parse(headTime), zone),
+          ]),
+        ),
+      );
+      return;
+    }
     const agents = await listAgents(ops);
     output.result(agents, () =>
       formatTable(
