@@ -1,10 +1,12 @@
 // Makes an agent of this machine from a remote: its whole history comes here, its files do not until they are restored.
 
-import { isMoltError, MoltError } from '../model/error.ts';
+import { MoltError } from '../model/error.ts';
 import type { CommitId, RepositoryId } from '../model/ids.ts';
-import { readFormat } from '../repo/repository.ts';
+import { FORMAT_FILE, parseFormatFile } from '../format/format-file.ts';
+import { readOldest } from '../repo/remote-view.ts';
 import { openRemoteStorage } from '../storage/open-remote.ts';
-import { DEFAULT_RULES, type RemoteRules } from '../storage/remote.ts';
+import { DEFAULT_RULES, type RemoteRules, type RemoteStorage } from '../storage/remote.ts';
+import type { TellingStorage } from '../storage/probe.ts';
 import { adopt, checkIsNew, findAgentOf } from './adopt.ts';
 import type { OpsContext } from './context.ts';
 import type { ExchangeResult } from './exchange.ts';
@@ -29,8 +31,6 @@ export interface CloneResult extends ExchangeResult {
   readonly branch: string;
   readonly commit: CommitId;
   readonly commits: number;
-  /** The remote was kept, so that it can be pushed to. */
-  readonly isRemote: boolean;
 }
 
 /**
@@ -44,10 +44,9 @@ export async function clone(context: OpsContext, options: CloneOptions): Promise
   const { name } = options;
   checkRemoteName(name);
   const url = normalizeRemoteUrl(options.url);
-  const { rules, isWritable } = await tryOut(context, url);
-  const repositoryId = await readRepositoryId(context, url, rules);
+  const { repositoryId, rules } = await look(context, url);
   await checkIsNew(context, repositoryId, url);
-  const remote = { name, url, rules, lock: undefined, addedMs: context.clock.now() };
+  const remote = { name, url, rules, isProbed: false, lock: undefined, addedMs: context.clock.now() };
   try {
     await using opened = await openRemote(context, repositoryId, remote);
     const { view } = opened;
@@ -57,7 +56,7 @@ export async function clone(context: OpsContext, options: CloneOptions): Promise
       repositoryId,
       phase: 'clone',
       async arrived(there, here) {
-        if (isWritable) await keepRemote(home, repositoryId, remote);
+        await keepRemote(home, repositoryId, remote);
         view.sawTip(there.log.tip);
         await opened.save({ sent: here.log.tip, fetched: there.log.tip, refs: there.refs });
       },
@@ -77,7 +76,6 @@ export async function clone(context: OpsContext, options: CloneOptions): Promise
       branch: agent.branch,
       commit,
       commits,
-      isRemote: isWritable,
     };
   } catch (error) {
     if ((await findAgentOf(context, repositoryId)) === undefined) await forgetRemote(home, repositoryId, name);
@@ -85,36 +83,27 @@ export async function clone(context: OpsContext, options: CloneOptions): Promise
   }
 }
 
-/** Finds out by which rules the remote is read, and whether it may be written to. */
-async function tryOut(context: OpsContext, url: string): Promise<{ rules: RemoteRules; isWritable: boolean }> {
-  const { clock, signal, remoteOptions } = context;
-  const { probeRemote } = await import('../storage/probe.ts');
-  try {
-    const { decision } = await probeRemote(url, {
-      ...remoteOptions,
-      clock,
-      create: false,
-      ...(signal !== undefined && { signal }),
-    });
-    if (decision.verdict === 'ok') return { rules: decision.rules, isWritable: true };
-    context.reporter.warn(`${url} is not kept as a remote: ${decision.reasons.join('; ')}`);
-  } catch (error) {
-    if (!isMoltError(error, 'REMOTE_REFUSED')) throw error;
-    context.reporter.warn(`${url} is not kept as a remote: ${error.message}`);
-  }
-  return { rules: DEFAULT_RULES, isWritable: false };
-}
-
-async function readRepositoryId(context: OpsContext, url: string, rules: RemoteRules): Promise<RepositoryId> {
+/** Finds out what a place holds, and whether it keeps versions. */
+async function look(context: OpsContext, url: string): Promise<{ repositoryId: RepositoryId; rules: RemoteRules }> {
+  const rules = { ...DEFAULT_RULES, versioned: await hasVersions(context, url) };
   const storage = await openRemoteStorage(url, { ...context.remoteOptions, rules, clock: context.clock });
   try {
-    return (await readFormat(storage)).repositoryId;
-  } catch (error) {
-    if (!isMoltError(error, 'NO_REPOSITORY')) throw error;
-    throw new MoltError('NO_REPOSITORY', `${url} holds no agent`, {
-      hint: 'look whether the prefix is right; molt push writes an agent there',
-      cause: error,
-    });
+    const bytes = await readOldest(storage, FORMAT_FILE);
+    if (bytes !== undefined) return { repositoryId: parseFormatFile(bytes, url).repositoryId, rules };
+  } finally {
+    await storage.close();
+  }
+  throw new MoltError('NO_REPOSITORY', `${url} holds no agent`, {
+    hint: 'look whether the prefix is right; molt push writes an agent there',
+  });
+}
+
+async function hasVersions(context: OpsContext, url: string): Promise<boolean> {
+  const storage = await openRemoteStorage(url, { ...context.remoteOptions, clock: context.clock });
+  try {
+    if (!('readSettings' in storage)) return false;
+    const { versioning } = await (storage as RemoteStorage & TellingStorage).readSettings();
+    return versioning === 'on' || versioning === 'suspended';
   } finally {
     await storage.close();
   }

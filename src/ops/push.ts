@@ -9,6 +9,7 @@ import { transfer, type Transferred } from '../repo/transfer.ts';
 import type { OpsContext } from './context.ts';
 import { findPlace, openRemoteRepository, planPush, type ExchangeResult, type LeftRef } from './exchange.ts';
 import { openAgent, type OpenAgent } from './open.ts';
+import { probeFirst } from './remote.ts';
 import { sendKeyrings } from './sync-keys.ts';
 import { listRemotes, openRemote, resolveRemote, trafficSince, type OpenRemote, type Remote } from './remotes.ts';
 
@@ -69,10 +70,11 @@ export async function pushAll(
 async function pushTo(
   context: OpsContext,
   open: OpenAgent,
-  remote: Remote,
+  named: Remote,
   { forceCheck = false }: PushOptions,
 ): Promise<ExchangeResult> {
   const startedMs = context.clock.now();
+  const remote = await probeFirst(context, open.agent.repository, named);
   await using opened = await openRemote(context, open.agent.repository, remote);
   const { repository } = open;
   const sent = await findPlace(repository, opened.state.sent);

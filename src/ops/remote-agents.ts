@@ -44,10 +44,10 @@ export async function listRemoteAgents(context: OpsContext, text: string): Promi
       // oxlint-disable-next-line no-await-in-loop -- the same
       const { text: commit } = await readHistoryCommit(repository, head);
       agents.push({
-        agent: String(said['agent'] ?? ''),
+        agent: textOf(said['agent']),
         repository: repositoryId,
         branch,
-        profile: String(said['profile'] ?? ''),
+        profile: textOf(said['profile']),
         head,
         headTime: formatJsonTime(commit.timeMs),
       });
@@ -56,4 +56,8 @@ export async function listRemoteAgents(context: OpsContext, text: string): Promi
   } finally {
     await storage.close();
   }
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }

@@ -1,7 +1,7 @@
 // Adds, lists and removes remotes. A remote is probed, on that very bucket or folder, before it is trusted with anything.
 
 import { MoltError } from '../model/error.ts';
-import type { CommitId } from '../model/ids.ts';
+import type { CommitId, RepositoryId } from '../model/ids.ts';
 import { formatJsonTime } from '../model/time-format.ts';
 import type { ProbeReport } from '../storage/probe.ts';
 import type { ObjectLock } from '../storage/remote.ts';
@@ -17,6 +17,7 @@ import {
   normalizeRemoteUrl,
   remoteExists,
   resolveRemote,
+  type Remote,
 } from './remotes.ts';
 
 export type { ProbeReport };
@@ -72,9 +73,41 @@ export async function addRemote(
   const { decision } = report;
   if (decision.verdict === 'ok') {
     const { rules } = decision;
-    await keepRemote(home, agent.repository, { name, url, rules, lock, addedMs: clock.now() });
+    await keepRemote(home, agent.repository, {
+      name,
+      url,
+      rules,
+      isProbed: true,
+      lock,
+      addedMs: clock.now(),
+    });
   }
   return report;
+}
+
+/**
+ * Probes a remote that was only read from so far.
+ * @returns the remote with its rules
+ * @throws {MoltError} REMOTE_REFUSED when nothing may be written to it
+ */
+export async function probeFirst(context: OpsContext, repository: RepositoryId, remote: Remote): Promise<Remote> {
+  if (remote.isProbed) return remote;
+  const { home, clock, signal, remoteOptions } = context;
+  context.reporter.progress({ phase: `try out ${remote.name}` });
+  const { probeRemote } = await import('../storage/probe.ts');
+  const { decision } = await probeRemote(remote.url, {
+    ...remoteOptions,
+    clock,
+    ...(signal !== undefined && { signal }),
+  });
+  if (decision.verdict !== 'ok') {
+    throw new MoltError('REMOTE_REFUSED', `${remote.url} can't be pushed to: ${decision.reasons.join('; ')}`, {
+      hint: decision.hint,
+    });
+  }
+  const probed = { ...remote, rules: decision.rules, isProbed: true };
+  await keepRemote(home, repository, probed, { replace: true });
+  return probed;
 }
 
 /** Lists the remotes of an agent's repository; asks none of them. */

@@ -24,7 +24,9 @@ export interface Remote {
   readonly name: string;
   /** Without credentials. */
   readonly url: string;
+  /** What the probe found; a remote that was cloned from is only probed before it is first written to. */
   readonly rules: RemoteRules;
+  readonly isProbed: boolean;
   readonly lock: ObjectLock | undefined;
   readonly addedMs: number;
 }
@@ -96,6 +98,7 @@ export async function findRemote(home: Home, repository: RepositoryId, name: str
       createOnce: fields.text('createOnce', RULES) as RemoteRules['createOnce'],
       versioned: fields.integer('versioned') === 1,
     },
+    isProbed: fields.integer('probed') === 1,
     lock: fields.has('lockDays')
       ? { mode: fields.text('lockMode', LOCK_MODES) as ObjectLock['mode'], days: fields.integer('lockDays', 1) }
       : undefined,
@@ -132,19 +135,25 @@ export async function resolveRemote(home: Home, repository: RepositoryId, name: 
   });
 }
 
-/** Keeps a remote. @throws {MoltError} EXISTS */
-export async function keepRemote(home: Home, repository: RepositoryId, remote: Remote): Promise<void> {
+/** Keeps a remote. @throws {MoltError} EXISTS unless it replaces the one of its name */
+export async function keepRemote(
+  home: Home,
+  repository: RepositoryId,
+  remote: Remote,
+  { replace } = { replace: false },
+): Promise<void> {
   checkRemoteName(remote.name);
-  const { url, rules, lock, addedMs } = remote;
+  const { url, rules, isProbed, lock, addedMs } = remote;
   const value = {
     url,
     createOnce: rules.createOnce,
     versioned: rules.versioned ? 1 : 0,
+    probed: isProbed ? 1 : 0,
     ...(lock !== undefined && { lockMode: lock.mode, lockDays: lock.days }),
     added: addedMs,
   };
   const bytes = Buffer.from(`${JSON.stringify(value, undefined, 2)}\n`, 'utf8');
-  await home.write(remoteFile(home, repository, remote.name), bytes, { replace: false }).catch((error: unknown) => {
+  await home.write(remoteFile(home, repository, remote.name), bytes, { replace }).catch((error: unknown) => {
     throw isSystemError(error, 'EEXIST') ? remoteExists(remote.name) : error;
   });
 }

@@ -107,6 +107,7 @@ export class RemoteView implements Storage {
     }
     this.#uncertain.delete(name);
     if (created && isKept(name)) await this.#cache.createOnce(name, parts);
+    if (created && name.startsWith('log/') && this.#isLate()) await this.refresh();
     // Somebody else is at work: what they wrote must be known before the next try.
     if (!created && /^(log|keys)\//.test(name)) await this.refresh();
     return created;
@@ -138,6 +139,12 @@ export class RemoteView implements Storage {
     await Promise.all([this.#cache.close(), this.remote.close()]);
   }
 
+  /** Says whether the store's own clock shows that the last look was too old to write by: this machine slept, or its clock is wrong. */
+  #isLate(): boolean {
+    const [nowMs, looked] = [this.remote.nowMs(), this.#state.lookedMs];
+    return nowMs !== undefined && looked !== undefined && nowMs - looked.store >= FRESH_MS;
+  }
+
   /** Says of a name that is not kept whether that means that it isn't there. Older segments and index runs are kept no longer. */
   #isAbsent(name: string): boolean {
     if (this.#uncertain.has(name) || !isKept(name) || name.startsWith('index/')) return false;
@@ -145,14 +152,14 @@ export class RemoteView implements Storage {
   }
 
   async #fetch(name: string): Promise<Buffer | undefined> {
-    const bytes = await this.remote.read(name);
+    const bytes = await readOldest(this.remote, name);
     if (bytes !== undefined) await this.#cache.createOnce(name, [bytes]);
     return bytes;
   }
 
   async #checkFormat(expected: RepositoryId | undefined): Promise<void> {
     const kept = await this.#cache.read(FORMAT_FILE);
-    const bytes = await this.remote.read(FORMAT_FILE);
+    const bytes = await readOldest(this.remote, FORMAT_FILE);
     if (bytes === undefined) throw kept === undefined ? isEmpty(this.label) : isGone(this.label);
     const { repositoryId } = parseFormatFile(bytes, this.label);
     if (expected !== undefined && repositoryId !== expected)
@@ -185,7 +192,7 @@ export class RemoteView implements Storage {
       const named = parseCheckpointName(name);
       if (named === undefined) continue;
       // oxlint-disable-next-line no-await-in-loop -- the newest is nearly always good
-      const segment = await this.remote.read(segmentName(named.seq));
+      const segment = await readOldest(this.remote, segmentName(named.seq));
       if (segment === undefined || createHash('sha256').update(segment).digest('hex') !== named.hash) continue;
       // oxlint-disable-next-line no-await-in-loop -- the same
       await this.#fetch(name);
@@ -200,10 +207,19 @@ export class RemoteView implements Storage {
     const { seq, hash } = this.#state.tip;
     const name = segmentName(seq);
     if (first?.name !== name) throw wasSetBack(this.label, `${name}, which this machine saw, is gone`);
-    const bytes = await this.remote.read(name);
+    const bytes = await readOldest(this.remote, name);
     if (bytes !== undefined && createHash('sha256').update(bytes).digest('hex') === hash) return;
     throw wasSetBack(this.label, `${name}, which this machine saw, is another one now`);
   }
+}
+
+/** Reads what was written first under a name: where versions are kept, somebody may have put another one on top. */
+export async function readOldest(remote: RemoteStorage, name: string): Promise<Buffer | undefined> {
+  const { versions } = remote;
+  if (versions === undefined || name.startsWith('index/')) return remote.read(name);
+  const { versions: all } = await versions.list(name);
+  const [oldest] = all;
+  return oldest === undefined || all.length === 1 ? remote.read(name) : versions.read(name, oldest.versionId);
 }
 
 function isKept(name: string): boolean {

@@ -38,7 +38,7 @@ const FOLDER_SETTINGS: BucketSettings = {
 };
 
 /** A remote that can tell how it is set up. */
-interface Telling {
+export interface TellingStorage {
   readSettings(): Promise<BucketSettings>;
 }
 
@@ -72,7 +72,8 @@ async function probe(
 ): Promise<ProbeReport> {
   const clock = options.clock ?? { now: () => Date.now() };
   const first = await open();
-  const settings = 'readSettings' in first ? await (first as RemoteStorage & Telling).readSettings() : FOLDER_SETTINGS;
+  const settings =
+    'readSettings' in first ? await (first as RemoteStorage & TellingStorage).readSettings() : FOLDER_SETTINGS;
   const versioned = settings.versioning === 'on' || settings.versioning === 'suspended';
   const folder = `probe/${randomBytes(8).toString('hex')}`;
   const written: string[] = [];

@@ -21,7 +21,7 @@ import { verifyAgent } from '../../src/ops/verify.ts';
 import { readFormat } from '../../src/repo/repository.ts';
 import { checkStorage } from '../../src/repo/verify.ts';
 import { openRemoteStorage } from '../../src/storage/open-remote.ts';
-import { startS3Server, type S3Fault, type S3Request, type S3Server } from '../storage/s3-server.ts';
+import { startS3Server, type BucketSetup, type S3Fault, type S3Request, type S3Server } from '../storage/s3-server.ts';
 import { racePushes } from './pushing.ts';
 import { makeMachine, type Machine } from './machine.ts';
 
@@ -39,8 +39,8 @@ interface Pair {
 }
 
 /** Makes a machine whose agent has a remote on a server, to which nothing was pushed yet. */
-async function makePair(t: ExecutionContext): Promise<Pair> {
-  const server = await startS3Server(t);
+async function makePair(t: ExecutionContext, setup: BucketSetup = {}): Promise<Pair> {
+  const server = await startS3Server(t, setup);
   const machine = await makeMachine(t);
   const context = { ...machine.context, remoteOptions: QUICK };
   const { decision } = await addRemote(context, 'bot', { name: 'origin', url: server.url, singleWriter: false });
@@ -422,6 +422,33 @@ test('a push to all remotes brings the others up to date when one does not answe
   second.fault = () => undefined;
   t.is((await pushAll(pair.context, 'bot')).copies, 2);
   await checkServer(t, { ...pair, server: second });
+});
+
+test('where versions are kept, a delete marker and a foreign version on top of an object are read through', async (t) => {
+  const pair = await makePair(t, { versioned: true });
+  const { machine, context, server } = pair;
+  await push(context, 'bot');
+  await machine.commit();
+  await push(context, 'bot');
+  server.plant('log/000000000001', randomBytes(700));
+  server.plant('log/000000000002', undefined);
+  server.plant('format.json', Buffer.from('{}'));
+  await machine.commit();
+  await push(context, 'bot', { forceCheck: true });
+  const twin = makeEmpty(t, context.clock);
+  await clone(twin, { url: server.url, label: 'twin', name: 'origin' });
+  t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+});
+
+test('a rate is kept to', async (t) => {
+  const { machine, context } = await makePair(t);
+  await push(context, 'bot');
+  machine.write('large', randomBytes(200_000).toString('base64'));
+  await machine.commit();
+  const pauses: number[] = [];
+  const timing = { ...QUICK.timing, pause: async (ms: number): Promise<void> => void pauses.push(ms) };
+  await push({ ...context, remoteOptions: { timing, limitBytesPerSecond: 50_000 } }, 'bot');
+  t.true(pauses.reduce((sum, ms) => sum + ms, 0) >= 1000);
 });
 
 for (const shared of [false, true]) {

@@ -6,6 +6,7 @@ import { clone } from '../../ops/clone.ts';
 import { defineCommand } from '../command.ts';
 import { exchangeDocument } from '../exchange-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
+import { LIMIT_RATE, withLimit } from '../rate.ts';
 import { formatCount, formatDuration, formatSize } from '../text.ts';
 
 /** The clone command. */
@@ -22,6 +23,7 @@ export const command = defineCommand({
     state: { type: 'string', value: 'DIR', description: 'where the agent is to live (./AGENT)' },
     branch: { type: 'string', value: 'BRANCH', description: 'which line of history it follows; main if left out' },
     name: { type: 'string', value: 'NAME', description: 'what to call the remote (origin)' },
+    'limit-rate': LIMIT_RATE,
   },
   examples: [
     ['clone s3://my-bucket/my-agent', 'get an agent from a bucket'],
@@ -30,15 +32,15 @@ export const command = defineCommand({
   async run(context, { agent, options, words }) {
     const { output, program } = context;
     if (options.name === '') throw new MoltError('USAGE', '--name needs a name');
-    const result = await clone(makeOpsContext(context), {
+    const result = await clone(withLimit(makeOpsContext(context), options['limit-rate']), {
       url: words.url,
       label: agent,
       stateDir: options.state,
       branch: options.branch,
       name: options.name ?? 'origin',
     });
-    const { stateDir, branch, commit, commits, isRemote } = result;
-    output.result({ ...exchangeDocument(result), stateDir, branch, commit, commits, isRemote }, () => [
+    const { stateDir, branch, commit, commits } = result;
+    output.result({ ...exchangeDocument(result), stateDir, branch, commit, commits }, () => [
       `${result.agent}: ${formatCount(commits, 'commit')}, ${formatSize(result.bytes)} from ${result.url} in ${formatDuration(result.durationMs)}`,
       `  branch ${branch} at ${shortId(commit)}`,
       `  lives in ${stateDir}, where nothing was written yet`,

@@ -4,6 +4,7 @@ import { fetchRemote } from '../../ops/fetch.ts';
 import { defineCommand } from '../command.ts';
 import { describeExchange, exchangeDocument } from '../exchange-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
+import { LIMIT_RATE, withLimit } from '../rate.ts';
 
 /** The fetch command. */
 export const command = defineCommand({
@@ -11,10 +12,10 @@ export const command = defineCommand({
   summary: 'get what a remote has that is not here',
   description: 'New tags come along; branches stay where they are. molt pull also moves the agent’s branch.',
   words: [{ name: 'remote', description: 'the remote; the only one, else origin', completes: ['nothing'] }],
-  options: {},
+  options: { 'limit-rate': LIMIT_RATE },
   examples: [['fetch', 'get what the only remote has']],
-  async run(context, { agent, words }) {
-    const result = await fetchRemote(makeOpsContext(context), agent, words.remote);
+  async run(context, { agent, options, words }) {
+    const result = await fetchRemote(withLimit(makeOpsContext(context), options['limit-rate']), agent, words.remote);
     context.output.result(exchangeDocument(result), () => describeExchange(result, 'fetched from'));
   },
 });

@@ -5,6 +5,7 @@ import { pull, type PullResult } from '../../ops/pull.ts';
 import { defineCommand } from '../command.ts';
 import { describeExchange, exchangeDocument } from '../exchange-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
+import { LIMIT_RATE, withLimit } from '../rate.ts';
 import { formatCount } from '../text.ts';
 
 /** The pull command. */
@@ -14,11 +15,11 @@ export const command = defineCommand({
   description:
     'The branch moves forward, or gets a merge commit if both sides went on. What both changed is kept side by side and named; nothing\nis chosen silently. The agent’s files stay as they are: molt restore brings them.',
   words: [{ name: 'remote', description: 'the remote; the only one, else origin', completes: ['nothing'] }],
-  options: {},
+  options: { 'limit-rate': LIMIT_RATE },
   examples: [['pull', 'pull from the only remote']],
-  async run(context, { agent, words }) {
+  async run(context, { agent, options, words }) {
     const { output, program } = context;
-    const result = await pull(makeOpsContext(context), agent, words.remote);
+    const result = await pull(withLimit(makeOpsContext(context), options['limit-rate']), agent, words.remote);
     const { outcome, branch, commit, conflicts } = result;
     output.result({ ...exchangeDocument(result), outcome, branch, commit: commit ?? null, conflicts }, () => [
       ...describeExchange(result, 'fetched from'),

@@ -5,6 +5,7 @@ import { push, pushAll } from '../../ops/push.ts';
 import { defineCommand } from '../command.ts';
 import { describeExchange, exchangeDocument } from '../exchange-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
+import { LIMIT_RATE, withLimit } from '../rate.ts';
 import { formatCount } from '../text.ts';
 
 /** Copies from which a push counts as durable. */
@@ -19,6 +20,7 @@ export const command = defineCommand({
   words: [{ name: 'remote', description: 'the remote; the only one, else origin', completes: ['nothing'] }],
   options: {
     all: { type: 'boolean', description: 'send to every remote, bringing them all together' },
+    'limit-rate': LIMIT_RATE,
     'force-check': { type: 'boolean', description: 'look at the remote even if it was looked at within a day' },
   },
   examples: [
@@ -27,7 +29,7 @@ export const command = defineCommand({
     ['push --all', 'send to every remote'],
   ],
   async run(context, { agent, options, words }) {
-    const ops = makeOpsContext(context);
+    const ops = withLimit(makeOpsContext(context), options['limit-rate']);
     const forceCheck = options['force-check'];
     if (!options.all) {
       const result = await push(ops, agent, { remote: words.remote, forceCheck });
