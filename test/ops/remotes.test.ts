@@ -440,17 +440,6 @@ test('where versions are kept, a delete marker and a foreign version on top of a
   t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
 });
 
-test('a rate is kept to', async (t) => {
-  const { machine, context } = await makePair(t);
-  await push(context, 'bot');
-  machine.write('large', randomBytes(200_000).toString('base64'));
-  await machine.commit();
-  const pauses: number[] = [];
-  const timing = { ...QUICK.timing, pause: async (ms: number): Promise<void> => void pauses.push(ms) };
-  await push({ ...context, remoteOptions: { timing, limitBytesPerSecond: 50_000 } }, 'bot');
-  t.true(pauses.reduce((sum, ms) => sum + ms, 0) >= 1000);
-});
-
 for (const shared of [false, true]) {
   test(`processes that push at once ${shared ? 'to one branch' : 'to branches of their own'} lose nothing`, async (t) => {
     const server = await startS3Server(t);
