@@ -142,6 +142,7 @@ async function copyAll(
   let doneBytes = 0;
   return transfer(there, here, {
     isKnown: () => false,
+    isSourceFar: true,
     moves: async () =>
       [...there.refs]
         .filter(([name]) => name.startsWith('refs/tags/') || name === refName('branch', branch))

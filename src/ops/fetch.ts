@@ -65,6 +65,7 @@ export async function fetchInto(context: OpsContext, open: OpenAgent, opened: Op
   let doneBytes = 0;
   const done = await transfer(there, repository, {
     isKnown: (seq) => seq <= fetched,
+    isSourceFar: true,
     async moves() {
       const planned = planFetch(repository, there);
       left = planned.left;

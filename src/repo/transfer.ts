@@ -20,7 +20,7 @@ import {
 } from '../format/segment.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { PackId, SegmentSeq } from '../model/ids.ts';
-import { decode } from './containers.ts';
+import { decode, namedPack } from './containers.ts';
 import { gitKey, mapKey } from './keys.ts';
 import type { Repository } from './repository.ts';
 import { sealSegment, type SegmentBlock } from './seal-segment.ts';
@@ -43,6 +43,8 @@ export interface TransferOptions {
    * @throws {MoltError} to give up
    */
   readonly moves: () => Promise<readonly RefMove[]>;
+  /** Each read of the source is a request. */
+  readonly isSourceFar?: boolean;
   /** Told of bytes as they arrive. */
   readonly onBytes?: (bytes: number) => void;
   /** Told of what the source has lost, which can't be copied. */
@@ -104,7 +106,7 @@ class Transfer {
     for (let seq = 1 as SegmentSeq; seq <= tip.seq; seq = (seq + 1) as SegmentSeq)
       if (!skipped.has(seq) && !isKnown(seq)) wanted.push(seq);
     const ahead = { concurrency: SEGMENTS_AHEAD, backpressure: SEGMENTS_AHEAD };
-    for await (const segment of pMapIterable(wanted, (seq) => this.#open(seq), ahead)) {
+    for await (const segment of pMapIterable(wanted, (seq) => this.#openSegment(seq), ahead)) {
       signal?.throwIfAborted();
       if (segment !== undefined) await this.#take(segment);
     }
@@ -112,7 +114,7 @@ class Transfer {
     return this.#done;
   }
 
-  async #open(seq: SegmentSeq): Promise<OpenSegment | undefined> {
+  async #openSegment(seq: SegmentSeq): Promise<OpenSegment | undefined> {
     const name = segmentName(seq);
     const bytes = await this.#source.storage.read(name);
     if (bytes === undefined) {
@@ -154,19 +156,33 @@ class Transfer {
   /** Sends a pack whole; returns its objects, or undefined if the target has it. */
   async #takePack(note: PackNote): Promise<readonly IndexEntry[] | undefined> {
     const { id, sizeBytes } = note;
-    const entries = [...footerEntries({ pack: id }, await this.#source.containers.readFooter({ pack: id }))];
-    if (await this.#hasPack(id, entries)) return undefined;
     const name = packName(id);
     // A copy that was cut off may have left it; a pack is written whole or not at all.
-    const there = await this.#target.storage.stat(name);
-    if (there?.sizeBytes === sizeBytes) return entries;
-    const bytes = await this.#source.storage.read(name);
-    if (bytes === undefined) throw lostPack(name, 'is missing');
-    if (createHash('sha256').update(bytes).digest('hex') !== id) throw lostPack(name, 'is damaged');
+    const isThere = (await this.#target.storage.stat(name))?.sizeBytes === sizeBytes;
+    // From far away all of it is read at once: its footer alone takes as many requests.
+    const far = this.#options.isSourceFar === true && !isThere ? await this.#readPack(name, id) : undefined;
+    const footer =
+      far === undefined ? await this.#source.containers.readFooter({ pack: id }) : await this.#open(far, id);
+    const entries = [...footerEntries({ pack: id }, footer)];
+    if (await this.#hasPack(id, entries)) return undefined;
+    if (isThere) return entries;
+    const bytes = far ?? (await this.#readPack(name, id));
     await this.#target.storage.createOnce(name, [bytes]);
     this.#done.packs += 1;
     this.#count(bytes.length);
     return entries;
+  }
+
+  async #readPack(name: string, id: PackId): Promise<Buffer> {
+    const bytes = await this.#source.storage.read(name);
+    if (bytes === undefined) throw lostPack(name, 'is missing');
+    if (createHash('sha256').update(bytes).digest('hex') !== id) throw lostPack(name, 'is damaged');
+    return bytes;
+  }
+
+  async #open(bytes: Buffer, id: PackId): Promise<Footer> {
+    const reader = this.#source.containers.openWhole(bytes, namedPack(id));
+    return (await reader.readFooter(async (start, end) => bytes.subarray(start, end), bytes.length)).footer;
   }
 
   async #hasPack(id: PackId, entries: readonly IndexEntry[]): Promise<boolean> {
