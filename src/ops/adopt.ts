@@ -162,7 +162,8 @@ async function checkIsFree({ home }: OpsContext, label: string): Promise<void> {
   if ((await home.findAgent(label)) !== undefined) throw agentExists(label);
 }
 
-function chooseBranch(there: Repository, wanted: string | undefined): string {
+/** Returns the branch that is meant: the wanted one, else main, else the only one. @throws {MoltError} NOT_FOUND or AMBIGUOUS */
+export function chooseBranch(there: Repository, wanted: string | undefined): string {
   const branches = [...there.refs.keys()].flatMap((name) =>
     name.startsWith('refs/heads/') ? [name.slice('refs/heads/'.length)] : [],
   );

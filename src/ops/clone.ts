@@ -1,15 +1,10 @@
 // Makes an agent of this machine from a remote: its whole history comes here, its files do not until they are restored.
 
-import { MoltError } from '../model/error.ts';
-import type { CommitId, RepositoryId } from '../model/ids.ts';
-import { FORMAT_FILE, parseFormatFile } from '../format/format-file.ts';
-import { readOldest } from '../repo/remote-view.ts';
-import { openRemoteStorage } from '../storage/open-remote.ts';
-import { DEFAULT_RULES, type RemoteRules, type RemoteStorage } from '../storage/remote.ts';
-import type { TellingStorage } from '../storage/probe.ts';
+import type { CommitId } from '../model/ids.ts';
 import { adopt, checkIsNew, findAgentOf } from './adopt.ts';
 import type { OpsContext } from './context.ts';
 import type { ExchangeResult } from './exchange.ts';
+import { lookAt } from './open-place.ts';
 import { checkRemoteName, forgetRemote, keepRemote, normalizeRemoteUrl, openRemote, trafficSince } from './remotes.ts';
 
 /** What to clone. */
@@ -44,7 +39,7 @@ export async function clone(context: OpsContext, options: CloneOptions): Promise
   const { name } = options;
   checkRemoteName(name);
   const url = normalizeRemoteUrl(options.url);
-  const { repositoryId, rules } = await look(context, url);
+  const { repositoryId, rules } = await lookAt(context, url);
   await checkIsNew(context, repositoryId, url);
   const remote = { name, url, rules, isProbed: false, lock: undefined, addedMs: context.clock.now() };
   try {
@@ -80,31 +75,5 @@ export async function clone(context: OpsContext, options: CloneOptions): Promise
   } catch (error) {
     if ((await findAgentOf(context, repositoryId)) === undefined) await forgetRemote(home, repositoryId, name);
     throw error;
-  }
-}
-
-/** Finds out what a place holds, and whether it keeps versions. */
-async function look(context: OpsContext, url: string): Promise<{ repositoryId: RepositoryId; rules: RemoteRules }> {
-  const rules = { ...DEFAULT_RULES, versioned: await hasVersions(context, url) };
-  const storage = await openRemoteStorage(url, { ...context.remoteOptions, rules, clock: context.clock });
-  try {
-    const bytes = await readOldest(storage, FORMAT_FILE);
-    if (bytes !== undefined) return { repositoryId: parseFormatFile(bytes, url).repositoryId, rules };
-  } finally {
-    await storage.close();
-  }
-  throw new MoltError('NO_REPOSITORY', `${url} holds no agent`, {
-    hint: 'look whether the prefix is right; molt push writes an agent there',
-  });
-}
-
-async function hasVersions(context: OpsContext, url: string): Promise<boolean> {
-  const storage = await openRemoteStorage(url, { ...context.remoteOptions, clock: context.clock });
-  try {
-    if (!('readSettings' in storage)) return false;
-    const { versioning } = await (storage as RemoteStorage & TellingStorage).readSettings();
-    return versioning === 'on' || versioning === 'suspended';
-  } finally {
-    await storage.close();
   }
 }

@@ -18,6 +18,8 @@ export interface OpenAgent extends AsyncDisposable {
   readonly agent: Agent;
   readonly repository: Repository;
   readonly keyring: Keyring;
+  /** How many bytes came from elsewhere than this machine, where any can. */
+  fetchedBytes?(): number;
 }
 
 /**

@@ -100,7 +100,7 @@ export async function applyRestore(context: OpsContext, open: OpenAgent, plan: R
   timer.end('flush');
   return {
     files: { written: done.files + done.links, removed: 0, unchanged: 0 },
-    bytes: { fetched: 0, written: done.bytes },
+    bytes: { fetched: open.fetchedBytes?.() ?? 0, written: done.bytes },
     phases: [...plan.phases, ...timer.phases],
   };
 }

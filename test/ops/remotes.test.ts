@@ -13,6 +13,7 @@ import { fetchRemote } from '../../src/ops/fetch.ts';
 import { Home } from '../../src/ops/home.ts';
 import { backUp } from '../../src/ops/backup.ts';
 import { openAgent } from '../../src/ops/open.ts';
+import { openPlace } from '../../src/ops/open-place.ts';
 import { pull } from '../../src/ops/pull.ts';
 import { push, pushAll } from '../../src/ops/push.ts';
 import { addRemote, removeRemote } from '../../src/ops/remote.ts';
@@ -162,6 +163,30 @@ test('a clone has the whole history and restores the same files, and both sides 
   t.is(pulled.outcome, 'forward');
   t.is(await headOf(context, 'bot'), made);
   t.is(server.versionsOf('log/000000000002').length, 1);
+});
+
+test('an agent comes back from a place directly, and only what its moment needs is read', async (t) => {
+  const pair = await makePair(t);
+  const { machine, context, server, asked } = pair;
+  machine.write('large', randomBytes(600_000).toString('base64'));
+  await backUp(context, 'bot', { kind: 'full', full: true, trigger: 'test' });
+  machine.write('large', randomBytes(600_000).toString('base64'));
+  await machine.commit();
+  await backUp(context, 'bot', { kind: 'full', full: true, trigger: 'test' });
+  await push(context, 'bot');
+  const before = readFileSync(join(machine.stateDir, 'large'));
+  const elsewhere = makeEmpty(t, context.clock);
+  asked();
+  await using open = await openPlace(elsewhere, server.url);
+  const dir = join(elsewhere.cwd, 'back');
+  const plan = await planRestore(elsewhere, open, { revision: undefined, timestamp: undefined, dir });
+  const { bytes } = await applyRestore(elsewhere, open, plan);
+  t.true(readFileSync(join(dir, 'state/large')).equals(before));
+  const all = server.everything().reduce((sum, [, object]) => sum + object.length, 0);
+  t.true(bytes.fetched > 600_000 && bytes.fetched < all * 0.75, `${bytes.fetched} of ${all} bytes`);
+  t.deepEqual(Object.keys(asked()).toSorted(), ['GET', 'HEAD', 'LIST']);
+  t.deepEqual(await elsewhere.home.listAgents(), []);
+  await t.throwsAsync(open.repository.transact({ packs: false }, async () => undefined));
 });
 
 test('what both sides changed is kept side by side and named, what one side changed is taken', async (t) => {

@@ -4,7 +4,7 @@ import { COMPONENTS, type Component } from '../../model/component.ts';
 import { MoltError } from '../../model/error.ts';
 import { shortId } from '../../model/ids.ts';
 import { formatJsonTime, formatTime } from '../../model/time-format.ts';
-import { openForWords } from '../../ops/open-words.ts';
+import { openForWords, type OpenWords } from '../../ops/open-words.ts';
 import type { InPlaceResult } from '../../ops/in-place.ts';
 import type { OpsContext } from '../../ops/context.ts';
 import type { OpenAgent } from '../../ops/open.ts';
@@ -25,7 +25,8 @@ export const command = defineCommand({
     'that --undo brings it back. Only what differs is written; caches, logs and whatever else is never captured stay.\n' +
     'With neither, an agent whose folder is gone or empty is restored in place; where there is one, a terminal is asked.\n' +
     'With --component only that is brought back, and everything else stays as it is.\n' +
-    'Not there yet: starting the agent as a pod, and reading from a remote (--target, --from).',
+    'With --from, reads a remote directly, and of it only what the moment needs.\n' +
+    'Not there yet: starting the agent as a pod (--target).',
   words: [
     {
       name: 'revision',
@@ -36,6 +37,7 @@ export const command = defineCommand({
   ],
   options: {
     to: { type: 'string', value: 'DIR', description: 'the folder; it must not exist, or be empty' },
+    from: { type: 'string', value: 'URL', description: 'read from this place: s3://… or file:///…; goes with --to' },
     'in-place': { type: 'boolean', description: 'restore where the agent has its files' },
     undo: { type: 'boolean', description: 'bring back what was there before the last restore in place' },
     timestamp: { type: 'string', value: 'TIME', description: 'the newest commit captured at or before this time' },
@@ -52,6 +54,7 @@ export const command = defineCommand({
     ['restore my-agent --to /srv/my-agent-restored', 'restore the newest commit'],
     ['restore my-agent --timestamp "yesterday 14:30" --to old', 'restore what was there yesterday at half past two'],
     ['restore my-agent --timestamp "yesterday 14:30" --in-place', 'put the agent itself back to that moment'],
+    ['restore --from s3://my-bucket/my-agent --to restored', 'bring an agent back that is not on this machine'],
     ['restore my-agent --undo', 'take the last restore in place back'],
     ['restore my-agent HEAD~3 --in-place --dry-run', 'tell what would be written'],
     ['restore my-agent HEAD~3 --in-place --component skills', 'put the skills alone back'],
@@ -65,7 +68,14 @@ export const command = defineCommand({
       throw new MoltError('USAGE', `${way} and ${otherWay} exclude each other`, { hint: 'leave one out' });
     const names = COMPONENTS.filter((name) => options.component.includes(name));
     const components = names.length === 0 ? undefined : names;
-    await using opened = await openForWords(ops, agent, words.revision);
+    if (options.from !== undefined && dir === undefined)
+      throw new MoltError('USAGE', '--from goes with --to DIR', {
+        hint: `${context.program} clone makes an agent of this machine first`,
+      });
+    await using opened =
+      options.from === undefined
+        ? await openForWords(ops, agent, words.revision)
+        : await openThere(ops, options.from, words.revision);
     const [revision, ...others] = opened.words;
     if (others.length > 0)
       throw new MoltError('USAGE', `restore takes no '${others[0]}'`, { hint: `${context.program} restore --help` });
@@ -111,6 +121,13 @@ export const command = defineCommand({
     });
   },
 });
+
+/** Opens a place instead of an agent of this machine. */
+async function openThere(ops: OpsContext, url: string, words: readonly string[]): Promise<OpenWords> {
+  const { openPlace } = await import('../../ops/open-place.ts');
+  const open = await openPlace(ops, url);
+  return { open, words, [Symbol.asyncDispose]: () => open[Symbol.asyncDispose]() };
+}
 
 /** Asks whether to restore where the agent has its files, if it has any there. */
 async function askForPlace(context: Context, open: OpenAgent, { commit, timeMs }: Moment): Promise<void> {
