@@ -2,6 +2,7 @@
 
 import { shortId } from '../model/ids.ts';
 import type { ExchangeResult, MovedRef } from '../ops/exchange.ts';
+import type { PullResult } from '../ops/pull.ts';
 import { formatCount, formatSize } from './text.ts';
 
 /** Returns the JSON of an exchange. */
@@ -43,4 +44,15 @@ function describeMove({ name, from, to }: MovedRef): string {
 
 function shortName(name: string): string {
   return name.replace(/^refs\/(heads|tags|remotes)\//, '');
+}
+
+/** Returns what pulling did to the branch. */
+export function describeOutcome({ outcome, branch, commit, conflicts }: PullResult): string {
+  if (outcome === 'up-to-date' || commit === undefined) return `${branch} has everything already`;
+  if (outcome === 'forward') return `${branch} went forward to ${shortId(commit)}`;
+  const changed =
+    conflicts.length === 0
+      ? 'no path was changed on both sides'
+      : `${formatCount(conflicts.length, 'path')} changed on both sides`;
+  return `${branch} was merged into ${shortId(commit)}; ${changed}`;
 }

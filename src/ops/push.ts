@@ -8,7 +8,8 @@ import { claimStorage, type Repository } from '../repo/repository.ts';
 import { transfer, type Transferred } from '../repo/transfer.ts';
 import type { OpsContext } from './context.ts';
 import { findPlace, openRemoteRepository, planPush, type ExchangeResult, type LeftRef } from './exchange.ts';
-import { openAgent, type OpenAgent } from './open.ts';
+import { openAgent, resolveAgent, type OpenAgent } from './open.ts';
+import { pull, type PullResult } from './pull.ts';
 import { probeFirst } from './remote.ts';
 import { sendKeyrings } from './sync-keys.ts';
 import { listRemotes, openRemote, resolveRemote, trafficSince, type OpenRemote, type Remote } from './remotes.ts';
@@ -27,6 +28,8 @@ export interface PushAllResult {
     | ExchangeResult
     | { readonly remote: string; readonly url: string; readonly error: MoltError }
   )[];
+  /** What was pulled from them before, where that moved the branch. */
+  readonly merged: readonly PullResult[];
   /** How many remotes have everything. */
   readonly copies: number;
 }
@@ -45,26 +48,45 @@ export async function push(
   return await pushTo(context, open, remote, options);
 }
 
-/** Pushes an agent's repository to all of its remotes; one that fails does not keep the others from being sent to. */
+/**
+ * Brings an agent's repository and all of its remotes together: what any of them has that is not here is pulled first, so that all get
+ * one and the same. One that fails does not keep the others from being sent to.
+ */
 export async function pushAll(
   context: OpsContext,
   label: string | undefined,
   options: Omit<PushOptions, 'remote'> = {},
 ): Promise<PushAllResult> {
-  await using open = await openAgent(context, label);
-  const remotes = await listRemotes(context.home, open.agent.repository);
-  if (remotes.length === 0) await resolveRemote(context.home, open.agent.repository, undefined);
+  const agent = await resolveAgent(context, label);
+  const remotes = await listRemotes(context.home, agent.repository);
+  if (remotes.length === 0) await resolveRemote(context.home, agent.repository, undefined);
+  const failures = new Map<string, MoltError>();
+  const merged: PullResult[] = [];
+  for (const { name } of remotes) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other: each may have what the next lacks
+    const pulled = await unlessRefused(pull(context, agent.label, name));
+    if (isMoltError(pulled) && !isEmptyRemote(pulled)) failures.set(name, pulled);
+    else if (!isMoltError(pulled) && pulled.outcome !== 'up-to-date') merged.push(pulled);
+  }
+  await using open = await openAgent(context, agent.label);
   const results: PushAllResult['results'][number][] = [];
   for (const remote of remotes) {
-    try {
-      // oxlint-disable-next-line no-await-in-loop -- one after the other: the first copy is there soonest
-      results.push(await pushTo(context, open, remote, options));
-    } catch (error) {
-      if (!isMoltError(error) || isMoltError(error, 'INTERRUPTED')) throw error;
-      results.push({ remote: remote.name, url: remote.url, error });
-    }
+    const error = failures.get(remote.name);
+    // oxlint-disable-next-line no-await-in-loop -- the same: the first copy is there soonest
+    const result = error ?? (await unlessRefused(pushTo(context, open, remote, options)));
+    results.push(isMoltError(result) ? { remote: remote.name, url: remote.url, error: result } : result);
   }
-  return { agent: open.agent.label, results, copies: results.filter((result) => !('error' in result)).length };
+  return { agent: agent.label, results, merged, copies: results.filter((result) => !('error' in result)).length };
+}
+
+/** Returns the error of one remote as a value: another one may work. */
+async function unlessRefused<T>(working: Promise<T>): Promise<T | MoltError> {
+  try {
+    return await working;
+  } catch (error) {
+    if (!isMoltError(error) || isMoltError(error, 'INTERRUPTED')) throw error;
+    return error;
+  }
 }
 
 async function pushTo(

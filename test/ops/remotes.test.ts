@@ -475,6 +475,31 @@ for (const shared of [false, true]) {
   });
 }
 
+test('a push to all remotes brings those together that went apart, by one merge', async (t) => {
+  const pair = await makePair(t);
+  const { machine, context } = pair;
+  const second = await startS3Server(t);
+  await addRemote(context, 'bot', { name: 'second', url: second.url, singleWriter: false });
+  await pushAll(context, 'bot');
+  const twin = await makeTwin(t, { ...pair, server: second });
+  machine.at('2026-03-01T02:00:00Z');
+  writeFileSync(join(twin.stateDir, 'from-twin'), 'hello\n');
+  await commit(twin, 'twin');
+  await push(twin, 'twin');
+  await machine.commit('2026-03-01T03:00:00Z');
+  await push(context, 'bot', { remote: 'origin' });
+  const { copies, merged } = await pushAll(context, 'bot');
+  t.is(copies, 2);
+  t.deepEqual(
+    merged.map(({ remote, outcome }) => [remote, outcome]),
+    [['second', 'merged']],
+  );
+  const head = await headOf(context, 'bot');
+  for (const remote of ['origin', 'second']) {
+    t.is((await fetchRemote(context, 'bot', remote)).remoteRefs.get('refs/heads/main'), head);
+  }
+});
+
 test('whoever owns the bucket learns no content, no name and no size of a single file', async (t) => {
   const pair = await makePair(t);
   const { machine, context, server } = pair;

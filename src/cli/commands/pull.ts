@@ -1,12 +1,10 @@
 // `molt pull`: fetches, and brings the agent's branch together with the remote's.
 
-import { shortId } from '../../model/ids.ts';
-import { pull, type PullResult } from '../../ops/pull.ts';
+import { pull } from '../../ops/pull.ts';
 import { defineCommand } from '../command.ts';
-import { describeExchange, exchangeDocument } from '../exchange-text.ts';
+import { describeExchange, describeOutcome, exchangeDocument } from '../exchange-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { LIMIT_RATE, withLimit } from '../rate.ts';
-import { formatCount } from '../text.ts';
 
 /** The pull command. */
 export const command = defineCommand({
@@ -34,13 +32,3 @@ export const command = defineCommand({
       );
   },
 });
-
-function describeOutcome({ outcome, branch, commit, conflicts }: PullResult): string {
-  if (outcome === 'up-to-date' || commit === undefined) return `${branch} has everything already`;
-  if (outcome === 'forward') return `${branch} went forward to ${shortId(commit)}`;
-  const changed =
-    conflicts.length === 0
-      ? 'no path was changed on both sides'
-      : `${formatCount(conflicts.length, 'path')} changed on both sides`;
-  return `${branch} was merged into ${shortId(commit)}; ${changed}`;
-}

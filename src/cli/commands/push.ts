@@ -3,7 +3,7 @@
 import { MoltError } from '../../model/error.ts';
 import { push, pushAll } from '../../ops/push.ts';
 import { defineCommand } from '../command.ts';
-import { describeExchange, exchangeDocument } from '../exchange-text.ts';
+import { describeExchange, describeOutcome, exchangeDocument } from '../exchange-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { LIMIT_RATE, withLimit } from '../rate.ts';
 import { formatCount } from '../text.ts';
@@ -37,14 +37,16 @@ export const command = defineCommand({
       return;
     }
     if (words.remote !== undefined) throw new MoltError('USAGE', `push --all takes no remote, not '${words.remote}'`);
-    const { agent: label, results, copies } = await pushAll(ops, agent, { forceCheck });
+    const { agent: label, results, merged, copies } = await pushAll(ops, agent, { forceCheck });
     const durable = copies >= DURABLE_COPIES;
     const document = results.map((result) =>
       'error' in result
         ? { remote: result.remote, url: result.url, error: { code: result.error.code, message: result.error.message } }
         : exchangeDocument(result),
     );
-    context.output.result({ agent: label, copies, durable, remotes: document }, () => [
+    const pulled = merged.map(({ remote, outcome, commit, conflicts }) => ({ remote, outcome, commit, conflicts }));
+    context.output.result({ agent: label, copies, durable, pulled, remotes: document }, () => [
+      ...merged.map(describeOutcome),
       ...results.flatMap((result) =>
         'error' in result ? [`${result.remote} lags: ${result.error.message}`] : describeExchange(result, 'pushed to'),
       ),
