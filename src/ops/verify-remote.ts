@@ -8,13 +8,15 @@ import { Repository } from '../repo/repository.ts';
 import { transfer } from '../repo/transfer.ts';
 import type { StorageCheck } from '../repo/verify.ts';
 import { openRemoteStorage } from '../storage/open-remote.ts';
+import type { RemoteStorage } from '../storage/remote.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { OpsContext } from './context.ts';
 import { planPush } from './exchange.ts';
 import type { Agent } from './home.ts';
 import { openKeys } from './open-keys.ts';
 import { openRepositoryOf } from './open.ts';
-import { loadState, remoteOptionsOf, resolveRemote, viewDir } from './remotes.ts';
+import { checkLocks, describeLocks } from './remote-locks.ts';
+import { loadState, remoteOptionsOf, resolveRemote, viewDir, type Remote } from './remotes.ts';
 import { check, type VerifyOptions } from './verify.ts';
 
 /**
@@ -38,6 +40,7 @@ export async function verifyRemote(
       const what = `${segmentName(tip.seq)}, which this machine saw, is gone`;
       found.report.add('log', new MoltError('DAMAGED', `${remote.url} was set back to an earlier state: ${what}`));
     }
+    await noteLocks(context, storage, remote, options, found);
     if (!options.repair || found.report.problems.length === 0) return found;
     await repairRemote(context, agent, storage, { roots, generation: keyring.generation }, found);
     // What was kept of the remote may be what is wrong; the next push looks again.
@@ -53,6 +56,23 @@ export async function verifyRemote(
   } finally {
     await storage.close();
   }
+}
+
+async function noteLocks(
+  { clock }: OpsContext,
+  storage: RemoteStorage,
+  { name, lock }: Remote,
+  { extendLocks = false }: VerifyOptions,
+  { report }: StorageCheck,
+): Promise<void> {
+  const { versions } = storage;
+  if (lock === undefined || versions === undefined) {
+    if (!extendLocks) return;
+    throw new MoltError('USAGE', `${name} locks nothing`, { hint: 'molt remote add NAME URL --lock governance' });
+  }
+  const nowMs = storage.nowMs() ?? clock.now();
+  const locks = await checkLocks(Object.assign(storage, { versions }), { lock, extend: extendLocks, nowMs });
+  report.note(name, describeLocks(locks));
 }
 
 async function repairRemote(

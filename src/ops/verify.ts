@@ -26,6 +26,8 @@ export interface VerifyOptions {
   readonly repair: boolean;
   /** Check this remote instead of the repository here. */
   readonly remote?: string | undefined;
+  /** Extend the locks of its objects that are about to end. */
+  readonly extendLocks?: boolean;
 }
 
 /** What was found: CLI.md's JSON for `verify`. */

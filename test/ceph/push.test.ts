@@ -72,4 +72,6 @@ test.serial('in a bucket with locks every object is locked from birth, and pushi
   await push(context, 'bot');
   const verified = await verifyAgent(context, 'bot', { readShare: 1, repair: false, remote: 'origin' });
   t.deepEqual(verified.problems, []);
+  const told = (notes: typeof verified.notes): string => notes.find(({ object }) => object === 'origin')?.note ?? '';
+  t.regex(told(verified.notes), /^locks (\d+) of \1 objects, the first until \d{4}-/);
 });

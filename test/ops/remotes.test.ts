@@ -496,8 +496,26 @@ test('a push to all remotes brings those together that went apart, by one merge'
   );
   const head = await headOf(context, 'bot');
   for (const remote of ['origin', 'second']) {
-    t.is((await fetchRemote(context, 'bot', remote)).remoteRefs.get('refs/heads/main'), head);
+    const { remoteRefs } = await fetchRemote(context, 'bot', remote);
+    t.is(remoteRefs.get('refs/heads/main') as string | undefined, head);
   }
+});
+
+test('locks are told of, and extended when most of their time has passed', async (t) => {
+  const server = await startS3Server(t, { versioned: true, objectLock: true });
+  const machine = await makeMachine(t, new Date().toISOString());
+  const context = { ...machine.context, remoteOptions: QUICK };
+  const lock = { mode: 'governance', days: 30 } as const;
+  await addRemote(context, 'bot', { name: 'origin', url: server.url, lock, singleWriter: false });
+  await push(context, 'bot');
+  const verify = async (extendLocks: boolean): Promise<string> => {
+    const { notes } = await verifyAgent(context, 'bot', { readShare: 0, repair: false, remote: 'origin', extendLocks });
+    return notes.find(({ object }) => object === 'origin')?.note ?? '';
+  };
+  t.regex(await verify(true), /^locks (\d+) of \1 objects, the first until [^;]*$/);
+  server.skewMs = 25 * 86_400_000;
+  t.regex(await verify(true), /^locks (\d+) of \1 objects, the first until .*; \1 were extended$/);
+  t.regex(await verify(true), /^locks (\d+) of \1 objects, the first until [^;]*$/);
 });
 
 test('whoever owns the bucket learns no content, no name and no size of a single file', async (t) => {

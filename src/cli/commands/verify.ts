@@ -31,6 +31,7 @@ export const command = defineCommand({
       description: 'read the content of all packs, or of a share of them',
     },
     remote: { type: 'string', value: 'NAME', description: 'check a remote instead of what is here' },
+    'extend-locks': { type: 'boolean', description: 'with --remote: extend object locks that are about to end' },
     repair: {
       type: 'boolean',
       description: 'rebuild checkpoints and index runs where they are wrong; send a remote anew what it lost',
@@ -50,6 +51,7 @@ export const command = defineCommand({
       readShare,
       repair: options.repair,
       remote: options.remote,
+      extendLocks: options['extend-locks'],
     });
     context.reporter.pause();
     output.result(result, () => describe(output, result));
