@@ -157,7 +157,8 @@ async function copyAll(
   });
 }
 
-async function checkIsFree({ home }: OpsContext, label: string): Promise<void> {
+/** Refuses a label that is taken or none. @throws {MoltError} EXISTS or USAGE */
+export async function checkIsFree({ home }: OpsContext, label: string): Promise<void> {
   checkLabel(label);
   if ((await home.findAgent(label)) !== undefined) throw agentExists(label);
 }
@@ -179,11 +180,11 @@ export function chooseBranch(there: Repository, wanted: string | undefined): str
 }
 
 /** Makes the agent of what its newest commit says of itself. */
-async function describeAgent(
+export async function describeAgent(
   context: OpsContext,
   here: Repository,
   agent: Agent,
-  options: AdoptOptions & { readonly branch: string; readonly commit: CommitId },
+  options: Pick<AdoptOptions, 'label' | 'stateDir'> & { readonly branch: string; readonly commit: CommitId },
 ): Promise<Agent> {
   const view = await readCommitView(here, options.commit);
   const said = await readDescription(here, view, AGENT_FILE);

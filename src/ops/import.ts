@@ -9,11 +9,17 @@ import type { RefMove } from '../format/segment.ts';
 import { checkArrival } from '../repo/closure.ts';
 import { readCommit } from '../repo/git.ts';
 import { gitKey } from '../repo/keys.ts';
-import { readFormat, Repository } from '../repo/repository.ts';
+import { claimStorage, newRepository, readFormat, Repository } from '../repo/repository.ts';
 import { transfer } from '../repo/transfer.ts';
 import { BundleReader } from '../storage/bundle.ts';
 import { newMark } from '../storage/owner.ts';
-import { adopt, checkIsNew, findAgentOf } from './adopt.ts';
+import { encodeRecoveryKey } from '../crypto/recovery-key.ts';
+import { DirectoryStorage } from '../storage/directory.ts';
+import { adopt, blankAgent, checkIsFree, checkIsNew, chooseBranch, describeAgent, findAgentOf } from './adopt.ts';
+import { forkInto } from './fork.ts';
+import { nameSecrets, writeKeyring } from './init.ts';
+import { refName } from './ref-name.ts';
+import { beginRepository } from './unfinished.ts';
 import { isAncestor } from './ancestry.ts';
 import type { OpsContext } from './context.ts';
 import type { LeftRef, MovedRef } from './exchange.ts';
@@ -31,6 +37,16 @@ export interface ImportOptions {
   /** What to call the agent here, if it is a new one. */
   readonly label?: string | undefined;
   readonly stateDir?: string | undefined;
+  /** Make a repository of its own, with new keys, that has nothing to do with the old one any more. */
+  readonly fork?: ForkOptions | undefined;
+}
+
+/** The keys of a fork. */
+export interface ForkOptions {
+  /** Returns the passphrase of the new repository, or undefined to have none. */
+  readonly passphrase: () => Promise<string | undefined>;
+  /** Takes the printed recovery key before anything depends on it. */
+  readonly keepRecoveryKey: (text: string) => Promise<void>;
 }
 
 /** What came of it: CLI.md's JSON for `import`. */
@@ -79,6 +95,7 @@ async function importFile(context: OpsContext, path: string, options: ImportOpti
   const bundle = BundleReader.open(path, options.name);
   try {
     const { repositoryId } = await readFormat(bundle);
+    if (options.fork !== undefined) return await importFork(context, bundle, options, options.fork);
     const known = await findAgentOf(context, repositoryId);
     if (known !== undefined) return await importInto(context, bundle, known);
     await checkIsNew(context, repositoryId, options.name);
@@ -99,6 +116,54 @@ async function importFile(context: OpsContext, path: string, options: ImportOpti
     };
   } finally {
     await bundle.close();
+  }
+}
+
+/** Makes a repository of its own of a whole bundle. */
+async function importFork(
+  context: OpsContext,
+  bundle: BundleReader,
+  options: ImportOptions,
+  fork: ForkOptions,
+): Promise<ImportResult> {
+  const { home, random } = context;
+  const { repositoryId: oldId } = await readFormat(bundle);
+  const old = await openKeys(context, bundle, blankAgent(context, options.label ?? 'agent', oldId));
+  const there = await Repository.open(bundle, { roots: old.roots, generation: old.keyring.generation }, context);
+  await checkArrival(there, undefined);
+  const branch = chooseBranch(there, undefined);
+  const { roots, ...ids } = newRepository(random);
+  const commit = there.refs.get(refName('branch', branch));
+  const blank = blankAgent(context, 'agent', ids.repositoryId);
+  const agent = await describeAgent(context, there, blank, { ...options, branch, commit: commit ?? ('' as GitId) });
+  await checkIsFree(context, agent.label);
+  const passphrase = await fork.passphrase();
+  const recovery = random.bytes(32);
+  await fork.keepRecoveryKey(encodeRecoveryKey(recovery));
+  const secrets = await nameSecrets(context, { passphrase, recovery });
+  const dir = home.repositoryDir(ids.repositoryId);
+  const unfinished = await beginRepository(home.dir, ids.repositoryId);
+  try {
+    const storage = await DirectoryStorage.open(dir, { create: true });
+    try {
+      await claimStorage(storage, ids);
+      await writeKeyring(context, storage, agent, { roots, secrets });
+      const here = await Repository.open(storage, { roots, generation: 1 }, context);
+      await forkInto(context, there, here);
+      await home.addAgent(agent);
+      await unfinished.end();
+      const commits = (await here.index.readCommits()).count;
+      const refs = [...here.refs].map(([name, to]) => ({ name, from: undefined, to }));
+      const { sizeBytes } = bundle;
+      return { agent: agent.label, isNew: true, stateDir: agent.stateDir, sizeBytes, commits, refs, left: [] };
+    } finally {
+      await storage.close();
+    }
+  } catch (error) {
+    if ((await home.findAgent(agent.label))?.repository !== ids.repositoryId)
+      await rm(dir, { recursive: true, force: true });
+    await unfinished.end();
+    throw error;
   }
 }
 

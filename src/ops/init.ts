@@ -55,12 +55,7 @@ export async function initAgent(context: OpsContext, options: InitOptions): Prom
   const created: Agent = { ...agent, repository: ids.repositoryId };
   const recovery = context.random.bytes(32);
   await options.keepRecoveryKey(encodeRecoveryKey(recovery));
-  const secrets: NamedSecret[] = [
-    ...(passphrase === undefined ? [] : [{ secret: { type: 'passphrase', passphrase } as const, label: 'passphrase' }]),
-    { secret: { type: 'recovery', key: recovery }, label: 'recovery key from init' },
-    { secret: { type: 'device', key: await context.home.makeDeviceKey(context.random) }, label: 'this machine' },
-    ...recipients.map((publicKey) => ({ secret: { type: 'recipient', publicKey } as const, label: 'recipient' })),
-  ];
+  const secrets = await nameSecrets(context, { passphrase, recovery, recipients });
   await context.home.sweep(Date.now());
   const dir = context.home.repositoryDir(ids.repositoryId);
   const unfinished = await beginRepository(context.home.dir, ids.repositoryId).catch((error: unknown) => {
@@ -80,9 +75,27 @@ export async function initAgent(context: OpsContext, options: InitOptions): Prom
 }
 
 /** A secret that will open the repository, and what its slot is called. */
-interface NamedSecret {
+export interface NamedSecret {
   readonly secret: SlotSecret;
   readonly label: string;
+}
+
+/** Returns the secrets that a new repository is opened by, this machine's among them. */
+export async function nameSecrets(
+  context: OpsContext,
+  given: {
+    readonly passphrase: string | undefined;
+    readonly recovery: Buffer;
+    readonly recipients?: readonly Buffer[];
+  },
+): Promise<NamedSecret[]> {
+  const { passphrase, recovery, recipients = [] } = given;
+  return [
+    ...(passphrase === undefined ? [] : [{ secret: { type: 'passphrase', passphrase } as const, label: 'passphrase' }]),
+    { secret: { type: 'recovery', key: recovery }, label: 'recovery key from init' },
+    { secret: { type: 'device', key: await context.home.makeDeviceKey(context.random) }, label: 'this machine' },
+    ...recipients.map((publicKey) => ({ secret: { type: 'recipient', publicKey } as const, label: 'recipient' })),
+  ];
 }
 
 /** Makes the repository and its first backup, and then the label. */
@@ -112,7 +125,8 @@ async function makeRepository(
   }
 }
 
-async function writeKeyring(
+/** Writes the first keyring of a new repository. */
+export async function writeKeyring(
   context: OpsContext,
   storage: Storage,
   agent: Agent,

@@ -93,6 +93,33 @@ test('a bundle of what follows a commit is refused where that commit is not', as
   t.deepEqual(await other.home.listAgents(), []);
 });
 
+test('a fork has the same commits under keys of its own, and nothing in common with the old repository', async (t) => {
+  const machine = await makeHistory(t);
+  const other = makeEmpty(t);
+  const bundle = await exported(machine);
+  let recoveryKey = '';
+  const fork = {
+    passphrase: async () => 'second',
+    keepRecoveryKey: async (text: string) => {
+      recoveryKey = text;
+    },
+  };
+  const from = Readable.from([bundle]);
+  t.like(await importBundle(other, { from, name: 'the bundle', label: 'forked', fork }), { isNew: true, commits: 4 });
+  t.true(recoveryKey.length > 20);
+  await using open = await openAgent(other, 'forked');
+  await using old = await openAgent(machine.context, 'bot');
+  t.deepEqual([...open.repository.refs], [...old.repository.refs]);
+  t.not(open.repository.id, old.repository.id);
+  t.not(open.repository.keys.fingerprint, old.repository.keys.fingerprint);
+  t.deepEqual((await verifyAgent(other, 'forked', { readShare: 1, repair: false })).problems, []);
+  const dir = join(other.cwd, 'files');
+  await applyRestore(other, open, await planRestore(other, open, { revision: undefined, timestamp: undefined, dir }));
+  t.is(readFileSync(join(dir, 'state/large'), 'utf8'), readFileSync(join(machine.stateDir, 'large'), 'utf8'));
+  const taken = await t.throwsAsync(imported(other, bundle, 'forked'));
+  t.true(isMoltError(taken, 'EXISTS'));
+});
+
 test('nothing to export is said, and a branch that went another way stays', async (t) => {
   const machine = await makeHistory(t);
   await t.throwsAsync(exported(machine, 'HEAD'), { code: 'NOT_FOUND' });

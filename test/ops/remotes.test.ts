@@ -497,7 +497,7 @@ test('a push to all remotes brings those together that went apart, by one merge'
   const head = await headOf(context, 'bot');
   for (const remote of ['origin', 'second']) {
     const { remoteRefs } = await fetchRemote(context, 'bot', remote);
-    t.is(remoteRefs.get('refs/heads/main') as string | undefined, head);
+    t.is<string | undefined, string | undefined>(remoteRefs.get('refs/heads/main'), head);
   }
 });
 

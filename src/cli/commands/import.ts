@@ -20,6 +20,7 @@ export const command = defineCommand({
       value: 'LABEL',
       description: 'what to call the agent here; as it is called there if left out',
     },
+    fork: { type: 'boolean', description: 'make a repository of its own, with a new passphrase and recovery key' },
     state: { type: 'string', value: 'DIR', description: 'where the agent is to live (./LABEL)' },
   },
   examples: [
@@ -29,14 +30,27 @@ export const command = defineCommand({
   async run(context, { options, words }) {
     const { output, program } = context;
     const isPipe = words.file === '-';
+    let recoveryKey: string | undefined;
     const result = await importBundle(makeOpsContext(context), {
       from: isPipe ? process.stdin : path.resolve(context.cwd, words.file),
       name: isPipe ? 'standard input' : words.file,
       label: options.as,
       stateDir: options.state,
+      fork: options.fork
+        ? {
+            passphrase: () => {
+              context.reporter.pause();
+              return context.secrets.newPassphrase('the fork');
+            },
+            keepRecoveryKey: async (text) => {
+              recoveryKey = text;
+            },
+          }
+        : undefined,
     });
     const { agent, isNew, stateDir, sizeBytes, commits, refs, left } = result;
-    output.result({ file: words.file, ...result }, () => [
+    const shown = recoveryKey === undefined ? {} : { recoveryKey };
+    output.result({ file: words.file, ...result, ...shown }, () => [
       ...refs.map(
         ({ name, to }) => `  ${name.replace(/^refs\/(heads|tags)\//, '')} ${to === undefined ? 'gone' : shortId(to)}`,
       ),
@@ -45,6 +59,9 @@ export const command = defineCommand({
       ...(isNew
         ? [`  lives in ${stateDir}, where nothing was written yet: ${program} restore ${agent} --in-place`]
         : []),
+      ...(recoveryKey === undefined
+        ? []
+        : ['', `    ${recoveryKey}`, '', 'Write this recovery key down now: it is not shown again.']),
     ]);
   },
 });
