@@ -33,6 +33,7 @@ export const RECORD: SegmentRecord = {
     { id: commit('3'), timeMs: 5, kind: 'manual', parents: undefined, paths: undefined },
   ],
   packs: [{ id: 'e'.repeat(64) as PackId, sizeBytes: 1 << 25 }],
+  requires: ['4'.repeat(40) as CommitId],
 };
 
 export const CHECKPOINT: Checkpoint = {
