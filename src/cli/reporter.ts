@@ -3,7 +3,7 @@
 import type { Clock, Progress, Reporter } from '../model/ports.ts';
 import type { Output, OutputStream } from './output.ts';
 import type { ProgressBar } from './progress-bar.ts';
-import { formatCount, formatSize } from './text.ts';
+import { formatCount, formatDuration, formatSize } from './text.ts';
 
 /** A reporter that can be told that there is nothing more to come. */
 export interface CliReporter extends Reporter {
@@ -15,6 +15,8 @@ export interface CliReporter extends Reporter {
 const QUIET_START_MS = 1000;
 const LINE_EVERY_MS = 5000;
 const BAR_EVERY_MS = 100;
+// A rate of less is a guess.
+const RATE_AFTER_MS = 1000;
 
 /** Returns the reporter that fits the output: with --quiet and --json only warnings pass, and to JSON not even those. */
 export function createReporter(output: Output, stderr: OutputStream, clock: Clock): CliReporter {
@@ -23,8 +25,11 @@ export function createReporter(output: Output, stderr: OutputStream, clock: Cloc
   return stderr.isTTY === true ? barReporter(output, stderr, clock) : lineReporter(output, clock);
 }
 
-/** Returns what a step is, in words: `read 120MB of 477MB, 300 of 2800 files`. */
-export function describeProgress(progress: Progress): string {
+/**
+ * Returns what a step is, in words: `read 120MB of 477MB, 300 of 2800 files`.
+ * @param elapsedMs how long the step has taken; then its rate is told, and how much longer it will take
+ */
+export function describeProgress(progress: Progress, elapsedMs = 0): string {
   const { phase, doneBytes, totalBytes, doneFiles, totalFiles } = progress;
   const parts: string[] = [];
   if (doneBytes !== undefined) {
@@ -35,6 +40,12 @@ export function describeProgress(progress: Progress): string {
       totalFiles === undefined ? formatCount(doneFiles, 'file') : `${doneFiles} of ${formatCount(totalFiles, 'file')}`,
     );
   }
+  if (doneBytes !== undefined && doneBytes > 0 && elapsedMs >= RATE_AFTER_MS) {
+    const perMs = doneBytes / elapsedMs;
+    parts.push(`${formatSize(perMs * 1000)}/s`);
+    const leftMs = ((totalBytes ?? doneBytes) - doneBytes) / perMs;
+    if (leftMs >= 1000) parts.push(`${formatDuration(leftMs)} left`);
+  }
   return [phase, parts.join(', ')].filter((part) => part !== '').join(' ');
 }
 
@@ -42,14 +53,18 @@ function lineReporter(output: Output, clock: Clock): CliReporter {
   const startMs = clock.now();
   let lastMs = -Infinity;
   let phase = '';
+  let phaseMs = startMs;
+  let shown = '';
   return {
     progress(progress) {
       const now = clock.now();
-      if (now - startMs < QUIET_START_MS) return;
-      if (progress.phase === phase && now - lastMs < LINE_EVERY_MS) return;
+      if (progress.phase !== phase) phaseMs = now;
       phase = progress.phase;
+      if (now - startMs < QUIET_START_MS) return;
+      if (phase === shown && now - lastMs < LINE_EVERY_MS) return;
+      shown = phase;
       lastMs = now;
-      output.note(describeProgress(progress));
+      output.note(describeProgress(progress, now - phaseMs));
     },
     warn: output.warn.bind(output),
     pause() {},
@@ -60,6 +75,8 @@ function barReporter(output: Output, stderr: OutputStream, clock: Clock): CliRep
   const startMs = clock.now();
   let lastMs = -Infinity;
   let phase = '';
+  let seen = '';
+  let phaseMs = startMs;
   let bar: ProgressBar | undefined;
   let start: typeof import('./progress-bar.ts').startProgressBar | undefined;
   let loading = false;
@@ -70,6 +87,8 @@ function barReporter(output: Output, stderr: OutputStream, clock: Clock): CliRep
   return {
     progress(progress) {
       const now = clock.now();
+      if (progress.phase !== seen) phaseMs = now;
+      seen = progress.phase;
       const changed = progress.phase !== phase;
       if (now - startMs < QUIET_START_MS || (!changed && now - lastMs < BAR_EVERY_MS)) return;
       phase = progress.phase;
@@ -84,8 +103,9 @@ function barReporter(output: Output, stderr: OutputStream, clock: Clock): CliRep
       }
       const [done, total] = amounts(progress);
       if (changed) stop();
-      bar ??= start(stderr, total, describeProgress(progress));
-      bar.update(done, total, describeProgress(progress));
+      const text = describeProgress(progress, now - phaseMs);
+      bar ??= start(stderr, total, text);
+      bar.update(done, total, text);
     },
     warn(message) {
       stop();

@@ -139,7 +139,6 @@ async function copyAll(
   here: Repository,
   { branch, phase }: { readonly branch: string; readonly phase: string },
 ): Promise<Transferred> {
-  let doneBytes = 0;
   return transfer(there, here, {
     isKnown: () => false,
     isSourceFar: true,
@@ -148,10 +147,7 @@ async function copyAll(
         .filter(([name]) => name.startsWith('refs/tags/') || name === refName('branch', branch))
         .filter(([name]) => !here.refs.has(name))
         .map(([name, to]) => ({ name, from: undefined, to, commit: there.tagged.get(name) })),
-    onBytes(bytes) {
-      doneBytes += bytes;
-      context.reporter.progress({ phase, doneBytes });
-    },
+    onBytes: (doneBytes, totalBytes) => context.reporter.progress({ phase, doneBytes, totalBytes }),
     onLost: (problem) => context.reporter.warn(problem),
     signal: context.signal,
   });

@@ -62,7 +62,6 @@ export async function fetchInto(context: OpsContext, open: OpenAgent, opened: Op
   const before = repository.log.tip;
   const wasSent = (await findPlace(repository, state.sent)) === before.seq;
   let left: readonly LeftRef[] = [];
-  let doneBytes = 0;
   const done = await transfer(there, repository, {
     isKnown: (seq) => seq <= fetched,
     isSourceFar: true,
@@ -71,10 +70,8 @@ export async function fetchInto(context: OpsContext, open: OpenAgent, opened: Op
       left = planned.left;
       return planned.moves;
     },
-    onBytes(bytes) {
-      doneBytes += bytes;
-      context.reporter.progress({ phase: `fetch from ${remote.name}`, doneBytes });
-    },
+    onBytes: (doneBytes, totalBytes) =>
+      context.reporter.progress({ phase: `fetch from ${remote.name}`, doneBytes, totalBytes }),
     onLost: (problem) => context.reporter.warn(problem),
     signal: context.signal,
   });

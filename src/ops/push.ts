@@ -122,7 +122,6 @@ async function pushTo(
   const before = there.log.tip;
   const own = await findPlace(there, opened.state.fetched);
   let left: readonly LeftRef[] = [];
-  let sentBytes = 0;
   const done = await transfer(repository, there, {
     isKnown: (seq) => seq <= sent,
     async moves() {
@@ -130,10 +129,8 @@ async function pushTo(
       left = planned.left;
       return planned.moves;
     },
-    onBytes(bytes) {
-      sentBytes += bytes;
-      context.reporter.progress({ phase: `push to ${remote.name}`, doneBytes: sentBytes });
-    },
+    onBytes: (doneBytes, totalBytes) =>
+      context.reporter.progress({ phase: `push to ${remote.name}`, doneBytes, totalBytes }),
     onLost: (problem) => context.reporter.warn(problem),
     signal: context.signal,
   });

@@ -45,8 +45,8 @@ export interface TransferOptions {
   readonly moves: () => Promise<readonly RefMove[]>;
   /** Each read of the source is a request. */
   readonly isSourceFar?: boolean;
-  /** Told of bytes as they arrive. */
-  readonly onBytes?: (bytes: number) => void;
+  /** Told how many bytes have arrived, and how many there are to come as far as the source's log was read. */
+  readonly onBytes?: (doneBytes: number, knownBytes: number) => void;
   /** Told of what the source has lost, which can't be copied. */
   readonly onLost?: (problem: string) => void;
   readonly signal?: AbortSignal | undefined;
@@ -91,6 +91,7 @@ class Transfer {
   #commits: CommitNote[] = [];
   #packs: PackNote[] = [];
   #packEntries: IndexEntry[] = [];
+  #knownBytes = 0;
 
   constructor(source: Repository, target: Repository, options: TransferOptions) {
     this.#source = source;
@@ -128,6 +129,7 @@ class Transfer {
 
   async #take({ bytes, reader, footer }: OpenSegment): Promise<void> {
     const record = parseSegmentRecord(footer.record, reader.name);
+    this.#knownBytes += bytes.length + record.packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const packs = await pMap(record.packs, (pack) => this.#takePack(pack), { concurrency: PACKS_AT_ONCE });
     for (const [at, entries] of packs.entries()) {
       const note = record.packs[at];
@@ -263,7 +265,7 @@ class Transfer {
 
   #count(bytes: number): void {
     this.#done.bytes += bytes;
-    this.#options.onBytes?.(bytes);
+    this.#options.onBytes?.(this.#done.bytes, Math.max(this.#knownBytes, this.#done.bytes));
   }
 }
 

@@ -180,7 +180,7 @@ test('elsewhere than on a terminal progress is a line per phase and now and then
   at(5999, 'scan', 3);
   at(6000, 'scan', 4);
   at(6001, 'read', 5);
-  t.is(stderr.text(), 'scan 2B of 100B\nscan 4B of 100B\nread 5B of 100B\n');
+  t.is(stderr.text(), 'scan 2B of 100B, 2B/s, 49.0s left\nscan 4B of 100B, 1B/s, 2m 24s left\nread 5B of 100B\n');
 });
 
 test('with --quiet and --json there is no progress', (t) => {
@@ -196,6 +196,11 @@ test('with --quiet and --json there is no progress', (t) => {
 
 test('progress is told in bytes and files, as far as they are known', (t) => {
   t.is(describeProgress({ phase: 'scan' }), 'scan');
+  t.is(
+    describeProgress({ phase: 'push', doneBytes: 20e6, totalBytes: 50e6 }, 2000),
+    'push 20MB of 50MB, 10MB/s, 3.0s left',
+  );
+  t.is(describeProgress({ phase: 'push', doneBytes: 20e6, totalBytes: 50e6 }, 500), 'push 20MB of 50MB');
   t.is(describeProgress({ phase: 'scan', doneFiles: 1 }), 'scan 1 file');
   t.is(
     describeProgress({ phase: 'read', doneBytes: 120e6, totalBytes: 477e6, doneFiles: 3, totalFiles: 2800 }),
