@@ -3,6 +3,7 @@
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import pMap from 'p-map';
 import type { FuzzFigures, FuzzTask } from './worker.ts';
 
 /** How much to fuzz. */
@@ -17,6 +18,9 @@ export interface FuzzReport {
 }
 
 const MAX_GROWTH_BYTES = 100 * 1024 * 1024;
+// What the allocator keeps of zstd's contexts, freed as they are, comes to some 100 MB in the long run: so no process runs for long, and
+// what one grows by is what inputs did.
+const INPUTS_A_PROCESS = 50_000;
 // A process that needs more heap than this dies, which counts as a crash: garbage must not hide growth, nor growth pass for garbage.
 const HEAP_MIB = 128;
 
@@ -27,8 +31,10 @@ export function run({ seed, share }: { readonly seed: number; readonly share: nu
 
 /** Runs so many inputs. */
 export async function runFuzz(options: FuzzOptions): Promise<FuzzReport> {
-  const parts = Array.from({ length: options.processes }, (_, part) => part);
-  const results = await Promise.all(parts.map((part) => runProcess(options, part)));
+  const count = Math.max(options.processes, Math.ceil(options.runs / INPUTS_A_PROCESS));
+  const parts = Array.from({ length: count }, (_, part) => part);
+  const concurrency = options.processes;
+  const results = await pMap(parts, (part) => runProcess({ ...options, processes: count }, part), { concurrency });
   const figures = results.filter((result) => typeof result !== 'string');
   const dead = results.filter((result) => typeof result === 'string');
   const failures = figures.flatMap((result) => result.failures);

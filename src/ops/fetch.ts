@@ -13,7 +13,7 @@ import {
   type MovedRef,
 } from './exchange.ts';
 import { openAgent, openStorage, resolveAgent, type OpenAgent } from './open.ts';
-import { openKeys } from './open-keys.ts';
+import { openKeys, openKeysElsewhere } from './open-keys.ts';
 import { hasNewestKeyring, takeKeyrings } from './sync-keys.ts';
 import { openRemote, resolveRemote, trafficSince, type OpenRemote } from './remotes.ts';
 
@@ -44,7 +44,8 @@ async function takeKeys(context: OpsContext, agent: OpenAgent['agent'], { view }
   const storage = await openStorage(context, agent.repository);
   try {
     if (await hasNewestKeyring(view, storage)) return;
-    const { roots } = await openKeys(context, view, agent);
+    const here = await openKeys(context, storage, agent);
+    const { roots } = await openKeysElsewhere(context, view, agent, here.roots);
     await takeKeyrings(context, view, storage, roots);
   } finally {
     await storage.close();

@@ -24,7 +24,7 @@ import { isAncestor } from './ancestry.ts';
 import type { OpsContext } from './context.ts';
 import type { LeftRef, MovedRef } from './exchange.ts';
 import type { Agent, Home } from './home.ts';
-import { openKeys } from './open-keys.ts';
+import { openKeys, openKeysElsewhere } from './open-keys.ts';
 import { openAgent } from './open.ts';
 import { takeKeyrings } from './sync-keys.ts';
 
@@ -169,10 +169,10 @@ async function importFork(
 
 /** Takes what is new into a repository that is here; branches only go forward. */
 async function importInto(context: OpsContext, bundle: BundleReader, agent: Agent): Promise<ImportResult> {
-  const { keyring, roots } = await openKeys(context, bundle, agent);
-  const there = await Repository.open(bundle, { roots, generation: keyring.generation }, context);
   await using open = await openAgent(context, agent.label);
   const { repository } = open;
+  const { keyring, roots } = await openKeysElsewhere(context, bundle, agent, repository.keys.roots);
+  const there = await Repository.open(bundle, { roots, generation: keyring.generation }, context);
   await checkArrival(there, repository);
   await takeKeyrings(context, bundle, repository.storage, repository.keys.roots);
   const before = (await repository.index.readCommits()).count;

@@ -65,6 +65,25 @@ export async function rereadKeyring(
   });
 }
 
+/**
+ * Opens the keys of another storage of a repository, by the roots that are known if they are still its own: then nothing is asked for.
+ * @throws {MoltError} what openKeys throws
+ */
+export async function openKeysElsewhere(
+  context: OpsContext,
+  storage: Storage,
+  agent: Agent,
+  roots: RootKeys,
+): Promise<OpenedKeyring> {
+  await checkRepository(storage, agent);
+  try {
+    return { keyring: await rereadKeyring(context, storage, agent, roots), roots };
+  } catch (error) {
+    if (!isMoltError(error, 'WRONG_KEY')) throw error;
+    return openKeys(context, storage, agent);
+  }
+}
+
 /** Reads one generation; undefined if it is not there. @throws {MoltError} DAMAGED and its kin */
 export async function readGeneration(
   storage: Storage,

@@ -13,8 +13,8 @@ import type { Storage } from '../storage/storage.ts';
 import type { OpsContext } from './context.ts';
 import { planPush } from './exchange.ts';
 import type { Agent } from './home.ts';
-import { openKeys } from './open-keys.ts';
-import { openRepositoryOf } from './open.ts';
+import { openKeys, openKeysElsewhere } from './open-keys.ts';
+import { openRepositoryOf, openStorage } from './open.ts';
 import { checkLocks, describeLocks } from './remote-locks.ts';
 import { loadState, remoteOptionsOf, resolveRemote, viewDir, type Remote } from './remotes.ts';
 import { check, type VerifyOptions } from './verify.ts';
@@ -33,7 +33,7 @@ export async function verifyRemote(
   const remote = await resolveRemote(home, agent.repository, name);
   const storage = await openRemoteStorage(remote.url, remoteOptionsOf(context, remote));
   try {
-    const { keyring, roots } = await openKeys(context, storage, agent);
+    const { keyring, roots } = await openKeysElsewhere(context, storage, agent, await readRoots(context, agent));
     const found = await check(context, storage, roots, options);
     const { tip } = await loadState(home, agent.repository, name);
     if (tip.seq > 0 && (await storage.stat(segmentName(tip.seq))) === undefined) {
@@ -53,6 +53,15 @@ export async function verifyRemote(
     }
     after.report.note(remote.name, 'was sent anew what it lacked, from the repository here');
     return after;
+  } finally {
+    await storage.close();
+  }
+}
+
+async function readRoots(context: OpsContext, agent: Agent): Promise<Repository['keys']['roots']> {
+  const storage = await openStorage(context, agent.repository);
+  try {
+    return (await openKeys(context, storage, agent)).roots;
   } finally {
     await storage.close();
   }
