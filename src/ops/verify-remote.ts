@@ -100,6 +100,7 @@ async function repairRemote(
   const there = await Repository.open(storage, keys, context, { lost: found.lost });
   await transfer(open.repository, there, {
     isKnown: () => false,
+    heals: true,
     moves: async () => (await planPush(open, there)).moves,
     onLost: (problem) => context.reporter.warn(problem),
     signal: context.signal,

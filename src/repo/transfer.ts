@@ -9,7 +9,7 @@ import { encodeBlock } from '../chunk/compress.ts';
 import type { ContainerReader, EncodedBlock } from '../format/container.ts';
 import type { Footer, ObjectEntry } from '../format/footer.ts';
 import { footerEntries, type IndexEntry } from '../format/index-run.ts';
-import { BLOCK, ENCODING, KIND } from '../format/layout.ts';
+import { BLOCK, ENCODING, KIND, OBJECT } from '../format/layout.ts';
 import {
   packName,
   parseSegmentRecord,
@@ -20,6 +20,7 @@ import {
 } from '../format/segment.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { PackId, SegmentSeq } from '../model/ids.ts';
+import type { CommitTable } from './commit-table.ts';
 import { decode, namedPack } from './containers.ts';
 import { gitKey, mapKey } from './keys.ts';
 import type { Repository } from './repository.ts';
@@ -31,6 +32,8 @@ const SEGMENT_LIMIT_OBJECTS = 50_000;
 /** Segments that are read ahead, and packs under way: 16 MiB each in memory. */
 const SEGMENTS_AHEAD = 6;
 const PACKS_AT_ONCE = 3;
+/** From so many segments on, the target's commits are looked at before its objects are. */
+const MANY_SEGMENTS = 16;
 /** How often a ref may be moved by others before a transfer gives up. */
 const MOST_TRIES = 100;
 
@@ -43,6 +46,8 @@ export interface TransferOptions {
    * @throws {MoltError} to give up
    */
   readonly moves: () => Promise<readonly RefMove[]>;
+  /** What the target lost is to be sent anew: that it has a commit does not mean that it has all that the commit needs. */
+  readonly heals?: boolean;
   /** Each read of the source is a request. */
   readonly isSourceFar?: boolean;
   /** Told how many bytes have arrived, and how many there are to come as far as the source's log was read. */
@@ -92,6 +97,8 @@ class Transfer {
   #packs: PackNote[] = [];
   #packEntries: IndexEntry[] = [];
   #knownBytes = 0;
+  /** The target's commits, where looking up every object would take long. */
+  #known: CommitTable | undefined;
 
   constructor(source: Repository, target: Repository, options: TransferOptions) {
     this.#source = source;
@@ -106,6 +113,8 @@ class Transfer {
     const wanted: SegmentSeq[] = [];
     for (let seq = 1 as SegmentSeq; seq <= tip.seq; seq = (seq + 1) as SegmentSeq)
       if (!skipped.has(seq) && !isKnown(seq)) wanted.push(seq);
+    if (wanted.length >= MANY_SEGMENTS && this.#options.heals !== true)
+      this.#known = await this.#target.index.readCommits();
     const ahead = { concurrency: SEGMENTS_AHEAD, backpressure: SEGMENTS_AHEAD };
     for await (const segment of pMapIterable(wanted, (seq) => this.#openSegment(seq), ahead)) {
       signal?.throwIfAborted();
@@ -129,8 +138,17 @@ class Transfer {
 
   async #take({ bytes, reader, footer }: OpenSegment): Promise<void> {
     const record = parseSegmentRecord(footer.record, reader.name);
+    // Where a commit is there, all that it needs came before it or with it.
+    const known = this.#known;
+    const isThere =
+      known !== undefined && record.commits.length > 0 && record.commits.every(({ id }) => known.find(id) >= 0);
+    // Tags can come without their commits.
+    const objects = isThere ? footer.objects.filter(({ type }) => type === OBJECT.tag) : footer.objects;
+    if (isThere && objects.length === 0) return;
     this.#knownBytes += bytes.length + record.packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    const packs = await pMap(record.packs, (pack) => this.#takePack(pack), { concurrency: PACKS_AT_ONCE });
+    const packs = await pMap(isThere ? [] : record.packs, (pack) => this.#takePack(pack), {
+      concurrency: PACKS_AT_ONCE,
+    });
     for (const [at, entries] of packs.entries()) {
       const note = record.packs[at];
       if (entries === undefined || note === undefined) continue;
@@ -138,14 +156,14 @@ class Transfer {
       this.#packEntries.push(...entries);
       for (const { key } of entries) this.#objects.add(mapKey(key));
     }
-    const byBlock = Map.groupBy(footer.objects, ({ block }) => block);
-    for (const [number, objects] of byBlock) {
+    const inBlock = Map.groupBy(footer.objects, ({ block }) => block);
+    for (const [number, some] of Map.groupBy(objects, ({ block }) => block)) {
       const lacking: ObjectEntry[] = [];
       // oxlint-disable-next-line no-await-in-loop -- answered from memory, mostly
-      for (const object of objects) if (!(await this.#has(object.key))) lacking.push(object);
+      for (const object of some) if (!(await this.#has(object.key))) lacking.push(object);
       if (lacking.length === 0) continue;
       // oxlint-disable-next-line no-await-in-loop -- one block in memory after the other
-      await this.#takeBlock({ bytes, reader, footer }, number, lacking, objects.length);
+      await this.#takeBlock({ bytes, reader, footer }, number, lacking, inBlock.get(number)?.length ?? 0);
     }
     for (const commit of record.commits) if (this.#objects.has(mapKey(gitKey(commit.id)))) this.#commits.push(commit);
     if (this.#blockBytes >= SEGMENT_LIMIT_BYTES || this.#objects.size >= SEGMENT_LIMIT_OBJECTS) await this.#publish([]);

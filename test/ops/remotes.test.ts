@@ -138,12 +138,19 @@ test('a tick is one request to push, and nothing new is none', async (t) => {
 });
 
 test('many ticks that were made offline go in one request', async (t) => {
-  const { machine, context, asked } = await makePair(t);
+  const { machine, context, server, asked } = await makePair(t);
   await push(context, 'bot');
   for (let tick = 0; tick < 40; tick += 1) await machine.commit();
   asked();
   await push(context, 'bot');
   t.deepEqual(asked(), { PUT: 1 });
+  // What was sent is forgotten, and found by the commits that are there.
+  await removeRemote(context, 'bot', 'origin');
+  await addRemote(context, 'bot', { name: 'origin', url: server.url, singleWriter: false });
+  asked();
+  const { segments, packs } = await push(context, 'bot');
+  t.deepEqual([segments, packs], [0, 0]);
+  t.true((asked()['GET'] ?? 0) < 12);
 });
 
 test('a clone has the whole history and restores the same files, and both sides go on', async (t) => {
