@@ -1,12 +1,20 @@
 // The operations of molt that write, each with what it needs to be there.
 
-import { rmSync } from 'node:fs';
-import { isMoltError } from '../../src/model/error.ts';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isMoltError, MoltError } from '../../src/model/error.ts';
 import { writeCheckpoint } from '../../src/repo/checkpoints.ts';
 import { backUp } from '../../src/ops/backup.ts';
+import { exportBundle } from '../../src/ops/bundle.ts';
+import type { OpsContext } from '../../src/ops/context.ts';
+import { Home } from '../../src/ops/home.ts';
+import { importBundle } from '../../src/ops/import.ts';
 import { initAgent } from '../../src/ops/init.ts';
 import { addKey, removeKey } from '../../src/ops/key.ts';
 import { openAgent } from '../../src/ops/open.ts';
+import { push } from '../../src/ops/push.ts';
+import { addRemote } from '../../src/ops/remote.ts';
+import { verifyAgent } from '../../src/ops/verify.ts';
 import { dropRecoveryKeyFile, writeRecoveryKeyFile } from '../../src/ops/recovery-key-file.ts';
 import { applyRestore, planRestore } from '../../src/ops/restore.ts';
 import { createTag } from '../../src/ops/tag.ts';
@@ -123,7 +131,44 @@ export const OPERATIONS: readonly Operation[] = [
       await applyRestore(context, open, plan);
     },
   },
+  {
+    name: 'push to a folder',
+    async prepare(machine) {
+      await commits(machine);
+      const url = `file://${machine.root}/remote`;
+      await addRemote(contextAt(machine, 6), LABEL, { name: 'origin', url, singleWriter: false });
+      await push(contextAt(machine, 7), LABEL);
+      await changeAndCommit(machine);
+    },
+    async act(machine) {
+      const context = contextAt(machine, 10);
+      await push(context, LABEL);
+      await mustBeSound(context, LABEL, 'origin');
+    },
+  },
+  {
+    name: 'import of a bundle',
+    async prepare(machine) {
+      await commits(machine);
+      await using open = await openAgent(contextAt(machine, 6), LABEL);
+      const bundle: Uint8Array[] = [];
+      const write = async (bytes: Uint8Array): Promise<void> => void bundle.push(Buffer.from(bytes));
+      await exportBundle(contextAt(machine, 7), open, { label: 'bundle', write });
+      writeFileSync(join(machine.root, 'bundle'), Buffer.concat(bundle));
+    },
+    async act(machine) {
+      const context = { ...contextAt(machine, 10), home: new Home(join(machine.root, 'other')) };
+      await importBundle(context, { from: join(machine.root, 'bundle'), name: 'bundle', label: 'moved' });
+      await mustBeSound(context, 'moved', undefined);
+    },
+  },
 ];
+
+async function mustBeSound(context: OpsContext, label: string, remote: string | undefined): Promise<void> {
+  const { problems } = await verifyAgent(context, label, { readShare: 1, repair: false, remote });
+  const [first] = problems;
+  if (first !== undefined) throw new MoltError('DAMAGED', `${first.object}: ${first.problem}`);
+}
 
 async function changeAndCommit(machine: Machine): Promise<void> {
   changeState(machine.stateDir, 'after');
@@ -140,6 +185,10 @@ async function findPassphraseSlot(machine: Machine): Promise<string | undefined>
 export async function retry(operation: Operation, machine: Machine, isDone: boolean): Promise<void> {
   // A recovery key that a killed init left opens nothing, and molt never writes over one: the user deletes it.
   if (operation.name === 'init' && !isDone) rmSync(machine.recoveryFile, { force: true });
+  // What a killed import left is removed by the next process; this one lives, so its leavings are not taken for anybody's.
+  const other = new Home(join(machine.root, 'other'));
+  if (operation.name.startsWith('import') && (await other.listAgents()).length === 0)
+    for (const name of ['repositories', 'unfinished']) rmSync(join(other.dir, name), { recursive: true, force: true });
   try {
     await operation.act(machine);
   } catch (error) {

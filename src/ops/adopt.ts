@@ -52,7 +52,6 @@ export async function adopt(context: OpsContext, storage: Storage, options: Adop
   const { home } = context;
   const { repositoryId } = options;
   if (options.label !== undefined) await checkIsFree(context, options.label);
-  await home.sweep(Date.now());
   const unfinished = await beginRepository(home.dir, repositoryId);
   const dir = home.repositoryDir(repositoryId);
   let label: string | undefined;
@@ -91,8 +90,9 @@ export async function adopt(context: OpsContext, storage: Storage, options: Adop
   }
 }
 
-/** Refuses a repository that is here already. @throws {MoltError} EXISTS */
+/** Refuses a repository that is here already; what a killed process left of it is removed. @throws {MoltError} EXISTS */
 export async function checkIsNew({ home }: OpsContext, repository: RepositoryId, label: string): Promise<void> {
+  await home.sweep(Date.now());
   const known = await findAgentOf({ home }, repository);
   const isThere = await stat(home.repositoryDir(repository)).then(
     () => true,
