@@ -5,6 +5,8 @@
 //     repositories/<repository id>/       a storage
 //     cache/<repository id>/<label>       stat cache, sealed; derived
 //     trust/<repository id>/              fingerprint of the root, and exec-<slot id>: commands that this machine's user gave
+//     remotes/<repository id>/<name>.json URL and rules of a remote (remotes.ts)
+//     views/<repository id>/<name>/       what was last seen of a remote; derived
 //     restores/<label>.json               the last restore in place, and the commit of what was there before
 //     locks/<hash of a folder>            keeps a restore in place and commits apart; empty
 //     seen/<repository id>.json           the newest that was seen of a repository; derived
