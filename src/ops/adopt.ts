@@ -16,6 +16,7 @@ import { agentExists, checkLabel, type Agent } from './home.ts';
 import { addKey } from './key.ts';
 import { openKeys } from './open-keys.ts';
 import { refName } from './ref-name.ts';
+import { dropSeen } from './seen.ts';
 import { beginRepository } from './unfinished.ts';
 
 /** What the agent is to be. */
@@ -64,6 +65,8 @@ export async function adopt(context: OpsContext, storage: Storage, options: Adop
     const branch = chooseBranch(there, options.branch);
     const local = await DirectoryStorage.open(dir, { create: true });
     try {
+      // What was seen of an earlier storage of it here says nothing of this one.
+      await dropSeen(home, repositoryId);
       await claimStorage(local, { repositoryId, storageId: context.random.bytes(16).toString('hex') as StorageId });
       await copyKeyrings(storage, local);
       const here = await Repository.open(local, keys, context);

@@ -13,6 +13,8 @@ import { agentExists, checkLabel, type Agent } from './home.ts';
 import { openRepositoryOf, resolveAgent } from './open.ts';
 import { listRefNames } from './ref-name.ts';
 import { dropRestoreNote, moveRestoreNote } from './restore-journal.ts';
+import { forgetRemotes } from './remotes.ts';
+import { dropSeen } from './seen.ts';
 import { dropCommitCache } from './stat-cache-file.ts';
 
 /** What removing an agent takes away, and what it leaves. */
@@ -98,6 +100,8 @@ export async function applyAgentRemoval(context: OpsContext, plan: AgentRemoval)
   await dropRestoreNote(home, agent);
   await home.removeAgent(plan.agent);
   if (!plan.removesRepository) return;
+  await forgetRemotes(home, agent.repository);
+  await dropSeen(home, agent.repository);
   const folder = join(home.dir, 'repositories');
   const aside = join(folder, `${REMOVED_PREFIX}${plan.repository}`);
   try {

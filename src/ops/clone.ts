@@ -51,7 +51,7 @@ export async function clone(context: OpsContext, options: CloneOptions): Promise
       repositoryId,
       phase: 'clone',
       async arrived(there, here) {
-        await keepRemote(home, repositoryId, remote);
+        await keepRemote(home, repositoryId, remote, { replace: true });
         view.sawTip(there.log.tip);
         await opened.save({ sent: here.log.tip, fetched: there.log.tip, refs: there.refs });
       },

@@ -171,6 +171,13 @@ export async function forgetRemote(home: Home, repository: RepositoryId, name: s
   await rm(viewDir(home, repository, name), { recursive: true, force: true });
 }
 
+/** Forgets all remotes of a repository. */
+export async function forgetRemotes(home: Home, repository: RepositoryId): Promise<void> {
+  for (const folder of ['remotes', 'views'])
+    // oxlint-disable-next-line no-await-in-loop -- two
+    await rm(join(home.dir, folder, repository), { recursive: true, force: true });
+}
+
 /** Opens a remote; sends no request yet. */
 export async function openRemote(context: OpsContext, repository: RepositoryId, remote: Remote): Promise<OpenRemote> {
   const { home, clock } = context;

@@ -46,6 +46,9 @@ test('a folder becomes a remote, is pushed to, cloned from on another machine, a
   t.like(await json([...away, 'restore', 'twin']), { mode: 'in-place' });
   t.is(await readFile(path.join(dir, 'twin/MEMORY.md'), 'utf8'), 'tea: black\n');
   t.like(await json([...away, 'pull']), { outcome: 'up-to-date' });
+  await text([...away, 'agent', 'remove', 'twin', '--repository', '--yes']);
+  const anew = await json([...away, 'clone', url, 'twin', '--state', path.join(dir, 'twin')], secret);
+  t.like(anew, { agent: 'twin', commit: id });
   t.like(await json(['remote', 'remove', 'origin']), { name: 'origin', removed: true });
   t.deepEqual(await json(['remote', 'list']), []);
 });
