@@ -66,8 +66,8 @@ export class Objects {
   /** Returns the key of a delta's base. */
   async findBase(key: Buffer, place: Place): Promise<Buffer> {
     const footer = await this.#containers.readFooter(place.container);
-    const entry = footer.objects.find((object) => object.base !== undefined && object.key.equals(key));
-    if (entry?.base === undefined) {
+    const entry = footer.objects[place.entry];
+    if (entry?.base === undefined || !entry.key.equals(key)) {
       throw new MoltError('DAMAGED', `${containerName(place.container)} has no base for the delta ${keyText(key)}`);
     }
     return entry.base;
