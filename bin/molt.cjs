@@ -72,8 +72,6 @@ function findCompileCache() {
 }
 
 function start() {
-  // Short-lived objects are few here: V8 would give them up to 50 MB more room, which makes nothing faster.
-  require('v8').setFlagsFromString('--semi-space-growth-factor=1');
   var folder = findCompileCache();
   if (folder !== undefined) require('module').enableCompileCache(folder);
   require('./load.cjs');

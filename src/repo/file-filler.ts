@@ -15,6 +15,7 @@ import { fillChunks, FillError, type ChunkTarget, type PlannedChunk } from './fi
 import type { FillAnswer, FillFailure, FillSetup } from './fill-worker.ts';
 import { chunkKey, mapKey } from './keys.ts';
 import type { Repository } from './repository.ts';
+import { keepYoungHeapSmall } from './young-heap.ts';
 
 /** What a FileFiller can be told. */
 export interface FileFillerOptions {
@@ -70,6 +71,7 @@ export class FileFiller implements BlobSource {
   #wake: () => void = () => undefined;
 
   constructor(repository: Repository, options: FileFillerOptions) {
+    keepYoungHeapSmall();
     this.#repository = repository;
     this.#signal = options.signal;
     const isFolder = repository.storage instanceof DirectoryStorage;

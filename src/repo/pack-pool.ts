@@ -13,6 +13,7 @@ import type { Storage } from '../storage/storage.ts';
 import type { PlacedObject, PlainBlock } from './block-builder.ts';
 import { encodeOrder, PackBuilder, packRows, type BlockOrder, type FilledPack, type PackSpec } from './pack-builder.ts';
 import type { WorkerAnswer, WorkerOrder, WorkerSetup } from './pack-worker.ts';
+import { keepYoungHeapSmall } from './young-heap.ts';
 
 const MAX_WORKERS = 2;
 /** Blocks are compressed for bulk. */
@@ -64,6 +65,7 @@ export class PackPool {
 
   /** @param options.workers how many threads beside the calling one; by default one for every other core, at least one */
   constructor(storage: Storage, spec: () => PackSpec, options: { readonly workers?: number } = {}) {
+    keepYoungHeapSmall();
     this.#storage = storage;
     this.#spec = spec;
     this.#maxWorkers = options.workers ?? Math.min(MAX_WORKERS, Math.max(1, availableParallelism() - 1));

@@ -25,6 +25,7 @@ import { decode, namedPack } from './containers.ts';
 import { gitKey, mapKey } from './keys.ts';
 import type { Repository } from './repository.ts';
 import { sealSegment, type SegmentBlock } from './seal-segment.ts';
+import { keepYoungHeapSmall } from './young-heap.ts';
 
 /** What one segment carries at most before another one is begun. */
 const SEGMENT_LIMIT_BYTES = 8 << 20;
@@ -101,6 +102,7 @@ class Transfer {
   #known: CommitTable | undefined;
 
   constructor(source: Repository, target: Repository, options: TransferOptions) {
+    keepYoungHeapSmall();
     this.#source = source;
     this.#target = target;
     this.#options = options;
