@@ -30,6 +30,11 @@ export class PathHistory {
   /** The segment of the commit that is looked at: what it changed came with it. */
   #near: SegmentSeq | undefined;
 
+  /** Each segment brings a commit, mostly: the one before has its parent, and what that changed. */
+  get #before(): SegmentSeq | undefined {
+    return this.#near === undefined ? undefined : ((this.#near - 1) as SegmentSeq);
+  }
+
   /** @param paths commit paths; the empty one is the whole tree */
   constructor(repository: Repository, paths: readonly string[]) {
     this.#repository = repository;
@@ -48,9 +53,7 @@ export class PathHistory {
   }
 
   async #treeOf(id: CommitId): Promise<TreeId> {
-    // Each segment brings a commit, mostly: the one before has its parent.
-    const before = this.#near === undefined ? undefined : ((this.#near - 1) as SegmentSeq);
-    return (await readCommit(this.#repository, id, before)).tree;
+    return (await readCommit(this.#repository, id, this.#before)).tree;
   }
 
   async #differs(before: TreeId | undefined, after: TreeId): Promise<boolean> {
@@ -66,21 +69,23 @@ export class PathHistory {
     for (const [depth, name] of names.entries()) {
       if (a === b) return false;
       // oxlint-disable-next-line no-await-in-loop -- down the path
-      const [was, is]: (TreeEntry | undefined)[] = [await this.#child(a, name), await this.#child(b, name)];
+      const was: TreeEntry | undefined = await this.#child(a, name, this.#before);
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      const is: TreeEntry | undefined = await this.#child(b, name, this.#near);
       if (depth === names.length - 1) return was?.id !== is?.id || was?.mode !== is?.mode;
       [a, b] = [folderOf(was), folderOf(is)];
     }
     return a !== b;
   }
 
-  async #child(folder: TreeId | undefined, name: string): Promise<TreeEntry | undefined> {
+  async #child(folder: TreeId | undefined, name: string, near: SegmentSeq | undefined): Promise<TreeEntry | undefined> {
     if (folder === undefined) return undefined;
-    const known = this.#folders.get(folder) ?? (await this.#readFolder(folder));
+    const known = this.#folders.get(folder) ?? (await this.#readFolder(folder, near));
     return known.get(name);
   }
 
-  async #readFolder(id: TreeId): Promise<ReadonlyMap<string, TreeEntry>> {
-    const content = await this.#repository.objects.readGit(id, 'tree', this.#near);
+  async #readFolder(id: TreeId, near: SegmentSeq | undefined): Promise<ReadonlyMap<string, TreeEntry>> {
+    const content = await this.#repository.objects.readGit(id, 'tree', near);
     const entries = new Map(parseTree(content, id).map((entry) => [entry.name, entry]));
     if (this.#folders.size >= 64) this.#folders.clear();
     this.#folders.set(id, entries);
