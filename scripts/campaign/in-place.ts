@@ -5,6 +5,7 @@
 import { type Fault, FAULTS, FaultSession } from './faulty-fs.ts';
 import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { isMoltError } from '../../src/model/error.ts';
 import { unforeseenFailure } from '../../src/model/system-error.ts';
 import type { CommitId } from '../../src/model/ids.ts';
@@ -95,7 +96,21 @@ async function failOnce(subject: Subject, fault: { at: number; kind: Fault }, pl
 function describe(machine: Machine): string {
   return describeTree(machine.stateDir, 'state')
     .filter((line) => !line.startsWith('state/.molt-restore'))
+    .map((line) => line.replace(/^(state\/memory\.db \d+) .*$/, (_, head: string) => `${head} ${readRows(machine)}`))
     .join('\n');
+}
+
+/** Reads what the database holds. Its bytes tell more than that: how it was read when it was saved is in its header. */
+function readRows(machine: Machine): string {
+  const copy = `${machine.root}.memory.db`;
+  cpSync(join(machine.stateDir, 'memory.db'), copy);
+  const database = new DatabaseSync(copy);
+  try {
+    return JSON.stringify(database.prepare('SELECT * FROM memory ORDER BY id').all());
+  } finally {
+    database.close();
+    rmSync(copy);
+  }
 }
 
 function expect(machine: Machine, wanted: string, otherwise: string): void {
