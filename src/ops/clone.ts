@@ -5,7 +5,7 @@ import { adopt, checkIsNew, findAgentOf } from './adopt.ts';
 import type { OpsContext } from './context.ts';
 import type { ExchangeResult } from './exchange.ts';
 import { lookAt } from './open-place.ts';
-import { checkRemoteName, forgetRemote, keepRemote, normalizeRemoteUrl, openRemote, trafficSince } from './remotes.ts';
+import { checkRemoteName, forgetRemote, keepRemote, normalizeRemoteUrl, openRemote } from './remotes.ts';
 
 /** What to clone. */
 export interface CloneOptions {
@@ -63,7 +63,7 @@ export async function clone(context: OpsContext, options: CloneOptions): Promise
       segments: done.segments,
       packs: done.packs,
       bytes: done.bytes,
-      requests: trafficSince(view.remote.traffic),
+      requests: { ...view.remote.traffic.requests },
       refs: done.moves.map(({ name: ref, from, to }) => ({ name: ref, from, to })),
       left: [],
       durationMs: context.clock.now() - startedMs,

@@ -15,7 +15,7 @@ import {
 import { openAgent, openStorage, resolveAgent, type OpenAgent } from './open.ts';
 import { openKeys, openKeysElsewhere } from './open-keys.ts';
 import { hasNewestKeyring, takeKeyrings } from './sync-keys.ts';
-import { openRemote, resolveRemote, trafficSince, type OpenRemote } from './remotes.ts';
+import { openRemote, resolveRemote, type OpenRemote } from './remotes.ts';
 
 /** What fetching came to. */
 export interface FetchResult extends ExchangeResult {
@@ -53,7 +53,7 @@ async function takeKeys(context: OpsContext, agent: OpenAgent['agent'], { view }
 }
 
 /** Fetches from a remote that was looked at just now. */
-export async function fetchInto(context: OpsContext, open: OpenAgent, opened: OpenRemote): Promise<FetchResult> {
+async function fetchInto(context: OpsContext, open: OpenAgent, opened: OpenRemote): Promise<FetchResult> {
   const { repository } = open;
   const { remote, state, view } = opened;
   const keys = { roots: repository.keys.roots, generation: repository.keyGeneration };
@@ -89,7 +89,7 @@ export async function fetchInto(context: OpsContext, open: OpenAgent, opened: Op
     segments: done.segments,
     packs: done.packs,
     bytes: done.bytes,
-    requests: trafficSince(view.remote.traffic),
+    requests: { ...view.remote.traffic.requests },
     refs: [
       ...listNewRefs(remote.name, state.refs, there.refs),
       ...done.moves.map(({ name, from, to }) => ({ name, from, to })),

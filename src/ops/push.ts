@@ -11,8 +11,8 @@ import { findPlace, openRemoteRepository, planPush, type ExchangeResult, type Le
 import { openAgent, resolveAgent, type OpenAgent } from './open.ts';
 import { pull, type PullResult } from './pull.ts';
 import { probeFirst } from './remote.ts';
-import { sendKeyrings } from './sync-keys.ts';
-import { listRemotes, openRemote, resolveRemote, trafficSince, type OpenRemote, type Remote } from './remotes.ts';
+import { hasNewestKeyring, sendKeyrings } from './sync-keys.ts';
+import { listRemotes, openRemote, resolveRemote, type OpenRemote, type Remote } from './remotes.ts';
 
 /** How to push. */
 export interface PushOptions {
@@ -107,16 +107,19 @@ async function pushTo(
     segments: done?.segments ?? 0,
     packs: done?.packs ?? 0,
     bytes: done?.bytes ?? 0,
-    requests: trafficSince(opened.view.remote.traffic),
+    requests: { ...opened.view.remote.traffic.requests },
     refs: (done?.moves ?? []).map(({ name, from, to }) => ({ name, from, to })),
     left,
     durationMs: context.clock.now() - startedMs,
   });
-  const isLevel = sent === repository.log.tip.seq && hasSameRefs(repository, opened.state.refs);
+  const isLevel =
+    sent === repository.log.tip.seq &&
+    hasSameRefs(repository, opened.state.refs) &&
+    (await hasNewestKeyring(repository.storage, opened.view));
   if (isLevel && opened.view.isFresh && !forceCheck) return result(undefined, []);
   if (!opened.view.isFresh || forceCheck) await look(context, open, opened);
   const { roots } = repository.keys;
-  const generation = await sendKeyrings(context, repository.storage, opened.view, roots);
+  const { generation, isNew } = await sendKeyrings(context, repository.storage, opened.view, roots);
   const keys = { roots, generation };
   const there = await openRemoteRepository(context, opened, keys);
   const before = there.log.tip;
@@ -124,6 +127,8 @@ async function pushTo(
   let left: readonly LeftRef[] = [];
   const done = await transfer(repository, there, {
     isKnown: (seq) => seq <= sent,
+    // Whoever counts on the next number being free must come across new keys.
+    writesAnyway: isNew,
     async moves() {
       const planned = await planPush(open, there);
       left = planned.left;

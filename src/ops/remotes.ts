@@ -15,7 +15,7 @@ import { RemoteView, UNSEEN, type ViewState } from '../repo/remote-view.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
 import { openRemoteStorage } from '../storage/open-remote.ts';
 import { parseRemoteUrl } from '../storage/remote-url.ts';
-import type { ObjectLock, RemoteOptions, RemoteRules, Traffic } from '../storage/remote.ts';
+import type { ObjectLock, RemoteOptions, RemoteRules } from '../storage/remote.ts';
 import type { OpsContext } from './context.ts';
 import { readIfThere, type Home } from './home.ts';
 
@@ -204,7 +204,6 @@ export async function openRemote(context: OpsContext, repository: RepositoryId, 
 export function remoteOptionsOf({ clock, signal, remoteOptions }: OpsContext, { rules, lock }: Remote): RemoteOptions {
   return {
     ...remoteOptions,
-    create: true,
     rules,
     clock,
     ...(lock !== undefined && { lock }),
@@ -225,18 +224,6 @@ export async function loadState(home: Home, repository: RepositoryId, name: stri
   }
 }
 
-/** Returns the difference of two counts of traffic. */
-export function trafficSince(now: Traffic, before?: Traffic['requests']): Record<keyof Traffic['requests'], number> {
-  const { put, get, list, head, delete: deleted } = now.requests;
-  return {
-    put: put - (before?.put ?? 0),
-    get: get - (before?.get ?? 0),
-    list: list - (before?.list ?? 0),
-    head: head - (before?.head ?? 0),
-    delete: deleted - (before?.delete ?? 0),
-  };
-}
-
 /** Checks a URL and returns it in its shortest spelling. @throws {MoltError} USAGE */
 export function normalizeRemoteUrl(url: string): string {
   return parseRemoteUrl(url).url;
@@ -255,7 +242,7 @@ function encodeState({ tip, lookedMs, sent, fetched, refs }: RemoteState): strin
 function parseState(bytes: Buffer): RemoteState {
   const fields = new Fields(parseJson(bytes, 'the state of a remote'), 'the state of a remote');
   const place = (key: string): LogPlace | undefined => {
-    const [found] = fields.has(key) ? [new Fields(fields.value(key), key)] : [];
+    const found = fields.has(key) ? new Fields(fields.value(key), key) : undefined;
     return found && { seq: found.integer('seq'), hash: found.text('hash', HEX_32) };
   };
   const looked = fields.has('looked') ? new Fields(fields.value('looked'), 'looked') : undefined;

@@ -32,24 +32,30 @@ export async function hasNewestKeyring(from: Storage, to: Storage): Promise<bool
 
 /**
  * Makes the newest keyring of this side the newest of the other one too.
- * @returns the other side's newest generation
- * @throws {MoltError} CONFLICT when the keys were rotated on one side and changed on the other
+ * @returns the other side's newest generation, and whether it was written just now
+ * @throws {MoltError} CONFLICT when the keys were rotated there, or on one side while they were changed on the other
  */
 export async function sendKeyrings(
   context: OpsContext,
   here: Storage,
   there: Storage,
   roots: RootKeys,
-): Promise<number> {
+): Promise<{ readonly generation: number; readonly isNew: boolean }> {
   for (let tries = 0; tries < MOST_TRIES; tries += 1) {
     // oxlint-disable-next-line no-await-in-loop -- again only when somebody else changed the keys just now
     const [ours, theirs] = [await readAll(here), await readAll(there)];
     const [generation, bytes] = newest(ours);
     const [theirGeneration, theirBytes] = newest(theirs);
-    if (bytes === undefined || holds(theirs, generation, bytes)) return theirGeneration;
-    if (theirBytes === undefined || holds(ours, theirGeneration, theirBytes)) {
+    if (bytes === undefined || holds(theirs, generation, bytes)) {
       // oxlint-disable-next-line no-await-in-loop -- the same
-      if (await there.createOnce(keyringName(generation), [bytes])) return generation;
+      if (theirBytes !== undefined) await refuseRotated(here, theirBytes, roots);
+      return { generation: theirGeneration, isNew: false };
+    }
+    // A removal or rotation deletes the generations before it here, so that no common one may be left.
+    const isLater = generation > theirGeneration && !hasCommon(ours, theirs);
+    if (theirBytes === undefined || holds(ours, theirGeneration, theirBytes) || isLater) {
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      if (await there.createOnce(keyringName(generation), [bytes])) return { generation, isNew: true };
       continue;
     }
     // oxlint-disable-next-line no-await-in-loop -- the same
@@ -59,7 +65,7 @@ export async function sendKeyrings(
     if (!(await there.createOnce(name, [encodeKeyring(joined)]))) continue;
     // oxlint-disable-next-line no-await-in-loop -- the same
     await here.createOnce(name, [encodeKeyring(joined)]);
-    return joined.generation;
+    return { generation: joined.generation, isNew: true };
   }
   throw new MoltError('CONFLICT', 'others change the keys all the time', { hint: 'try again' });
 }
@@ -78,6 +84,15 @@ export async function takeKeyrings(context: OpsContext, there: Storage, here: St
   const name = keyringName(parseKeyring(taken, (await readFormat(here)).repositoryId).generation);
   if (!(await here.createOnce(name, [taken])))
     throw new MoltError('CONFLICT', 'the keys were changed here just now', { hint: 'try again' });
+}
+
+/** Nothing may be sealed for the other side under a root that is over there: whoever was locked out could read it. */
+async function refuseRotated(here: Storage, theirs: Buffer, roots: RootKeys): Promise<void> {
+  const { repositoryId } = await readFormat(here);
+  if (parseKeyring(theirs, repositoryId).epoch <= roots.epoch) return;
+  throw new MoltError('CONFLICT', 'the keys were rotated on another machine; nothing was sent under the old ones', {
+    hint: 'molt fetch takes the new ones over; then push again',
+  });
 }
 
 async function join(
@@ -112,6 +127,10 @@ async function readAll(storage: Storage): Promise<Generations> {
 
 function newest(generations: Generations): readonly [generation: number, bytes: Buffer | undefined] {
   return [...generations].at(-1) ?? [0, undefined];
+}
+
+function hasCommon(ours: Generations, theirs: Generations): boolean {
+  return [...ours].some(([generation, bytes]) => holds(theirs, generation, bytes));
 }
 
 function holds(generations: Generations, generation: number, bytes: Buffer): boolean {

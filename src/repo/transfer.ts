@@ -49,6 +49,8 @@ export interface TransferOptions {
   readonly moves: () => Promise<readonly RefMove[]>;
   /** What the target lost is to be sent anew: that it has a commit does not mean that it has all that the commit needs. */
   readonly heals?: boolean;
+  /** A segment is written even if there is nothing to bring. */
+  readonly writesAnyway?: boolean;
   /** Each read of the source is a request. */
   readonly isSourceFar?: boolean;
   /** Told how many bytes have arrived, and how many there are to come as far as the source's log was read. */
@@ -253,7 +255,8 @@ class Transfer {
     for (let tries = 0; ; tries += 1) {
       // oxlint-disable-next-line no-await-in-loop -- again only when somebody else moved a ref
       const moves = await this.#options.moves();
-      if (moves.length === 0 && this.#blocks.length === 0 && this.#packs.length === 0) return;
+      const isEmpty = moves.length === 0 && this.#blocks.length === 0 && this.#packs.length === 0;
+      if (isEmpty && this.#options.writesAnyway !== true) return;
       try {
         // oxlint-disable-next-line no-await-in-loop -- the same
         await this.#publish(moves);

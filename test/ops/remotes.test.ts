@@ -12,6 +12,7 @@ import type { OpsContext } from '../../src/ops/context.ts';
 import { fetchRemote } from '../../src/ops/fetch.ts';
 import { Home } from '../../src/ops/home.ts';
 import { backUp } from '../../src/ops/backup.ts';
+import { rotateKeys } from '../../src/ops/key-rotate.ts';
 import { openAgent } from '../../src/ops/open.ts';
 import { openPlace } from '../../src/ops/open-place.ts';
 import { pull } from '../../src/ops/pull.ts';
@@ -523,6 +524,31 @@ test('locks are told of, and extended when most of their time has passed', async
   server.skewMs = 25 * 86_400_000;
   t.regex(await verify(true), /^locks (\d+) of \1 objects, the first until .*; \1 were extended$/);
   t.regex(await verify(true), /^locks (\d+) of \1 objects, the first until [^;]*$/);
+});
+
+test('a changed keyring is pushed although no commit is new, and after a rotation nothing goes out under the old keys', async (t) => {
+  const pair = await makePair(t);
+  const { machine, context, server } = pair;
+  await push(context, 'bot');
+  const twin = await makeTwin(t, pair);
+  await push(twin, 'twin');
+  t.is(server.versionsOf('keys/000002').length, 1);
+  await fetchRemote(context, 'bot');
+  await rotateKeys(twin, 'twin', {
+    passphrase: async () => 'first',
+    agree: async () => true,
+    keep: async () => {},
+  });
+  await push(twin, 'twin');
+  const objects = server.everything().length;
+  await machine.commit();
+  const error = (await t.throwsAsync(push(context, 'bot'))) as MoltError;
+  t.is(error.code, 'WRONG_KEY');
+  t.is(server.everything().length, objects);
+  await fetchRemote(context, 'bot');
+  await push(context, 'bot');
+  await pull(twin, 'twin');
+  t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
 });
 
 test('whoever owns the bucket learns no content, no name and no size of a single file', async (t) => {
