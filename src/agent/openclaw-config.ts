@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { expandHome } from './native-path.ts';
+import { parseJson } from './parse-json.ts';
 import type { RootCandidate } from './roots.ts';
 
 /** What molt takes from an OpenClaw configuration. */
@@ -67,17 +68,7 @@ interface ReadState {
 
 async function readMerged(path: string, state: ReadState): Promise<unknown> {
   const text = await readFile(path, 'utf8');
-  return mergeIncludes(await parseConfig(text), path, state);
-}
-
-/** Parses plain JSON at once, and loads the JSON5 parser only for what isn't. */
-async function parseConfig(text: string): Promise<unknown> {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    const { parseJson5 } = await import('./json5.ts');
-    return parseJson5(text);
-  }
+  return mergeIncludes(await parseJson(text), path, state);
 }
 
 /** Replaces each `$include` by what it names; the keys beside it win. */

@@ -3,6 +3,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { applyBindings } from './bindings.ts';
 import { readOpenClawConfig } from './openclaw-config.ts';
 import { OPENCLAW_DEFAULT_AREAS, OPENCLAW_RULES } from './openclaw-table.ts';
 import { compilePathTable } from './path-table.ts';
@@ -19,6 +20,12 @@ export const openclawProfile: Profile = {
   classify,
   findRoots,
   describe,
+  readExpectations: async () => ({ sessions: [], cronJobs: [], workspaces: [], memory: [], schemaVersions: {} }),
+  rebind: ({ to, bindings }) => applyBindings(to, bindings ?? []),
+  check: async () => [],
+  findHazards: async () => [],
+  installedVersion: async () => undefined,
+  checkVersion: () => {},
 };
 
 /** Says whether a folder looks like OpenClaw's state. */
