@@ -73,14 +73,14 @@ export function commitPathOf(dirs: RootDirs, native: string): string | undefined
  * @param path names it in errors
  * @throws {MoltError} HOSTILE when it is no file or too large, IO
  */
-export function readInside(real: string, path: string): string {
+export function readInside(real: string, path: string, maxBytes = MAX_TEXT_BYTES): string {
   let descriptor: number | undefined;
   try {
     descriptor = openSync(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const stats = fstatSync(descriptor);
     if (!stats.isFile()) throw new MoltError('HOSTILE', `${quote(path)} is not a file`, { details: { path } });
-    if (stats.size > MAX_TEXT_BYTES) {
-      throw new MoltError('HOSTILE', `${quote(path)} has ${stats.size} bytes; no configuration is that large`, {
+    if (stats.size > maxBytes) {
+      throw new MoltError('HOSTILE', `${quote(path)} has ${stats.size} bytes; nothing of its kind is that large`, {
         details: { path, sizeBytes: stats.size },
       });
     }

@@ -14,6 +14,9 @@ export interface OpenClawConfig {
   readonly lastTouchedVersion: string | undefined;
 }
 
+/** Why the workspace belongs to the agent that agents work in which name none. */
+export const DEFAULT_WORKSPACE = 'the default workspace';
+
 type Fields = Readonly<Record<string, unknown>>;
 
 // OpenClaw's own limit on nested includes.
@@ -36,7 +39,7 @@ export async function readOpenClawConfig(stateDir: string, home: string): Promis
     if (typeof value !== 'string' || value.trim() === '') return;
     candidates.push({ path: resolve(stateDir, expandHome(value.trim(), home)), kind, reason });
   };
-  add(asFields(asFields(agents)['defaults'])['workspace'], 'workspace', 'the default workspace');
+  add(asFields(asFields(agents)['defaults'])['workspace'], 'workspace', DEFAULT_WORKSPACE);
   for (const [name, agent] of named) add(agent['workspace'], 'workspace', `the workspace of agent ${name}`);
   for (const [name, agent] of named) add(agent['agentDir'], 'agent', `the folder of agent ${name}`);
   candidates.push({ path, kind: 'include', reason: 'the configuration' });

@@ -3,9 +3,13 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { applyBindings } from './bindings.ts';
+import { checkOpenClaw } from './openclaw-check.ts';
 import { readOpenClawConfig } from './openclaw-config.ts';
+import { readOpenClawExpectations } from './openclaw-expect.ts';
+import { findOpenClawHazards } from './openclaw-hazards.ts';
+import { rebindOpenClaw } from './openclaw-rebind.ts';
 import { OPENCLAW_DEFAULT_AREAS, OPENCLAW_RULES } from './openclaw-table.ts';
+import { checkOpenClawVersion, installedOpenClaw } from './openclaw-version.ts';
 import { compilePathTable } from './path-table.ts';
 import type { AreaKind, Classification, FindRootsOptions, Profile, ProfileDescription, Root } from './profile.ts';
 import { type RootCandidate, settleRoots } from './roots.ts';
@@ -20,12 +24,12 @@ export const openclawProfile: Profile = {
   classify,
   findRoots,
   describe,
-  readExpectations: async () => ({ sessions: [], cronJobs: [], workspaces: [], memory: [], schemaVersions: {} }),
-  rebind: ({ to, bindings }) => applyBindings(to, bindings ?? []),
-  check: async () => [],
-  findHazards: async () => [],
-  installedVersion: async () => undefined,
-  checkVersion: () => {},
+  readExpectations: readOpenClawExpectations,
+  rebind: rebindOpenClaw,
+  check: checkOpenClaw,
+  findHazards: findOpenClawHazards,
+  installedVersion: installedOpenClaw,
+  checkVersion: checkOpenClawVersion,
 };
 
 /** Says whether a folder looks like OpenClaw's state. */

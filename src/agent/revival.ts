@@ -28,13 +28,20 @@ export interface ExpectedFile {
   readonly mtimeMs: number;
 }
 
+/** A folder that an agent works in. */
+export interface ExpectedWorkspace {
+  /** As in the commit: `state/workspace`, `roots/1`. */
+  readonly path: string;
+  /** Whether the agent's program has a note that it was set up. */
+  readonly isSetUp: boolean;
+}
+
 /** What the files of a commit promise, and so what a restored agent is asked for. Plain data, in fixed orders. */
 export interface Expectations {
   readonly sessions: readonly ExpectedSession[];
   /** The names of the scheduled jobs that the agent would see. */
   readonly cronJobs: readonly string[];
-  /** Workspaces that are there, as paths of the commit. */
-  readonly workspaces: readonly string[];
+  readonly workspaces: readonly ExpectedWorkspace[];
   /** Long-term memory. */
   readonly memory: readonly ExpectedFile[];
   /** By path of the commit. */
