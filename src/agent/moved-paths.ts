@@ -37,6 +37,8 @@ export class MovedPaths {
       if (to === undefined) continue;
       const isPartial = partial.has(key);
       moves.push({ from, to, isPartial });
+      // Where nothing moved, a name that leads through a link leads to the same place as ever.
+      if (from === to) continue;
       for (const [alias, dir] of aliases) if (dir === from) moves.push({ from: alias, to, isPartial });
     }
     // The innermost folder decides.

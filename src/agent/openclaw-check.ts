@@ -64,8 +64,10 @@ async function checkSessions(dirs: RootDirs, { sessions }: Expectations): Promis
 async function checkCron(dirs: RootDirs, { cronJobs }: Expectations): Promise<string[]> {
   const state = dirs.get('state');
   if (cronJobs.length === 0 || state === undefined) return [];
-  const { config } = await readPlaces({ from: dirs, to: dirs });
-  const left = (await listCronJobs(dirs, [state], config.cronStore)).map(({ name }) => name);
+  const { config, stateNames } = await readPlaces({ from: dirs, to: dirs });
+  // Another name counts if it leads here: OpenClaw may have been told of its folder by a link.
+  const names = stateNames.filter((name) => name === state || realOf(name) === state);
+  const left = (await listCronJobs(dirs, names, config.cronStore)).map(({ name }) => name);
   const missing = cronJobs.filter((name) => {
     const at = left.indexOf(name);
     if (at >= 0) left.splice(at, 1);
