@@ -8,6 +8,7 @@ import type { ExpectedSession, RootDirs } from './revival.ts';
 
 /** What isolated runs of jobs leave behind is swept away after a day. */
 const RUN_KEY = /:cron:[^:]+:run:/;
+/** How large the file of sessions of older versions may be. */
 export const MAX_SESSIONS_BYTES = 512 * 1024 * 1024;
 
 /** Conversations and what each of them was called before, in the order of their keys. */

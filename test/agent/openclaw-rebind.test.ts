@@ -187,8 +187,9 @@ test('in place, a state that OpenClaw knows by a link stays as it is and is foun
   const { to, from } = restoreFixture('2026.9.6', base);
   const link = join(base, 'link');
   symlinkSync(stateOf({ to, from }), link);
+  await rebind({ from, to });
   // As if it had been told of its state folder by the link.
-  await rebind({ from, to: new Map([['state', link]]) });
+  change(join(stateOf({ to, from }), SHARED), `UPDATE cron_jobs SET store_key = '${link}/cron/jobs.json'`);
   const inPlace = { from: to, to };
   const expectations = await openclawProfile.readExpectations(inPlace);
   t.is(expectations.cronJobs.length, 7);

@@ -1,6 +1,5 @@
 // A recorded OpenClaw state as a restore puts it down: whole databases and nothing beside them, in a folder that is not its own.
 
-import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -60,9 +59,4 @@ export function listFiles(dir: string): string[] {
 /** Returns what a grep for a text finds in the configuration files. */
 export function filesWith(dir: string, text: string, names: readonly string[]): string[] {
   return names.filter((name) => existsSync(join(dir, name)) && readFileSync(join(dir, name), 'utf8').includes(text));
-}
-
-/** Makes a file of a given content the shared database's. */
-export function copyFile(from: string, to: string): void {
-  execFileSync('cp', ['--', from, to]);
 }
