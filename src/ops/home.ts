@@ -4,11 +4,16 @@
 //     agents/<label>.json                 an agent: repository, branch, state folder, rules
 //     repositories/<repository id>/       a storage
 //     cache/<repository id>/<label>       stat cache, sealed; derived
-//     trust/<repository id>/              fingerprint of the root, and exec-<slot id>: commands that this machine's user gave
+//     trust/<repository id>/              fingerprint of the root, exec-<slot id>: commands that this machine's user gave, pod-<hash>: accepted pods
 //     remotes/<repository id>/<name>.json URL and rules of a remote (remotes.ts)
 //     views/<repository id>/<name>/       what was last seen of a remote; derived
 //     restores/<label>.json               the last restore in place, and the commit of what was there before
 //     locks/<hash of a folder>            keeps a restore in place and commits apart; empty
+//     locks/pod-<name>                    keeps two operations on one pod apart; empty
+//     pods/<name>/pod.json                a pod: its spec as accepted here, and the generation of its state that counts (pod-record.ts)
+//     pods/<name>/gen-<n>/                a generation: state/ and roots/<n>/ as they were restored; bound to this place
+//     pods/<name>/log, log.1              what its agent wrote
+//     pods/<name>/supervisor.json, .lock  its supervisor while it runs (src/pod/supervisor.ts); derived
 //     seen/<repository id>.json           the newest that was seen of a repository; derived
 //     unfinished/                         what is being made, so that a later process can remove what a killed one left
 //     tmp/                                plaintext copies of databases during a commit; files that don't have their names yet
