@@ -13,6 +13,7 @@ export type Completes =
   | 'revision'
   | 'revision-path'
   | 'command'
+  | 'pod'
   | 'file'
   | 'folder'
   | 'nothing'

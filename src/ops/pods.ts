@@ -106,18 +106,25 @@ export async function findPod({ home }: OpsContext, name: string): Promise<PodRe
 }
 
 /**
- * Returns the pod with this name, or the only one.
- * @throws {MoltError} NOT_FOUND, or USAGE when no name is given and there are several
+ * Returns the pod with this name, or that of an agent, or the only one.
+ * @throws {MoltError} NOT_FOUND, or USAGE when neither is given and there are several
  */
-export async function getPod(context: OpsContext, name: string | undefined): Promise<PodRecord> {
+export async function getPod(context: OpsContext, name: string | undefined, agent?: string): Promise<PodRecord> {
   const names = await listPodNames(context.home);
-  const wanted = name ?? (names.length === 1 ? names[0] : undefined);
-  const record = wanted === undefined ? undefined : await findPod(context, wanted);
-  if (record !== undefined) return record;
-  const hint = names.length === 0 ? 'molt restore --target NAME makes one' : `there are ${names.join(', ')}`;
-  if (wanted !== undefined) throw new MoltError('NOT_FOUND', `there is no pod "${wanted}"`, { hint });
-  if (names.length === 0) throw new MoltError('NOT_FOUND', 'there is no pod on this machine', { hint });
-  throw new MoltError('USAGE', 'which pod?', { hint });
+  const [first, ...others] = names;
+  const hint = first === undefined ? 'molt restore --target NAME makes one' : `there is ${names.join(', ')}`;
+  if (name === undefined && agent === undefined && others.length > 0)
+    throw new MoltError('USAGE', 'which pod?', { hint });
+  const isByAgent = name === undefined && agent !== undefined;
+  const wanted = name ?? first;
+  const record = isByAgent ? await findPodOf(context, agent) : wanted && (await findPod(context, wanted));
+  if (record) return record;
+  const what = isByAgent
+    ? `no pod of agent "${agent}"`
+    : name === undefined
+      ? 'no pod on this machine'
+      : `no pod "${name}"`;
+  throw new MoltError('NOT_FOUND', `there is ${what}`, { hint });
 }
 
 /** Returns the pod that runs an agent, or undefined. */
