@@ -166,24 +166,17 @@ export class Front {
       joined.lastMs = performance.now();
       joined.isAnswered = true;
     });
-    // One half may end long before the other; only a failure ends both.
-    const endBoth = (): void => {
-      client.destroy();
-      agent.destroy();
-    };
-    client.on('error', endBoth);
-    agent.on('error', endBoth);
+    // One half may end long before the other; only a failure ends both, and as one.
     const forget = (): void => {
       if (client.destroyed && agent.destroyed) this.#joined.delete(joined);
     };
-    client.once('close', (hadError) => {
-      if (hadError) agent.destroy();
-      forget();
-    });
-    agent.once('close', (hadError) => {
-      if (hadError) client.destroy();
-      forget();
-    });
+    for (const [one, other] of [
+      [client, agent],
+      [agent, client],
+    ] as const) {
+      one.on('error', () => other.resetAndDestroy());
+      one.once('close', forget);
+    }
     agent.pipe(client);
     client.pipe(agent);
   }
