@@ -5,7 +5,6 @@ import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError, MoltError } from '../model/error.ts';
 import { systemFailure } from '../model/system-error.ts';
-import { checkHealth } from '../pod/health.ts';
 import { tryLock } from '../pod/lock.ts';
 import { findFreePort, isPortFree, POD_HOST } from '../pod/ports.ts';
 import type { PodPlace, PodState, PodStatus, Provider } from '../pod/provider.ts';
@@ -144,9 +143,9 @@ export async function listPods(context: OpsContext): Promise<PodSummary[]> {
 
 /** Returns how a pod is, with what its health check says now. */
 export async function inspectPod(context: OpsContext, record: PodRecord): Promise<PodSummary> {
-  const { status, current } = await look(context, record);
+  const { provider, place, status, current } = await look(context, record);
   const isRunning = status.state === 'running';
-  const health = isRunning ? await checkHealth(filled(current), LIST_HEALTH_MS, context.signal) : undefined;
+  const health = isRunning ? await provider.ask(place, filled(current), LIST_HEALTH_MS, context.signal) : undefined;
   return {
     name: record.name,
     agent: record.agent,
@@ -206,12 +205,12 @@ export async function stopPod(context: OpsContext, record: PodRecord): Promise<b
 /** Asks a pod how it is, once, by its own health check. */
 export async function checkPod(context: OpsContext, record: PodRecord): Promise<PodHealth> {
   const startedMs = performance.now();
-  const { status, current } = await look(context, record);
+  const { provider, place, status, current } = await look(context, record);
   const { name } = record;
   const endpoint = endpointOf(current);
   const isUp = status.state === 'running' || status.state === 'starting';
   const health = isUp
-    ? await checkHealth(filled(current), current.spec.health.timeoutMs, context.signal)
+    ? await provider.ask(place, filled(current), current.spec.health.timeoutMs, context.signal)
     : { isHealthy: false, answer: status.problem ?? 'it is stopped' };
   return {
     name,

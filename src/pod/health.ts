@@ -8,14 +8,8 @@ import { printable } from '../model/printable.ts';
 import { runCommand } from './command.ts';
 import { podEnvironment } from './environment.ts';
 import { POD_HOST } from './ports.ts';
+import type { Health } from './provider.ts';
 import type { FilledPod } from './spec.ts';
-
-/** What a health check answered. */
-export interface Health {
-  readonly isHealthy: boolean;
-  /** For people: `GET /readyz answered 503`. */
-  readonly answer: string;
-}
 
 /** One try may take this long; a busy agent's answer is waited for. */
 const TRY_MS = 5000;
@@ -40,7 +34,7 @@ export async function checkHealth(pod: FilledPod, timeoutMs: number, signal?: Ab
 export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
   /** Says how the agent ended, or undefined while it runs. */
-  readonly ended: () => string | undefined;
+  readonly ended: () => string | undefined | Promise<string | undefined>;
   readonly onTry?: ((answer: string) => void) | undefined;
 }
 
@@ -63,7 +57,8 @@ export async function waitHealthy(pod: FilledPod, { signal, ended, onTry }: Wait
     const health = await checkHealth(pod, leftMs, signal);
     signal?.throwIfAborted();
     // Somebody else might answer on the port of an agent that has ended.
-    const end = ended();
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    const end = await ended();
     if (end !== undefined) {
       throw new MoltError('UNHEALTHY', `${pod.name} ended before it was healthy: it ${end}`);
     }

@@ -5,13 +5,15 @@ import { join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
 import { setTimeout as delay } from 'node:timers/promises';
 import { printable } from '../model/printable.ts';
-import { isSystemError } from '../model/error.ts';
+import { isMoltError, isSystemError, MoltError } from '../model/error.ts';
 import { systemFailure } from '../model/system-error.ts';
 import type { LogOptions, PodPlace } from './provider.ts';
 
 const ROTATE_BYTES = 10 * 1024 * 1024;
 const FOLLOW_MS = 100;
 const TAIL_BYTES = 64 * 1024;
+/** How much of a log an error quotes. */
+const LAST_LINES = 5;
 const MAX_LINE = 1024 * 1024;
 
 /** Returns the path of a pod's log. */
@@ -66,7 +68,7 @@ export function logSize(place: PodPlace): number {
 }
 
 /** Returns the last lines of a log that were written after it had a size, made printable. */
-export function readLastLines(place: PodPlace, lines: number, sinceBytes = 0): string[] {
+function readLastLines(place: PodPlace, lines: number, sinceBytes = 0): string[] {
   let descriptor: number;
   try {
     descriptor = openSync(logFile(place), 'r');
@@ -87,6 +89,21 @@ export function readLastLines(place: PodPlace, lines: number, sinceBytes = 0): s
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** Adds to an UNHEALTHY error where the log is, and how what was written after it had a size ends. */
+export function withLog(error: unknown, place: PodPlace, sinceBytes: number): unknown {
+  if (!isMoltError(error, 'UNHEALTHY')) return error;
+  const lines = readLastLines(place, LAST_LINES, sinceBytes);
+  const end =
+    lines.length === 0
+      ? 'nothing was written there'
+      : `it ends with:\n${lines.map((line) => `    ${line}`).join('\n')}`;
+  return new MoltError('UNHEALTHY', `${error.message}; its log is ${logFile(place)}, ${end}`, {
+    hint: error.hint ?? `molt pod logs ${place.name} shows all of it`,
+    details: { ...error.details, log: logFile(place) },
+    cause: error,
+  });
 }
 
 /** Lists lines of a log, oldest first; a line without an end is one at the end of the log only. */

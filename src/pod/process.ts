@@ -9,6 +9,7 @@ import { MoltError } from '../model/error.ts';
 import { killProcess, stopLeftover } from './child.ts';
 import { askSupervisor, moltError, plainError } from './control.ts';
 import { podEnvironment } from './environment.ts';
+import { checkHealth } from './health.ts';
 import { tryLock } from './lock.ts';
 import { logFile, readLog } from './log-file.ts';
 import { dropNote, readNote, type SupervisorNote } from './note.ts';
@@ -82,6 +83,8 @@ export const processProvider: Provider = {
     // One that ended meanwhile has removed its note.
     return status ?? (readNote(place) === undefined ? { state: 'stopped', restarts: 0 } : describeLeftover(note));
   },
+
+  ask: (_, pod, timeoutMs, signal) => checkHealth(pod, timeoutMs, signal),
 
   logs: readLog,
 

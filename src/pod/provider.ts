@@ -36,6 +36,13 @@ export interface PodExit {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** What a health check answered. */
+export interface Health {
+  readonly isHealthy: boolean;
+  /** For people: `GET /readyz answered 503`. */
+  readonly answer: string;
+}
+
 /** Options of what may take long. */
 export interface ProviderOptions {
   readonly signal?: AbortSignal | undefined;
@@ -73,6 +80,9 @@ export interface Provider {
 
   /** Returns how a pod is. */
   inspect(place: PodPlace): Promise<PodStatus>;
+
+  /** Asks a pod that runs how it is, once, by its health check. Never throws for a bad answer. */
+  ask(place: PodPlace, pod: FilledPod, timeoutMs: number, signal?: AbortSignal): Promise<Health>;
 
   /** Lists lines of what the agent wrote. */
   logs(place: PodPlace, options: LogOptions): AsyncIterable<string>;

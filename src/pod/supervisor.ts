@@ -4,13 +4,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { isMoltError, isSystemError, MoltError } from '../model/error.ts';
+import { isSystemError, MoltError } from '../model/error.ts';
 import { stopLeftover, type ChildOutput } from './child.ts';
 import { listenForControl, socketPath, type ControlRequest } from './control.ts';
 import { Front } from './front.ts';
 import { Keeper } from './keeper.ts';
 import { tryLock } from './lock.ts';
-import { logFile, logSize, LogWriter, readLastLines } from './log-file.ts';
+import { logSize, LogWriter, withLog } from './log-file.ts';
 import { dropNote, readNote, writeNote } from './note.ts';
 import { identify } from './process-id.ts';
 import type { PodExit, PodPlace, PodStatus, ProviderOptions } from './provider.ts';
@@ -41,8 +41,6 @@ export interface Supervised {
   /** Lets another generation take over; @throws {MoltError} UNHEALTHY, and the present one goes on */
   switchTo(pod: FilledPod, options?: ProviderOptions): Promise<void>;
 }
-
-const LAST_LINES = 5;
 
 /**
  * Begins to supervise a pod and to start its agent. What an earlier supervisor left behind when it was killed is ended first.
@@ -239,19 +237,4 @@ class Supervisor implements Supervised {
     if (request.do === 'stop') await this.stop();
     return this.status;
   }
-}
-
-/** Adds to an error where the log is and how it ends. */
-function withLog(error: unknown, place: PodPlace, sinceBytes: number): unknown {
-  if (!isMoltError(error, 'UNHEALTHY')) return error;
-  const lines = readLastLines(place, LAST_LINES, sinceBytes);
-  const end =
-    lines.length === 0
-      ? 'nothing was written there'
-      : `it ends with:\n${lines.map((line) => `    ${line}`).join('\n')}`;
-  return new MoltError('UNHEALTHY', `${error.message}; its log is ${logFile(place)}, ${end}`, {
-    hint: error.hint ?? `molt pod logs ${place.name} shows all of it`,
-    details: { ...error.details, log: logFile(place) },
-    cause: error,
-  });
 }
