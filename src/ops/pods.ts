@@ -1,7 +1,7 @@
 // Pods of this machine: what runs an agent, and how it is. One operation at a time works on a pod; two starts at once are one start
 // and one refusal.
 
-import { rename } from 'node:fs/promises';
+import { chmod, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSystemError, MoltError } from '../model/error.ts';
 import { systemFailure } from '../model/system-error.ts';
@@ -10,6 +10,7 @@ import { findFreePort, isPortFree, POD_HOST } from '../pod/ports.ts';
 import type { PodPlace, PodState, PodStatus, Provider } from '../pod/provider.ts';
 import { getProvider } from '../pod/providers.ts';
 import { fillIn, isFronted, type FilledPod, type PodPorts, type PodSpec, type PortPair } from '../pod/spec.ts';
+import { makeRoot } from '../storage/folders.ts';
 import type { OpsContext } from './context.ts';
 import { checkLabel, type Home } from './home.ts';
 import {
@@ -81,6 +82,10 @@ export async function makePod(context: OpsContext, options: MakePodOptions): Pro
   using _ = lockPod(home, name);
   if ((await readPodRecord(home, name)) !== undefined) throw podExists(name);
   const ports = await choosePorts(home, spec);
+  const dir = podDir(home, name);
+  makeRoot(dir);
+  // Whoever restored the state first may have made it.
+  await chmod(dir, 0o700);
   const record: PodRecord = {
     name,
     agent,

@@ -53,6 +53,7 @@ export function makeContainerProvider(engine: 'podman' | 'docker', program: stri
     async start(place, pod, { signal, onTry } = {}) {
       const sinceBytes = logSize(place);
       const envFile = join(place.dir, 'env');
+      let hasStarted = false;
       const words = runWords(engine, place, pod, { envFile, user: userOf() });
       try {
         rmSync(envFile, { force: true });
@@ -60,12 +61,13 @@ export function makeContainerProvider(engine: 'podman' | 'docker', program: stri
         const started = await call(words, signal).finally(() => rmSync(envFile, { force: true }));
         if (started.status !== 0) throw notStarted(engine, place, started);
         const ended = async (): Promise<string | undefined> => endOf(await inspect(place));
+        hasStarted = true;
         await waitHealthy(inside(program, place, pod), { signal, onTry, ended });
       } catch (error) {
         // Somebody else's is left alone.
         if (error instanceof MoltError && error.code === 'RUNNING') throw error;
         await remove(place);
-        throw withLog(error, place, sinceBytes);
+        throw hasStarted ? withLog(error, place, sinceBytes) : error;
       }
     },
 
