@@ -11,6 +11,7 @@ import { readNote, writeNote } from '../../src/pod/note.ts';
 import { identify, isRunning } from '../../src/pod/process-id.ts';
 import { processProvider } from '../../src/pod/process.ts';
 import type { PodPlace } from '../../src/pod/provider.ts';
+import { supervise } from '../../src/pod/supervisor.ts';
 import { makeFolder, makePod, notesSpec, script, takePort, until } from './agent.ts';
 
 async function collect(lines: AsyncIterable<string>): Promise<string[]> {
@@ -284,6 +285,26 @@ test('a generation that does not become healthy leaves the present one as it was
   t.deepEqual(await processProvider.inspect(place), before);
   t.is((await fetch(`${url}/healthz`)).status, 200);
   t.is(readNote(place)?.agents.length, 1);
+});
+
+test('a pod that this process supervises ends as it is told, from here or by another one, and tells how its agent ended', async (t) => {
+  const first = await makePod(t);
+  const surroundings = { PATH: process.env['PATH'] };
+  const here = await supervise({ ...first, surroundings, output: 'log' });
+  await here.healthy;
+  t.is(here.status.state, 'running');
+  await t.throwsAsync(supervise({ ...first, surroundings, output: 'log' }), { code: 'RUNNING' });
+  t.deepEqual(await here.stop(), { status: 0, signal: null });
+  t.deepEqual(await here.ended, { status: 0, signal: null });
+  const again = await supervise({ ...first, surroundings, output: 'log' });
+  await again.healthy;
+  await processProvider.stop(first.place, first.pod.stop);
+  t.deepEqual(await again.ended, { status: 0, signal: null });
+  const early = await supervise({ ...first, surroundings, output: 'log' });
+  const healthy = t.throwsAsync(early.healthy, { code: 'INTERRUPTED' });
+  await early.stop();
+  await healthy;
+  t.is(readNote(first.place), undefined);
 });
 
 test('pauses between starts double up to thirty seconds, and differ a little', (t) => {
