@@ -44,27 +44,24 @@ export function runWords(
   const { memory, cpu } = pod.resources;
   const seconds = String(Math.ceil(pod.stop.graceMs / 1000));
   return [
-    'run',
-    '--detach',
-    ...['--name', containerName(place)],
-    ...['--label', `molt.pod=${place.name}`],
-    ...['--label', `molt.generation=${pod.generation}`],
-    ...['--restart', 'unless-stopped'],
+    ['run', '--detach'],
+    ['--name', containerName(place)],
+    ['--label', `molt.pod=${place.name}`],
+    ['--label', `molt.generation=${pod.generation}`],
+    ['--restart', 'unless-stopped'],
     // The same path inside: what the state knows of its own place stays true.
-    ...['--volume', `${folder}:${folder}`],
-    ...['--workdir', pod.cwd],
-    ...['--env-file', envFile],
-    ...Object.values(pod.ports).flatMap((pair) => ['--publish', `${POD_HOST}:${pair.public}:${pair.private}`]),
-    ...['--stop-signal', pod.stop.signal],
-    ...['--stop-timeout', seconds],
-    ...(memory === undefined ? [] : ['--memory', `${bytesOf(memory)}b`]),
-    ...(cpu === undefined ? [] : ['--cpus', cpusOf(cpu)]),
+    ['--volume', `${folder}:${folder}`],
+    ['--workdir', pod.cwd],
+    ['--env-file', envFile],
+    ...Object.values(pod.ports).map((pair) => ['--publish', `${POD_HOST}:${pair.public}:${pair.private}`]),
+    ['--stop-signal', pod.stop.signal],
+    ['--stop-timeout', seconds],
+    memory === undefined ? [] : ['--memory', `${bytesOf(memory)}b`],
+    cpu === undefined ? [] : ['--cpus', cpusOf(cpu)],
     // Files that the agent writes have to be this user's.
-    ...(engine === 'docker' ? ['--user', `${user.uid}:${user.gid}`] : user.uid === 0 ? [] : ['--userns', 'keep-id']),
-    ...['--entrypoint', program],
-    imageOf(pod),
-    ...words,
-  ];
+    engine === 'docker' ? ['--user', `${user.uid}:${user.gid}`] : user.uid === 0 ? [] : ['--userns', 'keep-id'],
+    ['--entrypoint', program, imageOf(pod), ...words],
+  ].flat();
 }
 
 /**

@@ -2,9 +2,11 @@
 // ended with it.
 
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { killProcess, stopLeftover } from '../../src/pod/child.ts';
 import { readNote } from '../../src/pod/note.ts';
@@ -96,7 +98,7 @@ export async function until<T>(look: () => Promise<T | undefined | false> | T | 
   for (;;) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await delay(10);
   }
 }
 
@@ -105,5 +107,5 @@ export async function takePort(t: ExecutionContext, port: number): Promise<void>
   const code = `require('net').createServer().listen(${port}, '127.0.0.1', () => console.log('up'))`;
   const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.teardown(() => child.kill('SIGKILL'));
-  await new Promise((resolve) => child.stdout.once('data', resolve));
+  await once(child.stdout, 'data');
 }

@@ -59,19 +59,22 @@ const USER = { uid: 1000, gid: 1001 };
 
 test('podman is called with words, the same path inside, and loopback outside', (t) => {
   const place = { name: 'notes', dir: '/home/me/.molt/pods/notes' };
-  t.deepEqual(runWords('podman', place, podOf(place, SPEC), { envFile: '/tmp/env', user: USER }), [
-    ...['run', '--detach', '--name', 'molt-notes-c5c66e70'],
-    ...['--label', 'molt.pod=notes', '--label', 'molt.generation=1', '--restart', 'unless-stopped'],
-    ...['--volume', '/home/me/.molt/pods/notes/gen-1:/home/me/.molt/pods/notes/gen-1'],
-    ...['--workdir', '/home/me/.molt/pods/notes/gen-1/state'],
-    ...['--env-file', '/tmp/env'],
-    ...['--publish', '127.0.0.1:28400:28400'],
-    ...['--stop-signal', 'SIGINT', '--stop-timeout', '3'],
-    ...['--memory', '8589934592b', '--cpus', '0.5'],
-    ...['--userns', 'keep-id'],
-    ...['--entrypoint', 'node', 'docker.io/library/node:24'],
-    ...['agent.mjs', '--port', '28400', '$(id)', '; rm'],
-  ]);
+  t.deepEqual(
+    runWords('podman', place, podOf(place, SPEC), { envFile: '/tmp/env', user: USER }),
+    [
+      ['run', '--detach', '--name', 'molt-notes-c5c66e70'],
+      ['--label', 'molt.pod=notes', '--label', 'molt.generation=1', '--restart', 'unless-stopped'],
+      ['--volume', '/home/me/.molt/pods/notes/gen-1:/home/me/.molt/pods/notes/gen-1'],
+      ['--workdir', '/home/me/.molt/pods/notes/gen-1/state'],
+      ['--env-file', '/tmp/env'],
+      ['--publish', '127.0.0.1:28400:28400'],
+      ['--stop-signal', 'SIGINT', '--stop-timeout', '3'],
+      ['--memory', '8589934592b', '--cpus', '0.5'],
+      ['--userns', 'keep-id'],
+      ['--entrypoint', 'node', 'docker.io/library/node:24'],
+      ['agent.mjs', '--port', '28400', '$(id)', '; rm'],
+    ].flat(),
+  );
 });
 
 test('docker is told whose files they are', (t) => {

@@ -8,10 +8,10 @@ import { Front } from '../../src/pod/front.ts';
 import { freePort } from './agent.ts';
 
 /** Listens like an agent; `serve` gets each connection. */
-async function serve(t: ExecutionContext, handle: (socket: Socket) => void): Promise<number> {
+async function serve(t: ExecutionContext, handle: (socket: Socket) => unknown): Promise<number> {
   const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => socket.destroy());
-    handle(socket);
+    void handle(socket);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import { isMoltError } from '../../src/model/error.ts';
 import { pauseMs } from '../../src/pod/keeper.ts';
@@ -243,22 +244,22 @@ test('another generation takes over while a client asks ten times a second, and 
     INSERT INTO notes VALUES (1, 'restored', '')`);
   database.close();
   const seen: (string | undefined)[] = [];
-  let isOver = false;
+  const over = new AbortController();
   const client = (async () => {
     let left = 5;
-    while (!isOver || left > 0) {
-      if (isOver) left -= 1;
+    while (left > 0) {
+      if (over.signal.aborted) left -= 1;
       const asked = ask(`${url}/notes`).then(
         (notes) => String(notes[0]?.text),
         () => undefined,
       );
-      const [answer] = await Promise.all([asked, new Promise((resolve) => setTimeout(resolve, 100))]);
+      const [answer] = await Promise.all([asked, delay(100)]);
       seen.push(answer);
     }
   })();
   await until(() => seen.length >= 3);
   await processProvider.switchTo?.(place, second);
-  isOver = true;
+  over.abort();
   await client;
   const refused = seen.filter((answer) => answer === undefined).length;
   t.log(`${seen.length} requests, ${refused} refused`);
