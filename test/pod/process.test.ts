@@ -288,6 +288,23 @@ test('a generation that does not become healthy leaves the present one as it was
   t.is(readNote(place)?.agents.length, 1);
 });
 
+test('a switch whose asker goes away is given up, and the present generation goes on', async (t) => {
+  const { place, pod, generation, url } = await makePod(t);
+  await processProvider.start(place, pod);
+  const second = await generation(2);
+  const controller = new AbortController();
+  const never = { ...second, command: script('setInterval(() => {}, 1000)') };
+  const switched = processProvider.switchTo?.(place, never, { signal: controller.signal });
+  const next = await until(() => readNote(place)?.agents[1]);
+  await t.throwsAsync(async () => processProvider.switchTo?.(place, second), { code: 'LOCKED' });
+  controller.abort(new Error('Ctrl-C'));
+  await t.throwsAsync(async () => switched, { message: 'Ctrl-C' });
+  await until(() => !isRunning(next) && readNote(place)?.agents.length === 1);
+  t.is((await fetch(`${url}/healthz`)).status, 200);
+  await processProvider.switchTo?.(place, second);
+  t.is((await processProvider.inspect(place)).generation, 2);
+});
+
 test('a pod that this process supervises ends as it is told, from here or by another one, and tells how its agent ended', async (t) => {
   const first = await makePod(t);
   const surroundings = { PATH: process.env['PATH'] };
