@@ -6,13 +6,14 @@ import { join } from 'node:path';
 import { isSystemError, MoltError } from '../model/error.ts';
 import { systemFailure } from '../model/system-error.ts';
 import { tryLock } from '../pod/lock.ts';
-import { findFreePort, isPortFree, POD_HOST } from '../pod/ports.ts';
+import { POD_HOST } from '../pod/ports.ts';
 import type { PodPlace, PodState, PodStatus, Provider } from '../pod/provider.ts';
 import { getProvider } from '../pod/providers.ts';
-import { fillIn, isFronted, type FilledPod, type PodPorts, type PodSpec, type PortPair } from '../pod/spec.ts';
+import { fillIn, isFronted, type FilledPod, type PodSpec } from '../pod/spec.ts';
 import { makeRoot } from '../storage/folders.ts';
 import type { OpsContext } from './context.ts';
 import { checkLabel, type Home } from './home.ts';
+import { choosePorts, choosePrivatePorts, lockPorts, replaceTakenPorts } from './pod-ports.ts';
 import {
   listPodNames,
   podDir,
@@ -81,6 +82,7 @@ export async function makePod(context: OpsContext, options: MakePodOptions): Pro
   checkLabel(name);
   using _ = lockPod(home, name);
   if ((await readPodRecord(home, name)) !== undefined) throw podExists(name);
+  using _ports = await lockPorts(home);
   const ports = await choosePorts(home, spec);
   const dir = podDir(home, name);
   makeRoot(dir);
@@ -179,7 +181,7 @@ export async function startPod(context: OpsContext, record: PodRecord): Promise<
   if (status.state === 'running' || status.state === 'starting') throw podRuns(current, status);
   // What an earlier supervisor left would have its files open.
   if (status.state === 'failed') await provider.stop(place, current.spec.stop);
-  const ready = await rebindPorts(context, current);
+  const ready = await replaceTakenPorts(context.home, current);
   const pod = filled(ready);
   await provider.check(pod);
   if (ready !== noted) await writePodRecord(context.home, ready, { replace: true });
@@ -282,17 +284,8 @@ export async function removePod(context: OpsContext, record: PodRecord): Promise
 export async function planGeneration(context: OpsContext, record: PodRecord): Promise<PodGeneration> {
   const { current } = await look(context, record);
   const generation = Math.max(current.generation, current.next?.generation ?? 0) + 1;
-  const ports: [string, PortPair][] = [];
-  const avoid = await promisedPorts(context.home);
-  for (const [name, pair] of Object.entries(current.ports)) {
-    const isSame = !isFronted(current.spec);
-    // oxlint-disable-next-line no-await-in-loop -- each must be another one than those before
-    const own = isSame ? pair.private : await findFreePort(pair.public + 1, avoid);
-    avoid.add(own);
-    ports.push([name, { public: pair.public, private: own }]);
-  }
   const stateDir = join(podDir(context.home, record.name), `gen-${generation}`, 'state');
-  return { generation, stateDir, ports: Object.fromEntries(ports), commit: undefined };
+  return { generation, stateDir, ports: await choosePrivatePorts(context.home, current), commit: undefined };
 }
 
 /**
@@ -394,66 +387,5 @@ function podRuns(record: PodRecord, { pid, problem }: PodStatus): MoltError {
   return new MoltError('RUNNING', `pod "${record.name}" runs${details && ` (${details})`}`, {
     hint: `molt pod stop ${record.name}`,
     details: { pid },
-  });
-}
-
-/** Returns the ports that pods of this machine have, whether they run or not. */
-async function promisedPorts(home: Home): Promise<Set<number>> {
-  const names = await listPodNames(home);
-  const records = await Promise.all(names.map((name) => readPodRecord(home, name).catch(() => undefined)));
-  const pairs = records.flatMap((record) =>
-    [record?.ports, record?.next?.ports].flatMap((one) => Object.values(one ?? {})),
-  );
-  return new Set(pairs.flatMap((pair) => [pair.public, pair.private]));
-}
-
-async function choosePorts(home: Home, spec: PodSpec): Promise<PodPorts> {
-  const taken = await promisedPorts(home);
-  const ports: [string, PortPair][] = [];
-  for (const { name, port } of spec.ports) {
-    // oxlint-disable-next-line no-await-in-loop -- each must be another one than those before
-    const pair = await choosePair(port, isFronted(spec), taken);
-    ports.push([name, pair]);
-  }
-  return Object.fromEntries(ports);
-}
-
-async function choosePair(port: number, isFronted: boolean, taken: Set<number>): Promise<PortPair> {
-  const open = await findFreePort(port, taken);
-  taken.add(open);
-  const own = isFronted ? await findFreePort(open + 1, taken) : open;
-  taken.add(own);
-  return { public: open, private: own };
-}
-
-/**
- * Sees to it that the ports of a stopped pod can be listened on: a public one has to be free, and a private one that somebody took is
- * replaced.
- * @throws {MoltError} UNHEALTHY
- */
-async function rebindPorts({ home }: OpsContext, record: PodRecord): Promise<PodRecord> {
-  const ports: [string, PortPair][] = [];
-  const avoid = await promisedPorts(home);
-  for (const [name, pair] of Object.entries(record.ports)) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other, as they were given
-    if (!(await isPortFree(pair.public))) throw portTaken(record, pair.public);
-    let own = pair.private;
-    // oxlint-disable-next-line no-await-in-loop -- the same
-    if (own !== pair.public && !(await isPortFree(own))) {
-      if (record.spec.bindings.some(({ value }) => value.includes(`{port:${name}}`))) throw portTaken(record, own);
-      // oxlint-disable-next-line no-await-in-loop -- the same
-      own = await findFreePort(own + 1, avoid);
-      avoid.add(own);
-    }
-    ports.push([name, { public: pair.public, private: own }]);
-  }
-  const isSame = ports.every(([name, pair]) => record.ports[name]?.private === pair.private);
-  return isSame ? record : { ...record, ports: Object.fromEntries(ports) };
-}
-
-function portTaken({ name }: PodRecord, port: number): MoltError {
-  return new MoltError('UNHEALTHY', `port ${port} of pod "${name}" is taken by another program; nothing was started`, {
-    hint: `end what listens there (ss -ltnp "sport = :${port}" shows it), then molt pod start ${name}`,
-    details: { port },
   });
 }

@@ -102,6 +102,15 @@ test('a pod beside another one gets the next free ports', async (t) => {
   await t.throwsAsync(getPod(context, undefined), { code: 'USAGE', message: 'which pod?' });
 });
 
+test('pods that are made at once are promised different ports', async (t) => {
+  const { context } = await makeMachine(t);
+  const port = await freePort();
+  const options = { agent: 'bot', spec: spec(notesSpec(port)), stateDir: '/x', generation: 1 };
+  const pods = await Promise.all(['one', 'two', 'three'].map((name) => makePod(context, { ...options, name })));
+  const all = pods.flatMap(({ ports }) => [ports['http']?.public, ports['http']?.private]);
+  t.is(new Set(all).size, 6);
+});
+
 test('a public port that was taken meanwhile is named; a private one is replaced', async (t) => {
   const { context } = await makeMachine(t);
   const pod = await makeNotes(t, context);
