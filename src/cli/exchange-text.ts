@@ -43,13 +43,17 @@ function describeMove({ name, from, to }: MovedRef): string {
 }
 
 function shortName(name: string): string {
-  return name.replace(/^refs\/(heads|tags|remotes)\//, '');
+  return name
+    .replace(/^refs\/molt\/incarnations\//, 'the incarnation of ')
+    .replace(/^refs\/(heads|tags|remotes)\//, '');
 }
 
 /** Returns what pulling did to the branch. */
 export function describeOutcome({ outcome, branch, commit, conflicts }: PullResult): string {
   if (outcome === 'up-to-date' || commit === undefined) return `${branch} has everything already`;
   if (outcome === 'forward') return `${branch} went forward to ${shortId(commit)}`;
+  if (outcome === 'replaced')
+    return `${branch} is now at ${shortId(commit)}, as there; what it was is on another branch`;
   const changed =
     conflicts.length === 0
       ? 'no path was changed on both sides'

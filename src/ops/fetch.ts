@@ -67,7 +67,7 @@ async function fetchInto(context: OpsContext, open: OpenAgent, opened: OpenRemot
     isKnown: (seq) => seq <= fetched,
     isSourceFar: true,
     async moves() {
-      const planned = planFetch(repository, there);
+      const planned = await planFetch(repository, there);
       left = planned.left;
       return planned.moves;
     },

@@ -21,9 +21,9 @@
 import { link, lstat, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { encodeDeviceKey, parseDeviceKey } from '../crypto/device-key.ts';
-import { Fields, HEX_16 } from '../format/fields.ts';
+import { Fields, HEX_16, HEX_20 } from '../format/fields.ts';
 import { MoltError, isSystemError } from '../model/error.ts';
-import type { RepositoryId } from '../model/ids.ts';
+import type { GitId, RepositoryId } from '../model/ids.ts';
 import type { Random } from '../model/ports.ts';
 import { systemFailure } from '../model/system-error.ts';
 import { syncFolder } from '../storage/durable.ts';
@@ -45,6 +45,19 @@ export interface Agent {
   /** The user's pod.json as it was given, or undefined: then one is made from the profile. */
   readonly pod: Readonly<Record<string, unknown>> | undefined;
   readonly createdMs: number;
+  /** The incarnation of each branch that its files are of, or were when it left the branch; the first where there is none. */
+  readonly incarnations?: Readonly<Record<string, Incarnation>> | undefined;
+  /** Incarnations of branches, met on remotes, that its pushes were refused for. */
+  readonly fences?: Readonly<Record<string, Incarnation>> | undefined;
+}
+
+/** One life of a branch: each restore that puts an agent's own place back to a moment begins another one (incarnation.ts). */
+export interface Incarnation {
+  readonly number: number;
+  /** The tag that stands for it: two machines may have given one number to two. */
+  readonly id: GitId;
+  readonly timeMs: number;
+  readonly why: 'in-place' | 'deploy';
 }
 
 /** Returns the ref of the agent's branch. */
@@ -285,5 +298,23 @@ function parseAgent(bytes: Buffer, label: string): Agent {
     exclude: fields.texts('exclude'),
     pod: fields.has('pod') ? Object.fromEntries(fields.entries('pod')) : undefined,
     createdMs: fields.integer('createdMs'),
+    ...(fields.has('incarnations') && { incarnations: parseIncarnations(fields, 'incarnations', name) }),
+    ...(fields.has('fences') && { fences: parseIncarnations(fields, 'fences', name) }),
   };
+}
+
+function parseIncarnations(fields: Fields, key: string, name: string): Record<string, Incarnation> {
+  const entries = fields.entries(key).map(([branch, value]): [string, Incarnation] => {
+    const said = new Fields(value, `${key} of ${name}`);
+    return [
+      branch,
+      {
+        number: said.integer('number', 1),
+        id: said.text('id', HEX_20) as GitId,
+        timeMs: said.integer('timeMs', Number.MIN_SAFE_INTEGER),
+        why: said.text('why', /^(in-place|deploy)$/) as Incarnation['why'],
+      },
+    ];
+  });
+  return Object.fromEntries(entries);
 }

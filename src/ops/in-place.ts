@@ -21,6 +21,7 @@ import { readCommitView, readRestoreEntries } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 import { findLifecycle, startAgent, stopAgent, type Lifecycle } from './lifecycle.ts';
+import { raiseIncarnation } from './incarnation.ts';
 import type { OpenAgent } from './open.ts';
 import { dropRestoreNote, readRestoreNote, writeRestoreNote, type RestoreNote } from './restore-journal.ts';
 import { checkSaved, comparePlan, dirsOf, hazardsOf, type ComparedPlan, type Wanted } from './in-place-plan.ts';
@@ -196,6 +197,7 @@ async function replaceFiles(
   }
   switchFiles(plan);
   await Promise.all([...dirs.values()].map((dir) => flushTree(dir)));
+  await raiseIncarnation(context, open, { commit, why: 'in-place' });
   await writeRestoreNote(context.home, agent, { phase: 'done', commit, safety, components });
   return resultOf(plan, isEmpty ? undefined : safety);
 }

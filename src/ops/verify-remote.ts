@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { segmentName } from '../format/segment.ts';
+import type { RefMove } from '../format/segment.ts';
 import { MoltError, isMoltError } from '../model/error.ts';
 import { Repository } from '../repo/repository.ts';
 import { transfer } from '../repo/transfer.ts';
@@ -14,7 +15,7 @@ import type { OpsContext } from './context.ts';
 import { planPush } from './exchange.ts';
 import type { Agent } from './home.ts';
 import { openKeys, openKeysElsewhere } from './open-keys.ts';
-import { openRepositoryOf, openStorage } from './open.ts';
+import { openRepositoryOf, openStorage, type OpenAgent } from './open.ts';
 import { checkLocks, describeLocks } from './remote-locks.ts';
 import { loadState, remoteOptionsOf, resolveRemote, viewDir, type Remote } from './remotes.ts';
 import { check, type VerifyOptions } from './verify.ts';
@@ -101,10 +102,21 @@ async function repairRemote(
   await transfer(open.repository, there, {
     isKnown: () => false,
     heals: true,
-    moves: async () => (await planPush(open, there)).moves,
+    moves: () => planMoves(context, open, there),
     onLost: (problem) => context.reporter.warn(problem),
     signal: context.signal,
   });
+}
+
+/** An agent whose branch was restored elsewhere since moves nothing there; what was lost is sent all the same. */
+async function planMoves(context: OpsContext, open: OpenAgent, there: Repository): Promise<readonly RefMove[]> {
+  try {
+    return (await planPush(context, open, there)).moves;
+  } catch (error) {
+    if (!isMoltError(error, 'FENCED')) throw error;
+    context.reporter.warn(error.message);
+    return [];
+  }
 }
 
 /** Writes a pack again under its name, which only its own bytes can have. */

@@ -1,6 +1,6 @@
 // Remotes and bundles, as a user's shell sees them.
 
-import { mkdtemp, readFile, realpath, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -51,6 +51,46 @@ test('a folder becomes a remote, is pushed to, cloned from on another machine, a
   t.like(anew, { agent: 'twin', commit: id });
   t.like(await json(['remote', 'remove', 'origin']), { name: 'origin', removed: true });
   t.deepEqual(await json(['remote', 'list']), []);
+});
+
+test('a machine that was replaced is told so, and what to do', async (t) => {
+  const { json, text, write, run } = await makeAgentMachine(t, FILES);
+  const dir = await makeFolder(t);
+  const url = `file://${dir}/remote`;
+  await text(['remote', 'add', 'origin', url]);
+  await text(['push']);
+  const away = ['--home', path.join(dir, 'away')];
+  const secret = { env: { MOLT_PASSPHRASE: 'first' } };
+  await text([...away, 'clone', url, 'bot', '--state', path.join(dir, 'twin')], secret);
+  await text([...away, 'restore', 'bot']);
+  await writeFile(path.join(dir, 'twin/MEMORY.md'), 'tea: white\n');
+  await text([...away, 'commit']);
+  t.regex(await text([...away, 'push']), /the incarnation of main [0-9a-f]{7,} \(new\)/);
+  await write('MEMORY.md', 'tea: black\n');
+  await text(['commit']);
+  const refused = await run(['push']);
+  t.is(refused.status, 15);
+  t.regex(
+    refused.stderr,
+    /^molt: branch main was restored elsewhere since bot was \(incarnation 2, by a restore in place, /,
+  );
+  t.regex(refused.stderr, /hint: molt switch bot --create NEW keeps what was saved here/);
+  const error = JSON.parse((await run(['push', '--json'])).stderr).error;
+  t.like(error, { code: 'FENCED' });
+  t.is((await run(['pull'])).status, 15);
+  t.regex(await text(['status']), /Restored elsewhere since: main is in incarnation 2 of /);
+  t.like(await json(['status']), { incarnation: 1, fencedBy: { number: 2, why: 'in-place' } });
+  t.is((await run(['push', '--all'])).status, 15);
+  // The hint, word for word.
+  await text(['switch', 'bot', '--create', 'kept']);
+  t.like((await json(['push'])).refs, [{ name: 'refs/heads/kept', from: null }]);
+  await text(['switch', 'bot', 'main']);
+  t.regex(await text(['pull']), /main is now at [0-9a-f]+, as there; what it was is on another branch/);
+  t.like(await json(['restore', '--in-place']), { mode: 'in-place' });
+  await text(['push']);
+  t.like(await json(['status']), { incarnation: 3 });
+  t.is((await json(['status'])).fencedBy, undefined);
+  t.is((await run([...away, 'push', '--force-check'])).status, 15);
 });
 
 test('a bundle goes to another machine, whole, then what followed', async (t) => {
