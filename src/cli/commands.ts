@@ -172,6 +172,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/pod-remove.ts')).command,
   },
   {
+    name: 'run',
+    group: 'run',
+    summary: 'run an agent under care: restored if its state is missing, saved while it runs and at its end',
+    load: async () => (await import('./commands/run.ts')).command,
+  },
+  {
     name: 'remote add',
     group: 'send and get',
     summary: 'add a bucket or folder to push to, after trying out what it really does',

@@ -19,7 +19,7 @@ import type { CapturedAgent } from './capture-agent.ts';
 import { commitCaptured } from './commit.ts';
 import { readCommitView, readRestoreEntries } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
-import type { Agent } from './home.ts';
+import type { Agent, Incarnation } from './home.ts';
 import { findLifecycle, startAgent, stopAgent, type Lifecycle } from './lifecycle.ts';
 import { raiseIncarnation } from './incarnation.ts';
 import type { OpenAgent } from './open.ts';
@@ -44,6 +44,8 @@ export interface InPlaceOptions {
   readonly components?: readonly Component[] | undefined;
   /** Whether an agent that was stopped for it is started afterwards; true unless given. */
   readonly isStartWanted?: boolean | undefined;
+  /** What to call it in the incarnation that it begins; `in-place` unless given. */
+  readonly why?: Incarnation['why'] | undefined;
 }
 
 /** Below this a file is quicker read from the repository than compared with what it was. */
@@ -89,7 +91,8 @@ export async function restoreInPlace(
     if (lifecycle !== undefined)
       await stopAgent(context, agent, [...dirs.values()], lifecycle, () => (stopped = lifecycle));
     isBegun = true;
-    done = await replaceFiles(context, open, { commit, components: options.components }, dirs, pending);
+    const wanted = { commit, components: options.components };
+    done = await replaceFiles(context, open, wanted, dirs, { pending, why: options.why ?? 'in-place' });
   } catch (error) {
     throw stopped === undefined && !isBegun ? error : await explainFailure(context, open, stopped, options, error);
   }
@@ -157,7 +160,7 @@ async function replaceFiles(
   open: OpenAgent,
   { commit, components }: Wanted,
   dirs: ReadonlyMap<string, string>,
-  pending: RestoreNote | undefined,
+  { pending, why }: { readonly pending: RestoreNote | undefined; readonly why: Incarnation['why'] },
 ): Promise<InPlaceResult> {
   const { agent, repository } = open;
   const brokenOff = pending?.phase === 'under-way' ? pending : undefined;
@@ -197,7 +200,7 @@ async function replaceFiles(
   }
   switchFiles(plan);
   await Promise.all([...dirs.values()].map((dir) => flushTree(dir)));
-  await raiseIncarnation(context, open, { commit, why: 'in-place' });
+  await raiseIncarnation(context, open, { commit, why });
   await writeRestoreNote(context.home, agent, { phase: 'done', commit, safety, components });
   return resultOf(plan, isEmpty ? undefined : safety);
 }

@@ -64,6 +64,7 @@ export async function startChild(
   }
   await started.promise;
   const pid = child.pid ?? 0;
+  let isAsked = false;
   return {
     id: identify(pid) ?? { pid, began: 'ended at once' },
     get exit() {
@@ -71,7 +72,9 @@ export async function startChild(
     },
     ended: ended.promise,
     async stop({ signal, graceMs }) {
-      if (exit === undefined) killGroup(pid, signal);
+      // Many programs take a second signal for an order to end at once.
+      if (exit === undefined && !isAsked) killGroup(pid, signal);
+      isAsked = true;
       const timer = setTimeout(() => exit === undefined && killGroup(pid, 'SIGKILL'), graceMs);
       return ended.promise.finally(() => clearTimeout(timer));
     },

@@ -24,6 +24,8 @@ export interface SuperviseOptions {
   readonly surroundings: Readonly<Record<string, string | undefined>>;
   /** Where what the agent writes goes: into the pod's log, or where this process writes. */
   readonly output: 'log' | 'inherit';
+  /** Called after each change of how the pod is. */
+  readonly onStatus?: ((status: PodStatus) => void) | undefined;
 }
 
 /** A pod that is supervised by this process. */
@@ -89,6 +91,7 @@ class Supervisor implements Supervised {
   readonly #surroundings: SuperviseOptions['surroundings'];
   readonly #fronts: ReadonlyMap<string, Front>;
   readonly #output: ChildOutput;
+  readonly #onStatus: SuperviseOptions['onStatus'];
   readonly #mark = randomBytes(16).toString('hex');
   readonly #socket: string;
   readonly #healthy = Promise.withResolvers<void>();
@@ -103,9 +106,14 @@ class Supervisor implements Supervised {
   #stopping: Promise<PodExit | undefined> | undefined;
   #hasNote = false;
 
-  constructor({ place, pod, surroundings }: SuperviseOptions, fronts: ReadonlyMap<string, Front>, output: ChildOutput) {
+  constructor(
+    { place, pod, surroundings, onStatus }: SuperviseOptions,
+    fronts: ReadonlyMap<string, Front>,
+    output: ChildOutput,
+  ) {
     this.#place = place;
     this.#surroundings = surroundings;
+    this.#onStatus = onStatus;
     this.#fronts = fronts;
     this.#output = output;
     this.#socket = socketPath(place);
@@ -209,6 +217,7 @@ class Supervisor implements Supervised {
   #changed(): void {
     this.#pointFronts();
     this.#writeNote();
+    this.#onStatus?.(this.status);
   }
 
   /** Sends clients to the agent while it is healthy, and lets them wait while it is not. */
