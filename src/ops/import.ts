@@ -174,7 +174,8 @@ async function importInto(context: OpsContext, bundle: BundleReader, agent: Agen
   const { keyring, roots } = await openKeysElsewhere(context, bundle, agent, repository.keys.roots);
   const there = await Repository.open(bundle, { roots, generation: keyring.generation }, context);
   await checkArrival(there, repository);
-  await takeKeyrings(context, bundle, repository.storage, repository.keys.roots);
+  const sides = { agent, here: repository.storage, there: bundle, name: bundle.label, roots, base: undefined };
+  await takeKeyrings(context, sides, { isOld: true });
   const before = (await repository.index.readCommits()).count;
   let left: readonly LeftRef[] = [];
   const done = await transfer(there, repository, {

@@ -11,7 +11,7 @@ import { findPlace, openRemoteRepository, planPush, type ExchangeResult, type Le
 import { openAgent, resolveAgent, type OpenAgent } from './open.ts';
 import { pull, type PullResult } from './pull.ts';
 import { probeFirst } from './remote.ts';
-import { hasNewestKeyring, sendKeyrings } from './sync-keys.ts';
+import { hasSentKeys, sendKeyrings } from './sync-keys.ts';
 import { listRemotes, openRemote, resolveRemote, type OpenRemote, type Remote } from './remotes.ts';
 
 /** How to push. */
@@ -112,14 +112,20 @@ async function pushTo(
     left,
     durationMs: context.clock.now() - startedMs,
   });
+  const { roots } = repository.keys;
+  const sides = {
+    agent: open.agent,
+    here: repository.storage,
+    there: opened.view,
+    name: remote.name,
+    roots,
+    base: opened.keys,
+  };
   const isLevel =
-    sent === repository.log.tip.seq &&
-    hasSameRefs(repository, opened.state.refs) &&
-    (await hasNewestKeyring(repository.storage, opened.view));
+    sent === repository.log.tip.seq && hasSameRefs(repository, opened.state.refs) && (await hasSentKeys(sides));
   if (isLevel && opened.view.isFresh && !forceCheck) return result(undefined, []);
   if (!opened.view.isFresh || forceCheck) await look(context, open, opened);
-  const { roots } = repository.keys;
-  const { generation, isNew } = await sendKeyrings(context, repository.storage, opened.view, roots);
+  const { generation, isNew } = await sendKeyrings(context, sides, (base) => opened.saveKeys(base));
   const keys = { roots, generation };
   const there = await openRemoteRepository(context, opened, keys);
   const before = there.log.tip;

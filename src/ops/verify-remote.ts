@@ -1,7 +1,6 @@
 // Checks what a remote holds, and with `repair` sends it anew what it lost and this machine still has.
 
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import { segmentName } from '../format/segment.ts';
 import { MoltError, isMoltError } from '../model/error.ts';
 import { Repository } from '../repo/repository.ts';
@@ -16,7 +15,7 @@ import type { Agent } from './home.ts';
 import { openKeys, openKeysElsewhere } from './open-keys.ts';
 import { openRepositoryOf, openStorage } from './open.ts';
 import { checkLocks, describeLocks } from './remote-locks.ts';
-import { loadState, remoteOptionsOf, resolveRemote, viewDir, type Remote } from './remotes.ts';
+import { forgetView, loadState, remoteOptionsOf, resolveRemote, type Remote } from './remotes.ts';
 import { check, type VerifyOptions } from './verify.ts';
 
 /**
@@ -44,7 +43,7 @@ export async function verifyRemote(
     if (!options.repair || found.report.problems.length === 0) return found;
     await repairRemote(context, agent, storage, { roots, generation: keyring.generation }, found);
     // What was kept of the remote may be what is wrong; the next push looks again.
-    await rm(viewDir(home, agent.repository, name), { recursive: true, force: true });
+    await forgetView(home, agent.repository, name);
     const after = await check(context, storage, roots, options);
     for (const { object, problem } of found.report.problems) {
       if (after.report.problems.some((left) => left.object === object && left.problem === problem)) continue;

@@ -6,11 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { isMoltError, type MoltError } from '../../src/model/error.ts';
-import { silentReporter } from '../../src/model/ports.ts';
 import { clone } from '../../src/ops/clone.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
 import { fetchRemote } from '../../src/ops/fetch.ts';
-import { Home } from '../../src/ops/home.ts';
 import { backUp } from '../../src/ops/backup.ts';
 import { rotateKeys } from '../../src/ops/key-rotate.ts';
 import { openAgent } from '../../src/ops/open.ts';
@@ -25,7 +23,7 @@ import { checkStorage } from '../../src/repo/verify.ts';
 import { openRemoteStorage } from '../../src/storage/open-remote.ts';
 import { startS3Server, type BucketSetup, type S3Fault, type S3Request, type S3Server } from '../storage/s3-server.ts';
 import { racePushes } from './pushing.ts';
-import { makeMachine, type Machine } from './machine.ts';
+import { makeEmptyContext, makeMachine, type Machine } from './machine.ts';
 
 process.env['AWS_ACCESS_KEY_ID'] = 'testaccess';
 process.env['AWS_SECRET_ACCESS_KEY'] = 'testsecret';
@@ -63,19 +61,7 @@ function kindOf({ method, query }: S3Request): string {
 
 /** Makes a machine with nothing on it. */
 function makeEmpty(t: ExecutionContext, clock: OpsContext['clock']): OpsContext {
-  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'molt-empty-')));
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  return {
-    home: new Home(join(dir, 'home')),
-    clock,
-    random: { bytes: (length) => randomBytes(length) },
-    reporter: silentReporter,
-    cwd: dir,
-    userHome: dir,
-    unlock: async () => ({ type: 'passphrase', passphrase: 'first' }),
-    argon2: { memoryKiB: 64, passes: 1, lanes: 1 },
-    remoteOptions: QUICK,
-  };
+  return { ...makeEmptyContext(t, clock), remoteOptions: QUICK };
 }
 
 /** Clones the server's agent to another machine, with a folder that holds its files. */
