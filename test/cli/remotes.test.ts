@@ -1,6 +1,6 @@
 // Remotes and bundles, as a user's shell sees them.
 
-import { mkdtemp, readFile, realpath, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -51,6 +51,46 @@ test('a folder becomes a remote, is pushed to, cloned from on another machine, a
   t.like(anew, { agent: 'twin', commit: id });
   t.like(await json(['remote', 'remove', 'origin']), { name: 'origin', removed: true });
   t.deepEqual(await json(['remote', 'list']), []);
+});
+
+test('a share that is not mounted is told from an empty remote, and nothing is made in its place', async (t) => {
+  const { json, run } = await makeAgentMachine(t, FILES);
+  const dir = await makeFolder(t);
+  const mount = path.join(dir, 'mount');
+  await mkdir(mount);
+  // Below the mount point, and the mount point itself.
+  const urls = [`file://${mount}/deep/remote`, `file://${dir}/share`];
+  await json(['remote', 'add', 'deep', urls[0] ?? '']);
+  await json(['remote', 'add', 'share', urls[1] ?? '']);
+  t.like(await json(['push', '--all']), { copies: 2 });
+  await rename(mount, `${mount}.off`);
+  await mkdir(mount);
+  await rename(path.join(dir, 'share'), path.join(dir, 'share.off'));
+  await mkdir(path.join(dir, 'share'));
+  const away = ['--home', path.join(dir, 'away')];
+  const url = urls[0] ?? '';
+  for (const words of [
+    ['push', 'deep', '--force-check'],
+    ['fetch', 'deep'],
+    ['pull', 'deep'],
+    ['verify', '--remote', 'deep'],
+    [...away, 'clone', url, 'twin'],
+    [...away, 'restore', '--from', url, '--to', path.join(dir, 'back')],
+    [...away, 'agents', '--remote', url],
+  ]) {
+    const { status, stderr } = await run(words);
+    t.is(status, 14, words.join(' '));
+    t.regex(stderr, /can't be reached: there is no folder \S+\/mount\/deep\/remote\nhint: .*mount that and try again/);
+  }
+  const emptied = await run(['push', 'share', '--force-check']);
+  t.is(emptied.status, 13);
+  t.regex(emptied.stderr, /share lost what it had: it is empty now\nhint: what is here is safe/);
+  t.deepEqual([await readdir(mount), await readdir(path.join(dir, 'share'))], [[], []]);
+  await rm(mount, { recursive: true });
+  await rename(`${mount}.off`, mount);
+  await rm(path.join(dir, 'share'), { recursive: true });
+  await rename(path.join(dir, 'share.off'), path.join(dir, 'share'));
+  t.like(await json(['push', '--all', '--force-check']), { copies: 2 });
 });
 
 test('a bundle goes to another machine, whole, then what followed', async (t) => {
