@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { segmentName } from '../format/segment.ts';
 import { MoltError, isMoltError } from '../model/error.ts';
+import { OldestStorage } from '../repo/oldest.ts';
 import { Repository } from '../repo/repository.ts';
 import { transfer } from '../repo/transfer.ts';
 import type { StorageCheck } from '../repo/verify.ts';
@@ -30,7 +31,8 @@ export async function verifyRemote(
 ): Promise<StorageCheck> {
   const { home } = context;
   const remote = await resolveRemote(home, agent.repository, name);
-  const storage = await openRemoteStorage(remote.url, remoteOptionsOf(context, remote));
+  const far = await openRemoteStorage(remote.url, remoteOptionsOf(context, remote));
+  const storage = new OldestStorage(far);
   try {
     const { keyring, roots } = await openKeysElsewhere(context, storage, agent, await readRoots(context, agent));
     const found = await check(context, storage, roots, options);
@@ -39,7 +41,8 @@ export async function verifyRemote(
       const what = `${segmentName(tip.seq)}, which this machine saw, is gone`;
       found.report.add('log', new MoltError('DAMAGED', `${remote.url} was set back to an earlier state: ${what}`));
     }
-    await noteLocks(context, storage, remote, options, found);
+    await noteCovered(far, found);
+    await noteLocks(context, far, remote, options, found);
     if (!options.repair || found.report.problems.length === 0) return found;
     await repairRemote(context, agent, storage, { roots, generation: keyring.generation }, found);
     // What was kept of the remote may be what is wrong; the next push looks again.
@@ -63,6 +66,17 @@ async function readRoots(context: OpsContext, agent: Agent): Promise<Repository[
     return (await openKeys(context, storage, agent)).roots;
   } finally {
     await storage.close();
+  }
+}
+
+/** Names what molt reads through. It hurts nothing, but molt's writers put nothing there that stays, save those that came second. */
+async function noteCovered({ versions }: RemoteStorage, { report }: StorageCheck): Promise<void> {
+  if (versions === undefined) return;
+  for await (const name of versions.listCovered('')) {
+    const { versions: all, isHidden } = await versions.list(name);
+    if (isHidden) report.note(name, 'is hidden by a delete marker, which molt never makes; what lies under it is read');
+    else if (all.length > 1)
+      report.note(name, `has ${all.length - 1} other version${all.length > 2 ? 's' : ''} on top; the oldest is read`);
   }
 }
 

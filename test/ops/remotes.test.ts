@@ -459,6 +459,50 @@ test('where versions are kept, a delete marker and a foreign version on top of a
   t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
 });
 
+for (const [what, content] of Object.entries({
+  'a foreign version': randomBytes(90_000),
+  'a delete marker': undefined,
+})) {
+  test(`where versions are kept, ${what} on top of packs and segments is read through by all that read, and named`, async (t) => {
+    const pair = await makePair(t, { versioned: true });
+    const { machine, context, server } = pair;
+    await push(context, 'bot');
+    const twin = makeEmpty(t, context.clock);
+    await clone(twin, { url: server.url, label: 'twin', name: 'origin' });
+    const text = randomBytes(300_000).toString('base64');
+    machine.write('large', text);
+    await backUp(context, 'bot', { kind: 'full', full: true, trigger: 'test' });
+    await push(context, 'bot');
+    const names = server.everything().flatMap(([key]) => /(?:packs|log)\/.*$/.exec(key)?.[0] ?? []);
+    t.true(names.some((name) => name.startsWith('packs/')));
+    for (const name of names) server.plant(name, content);
+    const check = async (label: string, machineContext: OpsContext): Promise<void> => {
+      const { problems, commits } = await verifyAgent(machineContext, label, { readShare: 1, repair: false });
+      t.deepEqual([problems, commits.hurt], [[], []]);
+    };
+    await pull(twin, 'twin');
+    t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+    await check('twin', twin);
+    const third = makeEmpty(t, context.clock);
+    await clone(third, { url: server.url, label: 'third', name: 'origin' });
+    await check('third', third);
+    const back = join(third.cwd, 'back');
+    {
+      const fourth = makeEmpty(t, context.clock);
+      await using place = await openPlace(fourth, server.url);
+      const plan = await planRestore(fourth, place, { revision: undefined, timestamp: undefined, dir: back });
+      await applyRestore(fourth, place, plan);
+    }
+    t.is(readFileSync(join(back, 'state/large'), 'utf8'), text);
+    const found = await verifyAgent(context, 'bot', { readShare: 1, repair: false, remote: 'origin' });
+    t.deepEqual(found.problems, []);
+    const note = content === undefined ? /hidden by a delete marker/ : /has 1 other version on top/;
+    for (const name of names) {
+      t.regex(found.notes.find(({ object, note: text }) => object === name && note.test(text))?.note ?? '', note, name);
+    }
+  });
+}
+
 for (const shared of [false, true]) {
   test(`processes that push at once ${shared ? 'to one branch' : 'to branches of their own'} lose nothing`, async (t) => {
     const server = await startS3Server(t);
