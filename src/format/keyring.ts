@@ -147,8 +147,10 @@ export async function openKeyring(keyring: Keyring, secret: SlotSecret): Promise
     if (root !== undefined) return openKeyringWithRoot(keyring, root);
   }
   const kind = secret.type === 'passphrase' || secret.type === 'exec' ? secret.type : `${secret.type} key`;
-  const message = slots.length === 0 ? `no slot takes a ${kind}` : `no slot opens with this ${kind}`;
-  throw new MoltError('WRONG_PASSPHRASE', message, { hint: 'molt key list' });
+  const message = slots.length === 0 ? `no key of the agent is a ${kind}` : `this ${kind} does not open the agent`;
+  throw new MoltError('WRONG_PASSPHRASE', message, {
+    hint: 'try again, or give the recovery key in MOLT_RECOVERY_KEY; molt key list shows the keys of an agent that is here',
+  });
 }
 
 /**

@@ -14,7 +14,7 @@ import {
 } from './exchange.ts';
 import { openAgent, openStorage, resolveAgent, type OpenAgent } from './open.ts';
 import { openKeys, openKeysElsewhere } from './open-keys.ts';
-import { hasNewestKeyring, takeKeyrings } from './sync-keys.ts';
+import { hasLaterKeyring, hasNewestKeyring, takeKeyrings } from './sync-keys.ts';
 import { openRemote, resolveRemote, type OpenRemote } from './remotes.ts';
 
 /** What fetching came to. */
@@ -43,7 +43,7 @@ export async function fetchRemote(context: OpsContext, label: string | undefined
 async function takeKeys(context: OpsContext, agent: OpenAgent['agent'], { view }: OpenRemote): Promise<void> {
   const storage = await openStorage(context, agent.repository);
   try {
-    if (await hasNewestKeyring(view, storage)) return;
+    if ((await hasNewestKeyring(view, storage)) || (await hasLaterKeyring(storage, view))) return;
     const here = await openKeys(context, storage, agent);
     const { roots } = await openKeysElsewhere(context, view, agent, here.roots);
     await takeKeyrings(context, view, storage, roots);

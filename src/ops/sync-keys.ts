@@ -31,6 +31,14 @@ export async function hasNewestKeyring(from: Storage, to: Storage): Promise<bool
 }
 
 /**
+ * Says whether a storage's newest keyring came after all of another one's. A removal or rotation deletes the keyrings before it, so that
+ * the two need have none in common.
+ */
+export async function hasLaterKeyring(storage: Storage, other: Storage): Promise<boolean> {
+  return isLater(await readAll(storage), await readAll(other));
+}
+
+/**
  * Makes the newest keyring of this side the newest of the other one too.
  * @returns the other side's newest generation, and whether it was written just now
  * @throws {MoltError} CONFLICT when the keys were rotated there, or on one side while they were changed on the other
@@ -51,9 +59,7 @@ export async function sendKeyrings(
       if (theirBytes !== undefined) await refuseRotated(here, theirBytes, roots);
       return { generation: theirGeneration, isNew: false };
     }
-    // A removal or rotation deletes the generations before it here, so that no common one may be left.
-    const isLater = generation > theirGeneration && !hasCommon(ours, theirs);
-    if (theirBytes === undefined || holds(ours, theirGeneration, theirBytes) || isLater) {
+    if (theirBytes === undefined || holds(ours, theirGeneration, theirBytes) || isLater(ours, theirs)) {
       // oxlint-disable-next-line no-await-in-loop -- the same
       if (await there.createOnce(keyringName(generation), [bytes])) return { generation, isNew: true };
       continue;
@@ -78,8 +84,8 @@ export async function takeKeyrings(context: OpsContext, there: Storage, here: St
   const [ours, theirs] = [await readAll(here), await readAll(there)];
   const [generation, bytes] = newest(ours);
   const [theirGeneration, theirBytes] = newest(theirs);
-  if (theirBytes === undefined || holds(ours, theirGeneration, theirBytes)) return;
-  const isBehind = bytes === undefined || holds(theirs, generation, bytes);
+  if (theirBytes === undefined || holds(ours, theirGeneration, theirBytes) || isLater(ours, theirs)) return;
+  const isBehind = bytes === undefined || holds(theirs, generation, bytes) || isLater(theirs, ours);
   const taken = isBehind ? theirBytes : encodeKeyring(await join(context, { here, ours, theirs, roots }));
   const name = keyringName(parseKeyring(taken, (await readFormat(here)).repositoryId).generation);
   if (!(await here.createOnce(name, [taken])))
@@ -108,7 +114,7 @@ async function join(
   const base = common === undefined ? undefined : parse(common);
   if (base === undefined || mine.epoch !== other.epoch || base.epoch !== mine.epoch) {
     throw new MoltError('CONFLICT', 'the keys were rotated on one side and changed on the other', {
-      hint: 'molt key list shows them; make the lesser change again after the rotation: molt verify tells more',
+      hint: 'clone the remote anew under another MOLT_HOME: that has the keys of the other side, and molt key add adds what it lacks',
     });
   }
   const generation = Math.max(mine.generation, other.generation) + 1;
@@ -127,6 +133,11 @@ async function readAll(storage: Storage): Promise<Generations> {
 
 function newest(generations: Generations): readonly [generation: number, bytes: Buffer | undefined] {
   return [...generations].at(-1) ?? [0, undefined];
+}
+
+function isLater(ours: Generations, theirs: Generations): boolean {
+  const [generation, bytes] = newest(ours);
+  return bytes !== undefined && generation > newest(theirs)[0] && !hasCommon(ours, theirs);
 }
 
 function hasCommon(ours: Generations, theirs: Generations): boolean {

@@ -17,6 +17,7 @@ import { openKeys, openKeysElsewhere } from './open-keys.ts';
 import { openRepositoryOf, openStorage } from './open.ts';
 import { checkLocks, describeLocks } from './remote-locks.ts';
 import { loadState, remoteOptionsOf, resolveRemote, viewDir, type Remote } from './remotes.ts';
+import { sendKeyrings } from './sync-keys.ts';
 import { check, type VerifyOptions } from './verify.ts';
 
 /**
@@ -33,7 +34,7 @@ export async function verifyRemote(
   const remote = await resolveRemote(home, agent.repository, name);
   const storage = await openRemoteStorage(remote.url, remoteOptionsOf(context, remote));
   try {
-    const { keyring, roots } = await openKeysElsewhere(context, storage, agent, await readRoots(context, agent));
+    const { roots } = await openKeysElsewhere(context, storage, agent, await readRoots(context, agent));
     const found = await check(context, storage, roots, options);
     const { tip } = await loadState(home, agent.repository, name);
     if (tip.seq > 0 && (await storage.stat(segmentName(tip.seq))) === undefined) {
@@ -42,7 +43,7 @@ export async function verifyRemote(
     }
     await noteLocks(context, storage, remote, options, found);
     if (!options.repair || found.report.problems.length === 0) return found;
-    await repairRemote(context, agent, storage, { roots, generation: keyring.generation }, found);
+    await repairRemote(context, agent, storage, roots, found);
     // What was kept of the remote may be what is wrong; the next push looks again.
     await rm(viewDir(home, agent.repository, name), { recursive: true, force: true });
     const after = await check(context, storage, roots, options);
@@ -88,16 +89,18 @@ async function repairRemote(
   context: OpsContext,
   agent: Agent,
   storage: Storage,
-  keys: { readonly roots: Repository['keys']['roots']; readonly generation: number },
+  roots: Repository['keys']['roots'],
   found: StorageCheck,
 ): Promise<void> {
   await using open = await openRepositoryOf(context, agent);
+  // What is sealed under roots that its keyring does not hold, nobody could read there.
+  const { generation } = await sendKeyrings(context, open.repository.storage, storage, roots);
   for (const { object } of found.report.problems) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     if (object.startsWith('packs/')) await replacePack(context, open.repository.storage, storage, object);
   }
   // Opened from its log alone, without what was lost: all of that is then sent again.
-  const there = await Repository.open(storage, keys, context, { lost: found.lost });
+  const there = await Repository.open(storage, { roots, generation }, context, { lost: found.lost });
   await transfer(open.repository, there, {
     isKnown: () => false,
     heals: true,

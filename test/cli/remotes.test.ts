@@ -1,6 +1,6 @@
 // Remotes and bundles, as a user's shell sees them.
 
-import { mkdtemp, readFile, realpath, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -51,6 +51,38 @@ test('a folder becomes a remote, is pushed to, cloned from on another machine, a
   t.like(anew, { agent: 'twin', commit: id });
   t.like(await json(['remote', 'remove', 'origin']), { name: 'origin', removed: true });
   t.deepEqual(await json(['remote', 'list']), []);
+});
+
+test('a push to all remotes names what a merge kept side by side, and the files that stay', async (t) => {
+  const { json, write, run } = await makeAgentMachine(t, FILES);
+  const dir = await makeFolder(t);
+  const url = `file://${dir}/remote`;
+  await json(['remote', 'add', 'origin', url]);
+  await json(['push']);
+  const away = ['--home', path.join(dir, 'away')];
+  const secret = { env: { MOLT_PASSPHRASE: 'first' } };
+  const asked = await run([...away, 'clone', url]);
+  t.regex(asked.stderr, /a passphrase is needed for the agent in file:/);
+  await json([...away, 'clone', url, 'twin', '--state', path.join(dir, 'twin')], secret);
+  t.regex((await run([...away, 'status'])).stderr, /molt restore AGENT --in-place/);
+  await json([...away, 'restore', 'twin']);
+  await writeFile(path.join(dir, 'twin/MEMORY.md'), 'tea: white\n');
+  await json([...away, 'commit']);
+  await json([...away, 'push']);
+  await write('MEMORY.md', 'tea: black\n');
+  await json(['commit']);
+  const { status, stdout, stderr } = await run(['push', '--all']);
+  t.is(status, 0);
+  t.regex(
+    stdout,
+    /1 path changed on both sides\n {2}state\/MEMORY\.md: changed on both sides; theirs is state\/MEMORY\.md\.theirs-/,
+  );
+  t.regex(stderr, /the next commit saves them as they are: molt restore bot --in-place/);
+  t.regex((await run(['verify', '--extend-locks'])).stderr, /--extend-locks needs --remote NAME/);
+  t.regex(
+    (await run(['import', 'nowhere.molt'])).stderr,
+    /there is no file "nowhere\.molt"|there is no file ".*nowhere\.molt"/,
+  );
 });
 
 test('a bundle goes to another machine, whole, then what followed', async (t) => {

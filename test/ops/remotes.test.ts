@@ -526,6 +526,20 @@ test('locks are told of, and extended when most of their time has passed', async
   t.regex(await verify(true), /^locks (\d+) of \1 objects, the first until [^;]*$/);
 });
 
+test('a clone of a bucket with locks says that what it pushes is not locked', async (t) => {
+  const pair = await makePair(t, { versioned: true, objectLock: true });
+  await push(pair.context, 'bot');
+  const twin = makeEmpty(t, pair.context.clock);
+  await clone(twin, { url: pair.server.url, label: 'twin', name: 'origin' });
+  const warnings: string[] = [];
+  const reporter = { ...silentReporter, warn: (text: string) => void warnings.push(text) };
+  await push({ ...twin, reporter }, 'twin');
+  t.regex(
+    warnings.join('\n'),
+    /not locked: molt remote remove origin, then molt remote add origin '.*' --lock governance/,
+  );
+});
+
 test('a changed keyring is pushed although no commit is new, and after a rotation nothing goes out under the old keys', async (t) => {
   const pair = await makePair(t);
   const { machine, context, server } = pair;
@@ -549,6 +563,39 @@ test('a changed keyring is pushed although no commit is new, and after a rotatio
   await push(context, 'bot');
   await pull(twin, 'twin');
   t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+});
+
+test('after a rotation here the remotes that have the old keys are still fetched from, and all get the new ones', async (t) => {
+  const pair = await makePair(t);
+  const { machine, context } = pair;
+  const second = await startS3Server(t);
+  await addRemote(context, 'bot', { name: 'second', url: second.url, singleWriter: false });
+  await pushAll(context, 'bot');
+  await rotateKeys(context, 'bot', { passphrase: async () => 'first', agree: async () => true, keep: async () => {} });
+  await machine.commit();
+  t.is((await pull(context, 'bot', 'origin')).outcome, 'up-to-date');
+  // What is sent anew must open by a keyring that is there.
+  await (await openRemoteStorage(second.url)).delete('log/000000000001');
+  const healed = await verifyAgent(context, 'bot', { readShare: 1, repair: true, remote: 'second' });
+  t.deepEqual(healed.commits.hurt, []);
+  const fresh = makeEmpty(t, context.clock);
+  await clone(fresh, { url: second.url, label: 'fresh', name: 'origin' });
+  t.is(await headOf(fresh, 'fresh'), await headOf(context, 'bot'));
+  t.is((await pushAll(context, 'bot')).copies, 2);
+  // A remote that was added after the rotation never had the keys that the other machine knows.
+  const twin = makeEmpty(t, context.clock);
+  await clone(twin, { url: pair.server.url, label: 'twin', name: 'origin' });
+  await push(twin, 'twin');
+  await fetchRemote(context, 'bot', 'origin');
+  await rotateKeys(context, 'bot', { passphrase: async () => 'first', agree: async () => true, keep: async () => {} });
+  const third = await startS3Server(t);
+  await addRemote(context, 'bot', { name: 'third', url: third.url, singleWriter: false });
+  await machine.commit();
+  await push(context, 'bot', { remote: 'third' });
+  await addRemote(twin, 'twin', { name: 'third', url: third.url, singleWriter: false });
+  t.is((await pull(twin, 'twin', 'third')).outcome, 'forward');
+  t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+  await checkServer(t, { ...pair, server: third });
 });
 
 test('whoever owns the bucket learns no content, no name and no size of a single file', async (t) => {
