@@ -1,10 +1,10 @@
 // A machine of its own for one test file: a home, a model on loopback, a real OpenClaw, and molt as it is built.
 
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { ExecutionContext, TestFn } from 'ava';
+import type { ExecutionContext } from 'ava';
 import { startFakeModel, type FakeModel } from './fake-model.ts';
 import { QUIET, type Endpoint } from './gateway.ts';
 import { findOpenClaw, type OpenClaw } from './installation.ts';
@@ -17,6 +17,11 @@ export interface Run {
   readonly stdout: string;
   readonly stderr: string;
   readonly durationMs: number;
+}
+
+/** A pod that molt made. */
+export interface RestoredPod extends Endpoint {
+  readonly stateDir: string;
 }
 
 /** What the tests of one file share. */
@@ -33,16 +38,23 @@ export class Lab {
     this.openclaw = openclaw;
   }
 
-  /** Makes a lab; it is gone when the file is done. What it started by molt must be stopped before. */
-  static async make(test: TestFn): Promise<Lab> {
+  /** Makes a lab. */
+  static async make(): Promise<Lab> {
     const openclaw = await findOpenClaw();
     const dir = await realpath(await mkdtemp(path.join(tmpdir(), 'molt-openclaw-')));
-    test.after.always('the folders go', () => rm(dir, { recursive: true, force: true }));
     const model = await startFakeModel();
-    test.after.always('the model stops', () => model[Symbol.asyncDispose]());
     const lab = new Lab(dir, model, openclaw);
     await mkdir(lab.home);
     return lab;
+  }
+
+  /** Stops all pods of this home and removes the lab. */
+  async remove(): Promise<void> {
+    const { status, stdout } = await this.run('pod', 'list', '--json');
+    const names: string[] = status === 0 ? JSON.parse(stdout).map(({ name }: { name: string }) => name) : [];
+    await Promise.all(names.map((name) => this.run('pod', 'stop', name)));
+    await this.model[Symbol.asyncDispose]();
+    await rm(this.dir, { recursive: true, force: true });
   }
 
   /** Runs molt in this home. */
@@ -70,6 +82,15 @@ export class Lab {
     const { status, stdout, stderr } = await this.run(...argv, '--json');
     t.is(status, 0, `molt ${argv.join(' ')}: ${stderr}`);
     return JSON.parse(stdout);
+  }
+
+  /** Finds a pod of this machine, and reads its token where OpenClaw reads it. */
+  async findPod(t: ExecutionContext, name: string): Promise<RestoredPod> {
+    const pods: { name: string; endpoint: string; dir: string }[] = await this.json(t, 'pod', 'list');
+    const pod = pods.find((one) => one.name === name);
+    if (pod === undefined) throw new Error(`there is no pod ${name} in ${JSON.stringify(pods)}`);
+    const config = JSON.parse(await readFile(path.join(pod.dir, 'openclaw.json'), 'utf8'));
+    return { stateDir: pod.dir, port: Number(new URL(pod.endpoint).port), token: config.gateway.auth.token };
   }
 
   /** Writes the pod.json of a gateway and returns its path. */

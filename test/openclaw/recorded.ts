@@ -4,7 +4,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
@@ -35,11 +35,12 @@ export async function unpackRecorded(version: keyof typeof RECORDED, place: Plac
   await run('tar', ['-xzf', path.join(FIXTURES, `openclaw-${version}.tar.gz`), '-C', parent]);
   await rename(path.join(parent, 'state'), stateDir);
   await rm(parent, { recursive: true });
+  await moveTexts(stateDir, [
+    [`${recorded.stateDir}/`, `${stateDir}/`],
+    [`127.0.0.1:${recorded.modelPort}/`, `127.0.0.1:${place.modelPort}/`],
+  ]);
   const file = path.join(stateDir, 'openclaw.json');
-  const text = (await readFile(file, 'utf8'))
-    .replaceAll(`${recorded.stateDir}/`, `${stateDir}/`)
-    .replaceAll(`127.0.0.1:${recorded.modelPort}/`, `127.0.0.1:${place.modelPort}/`);
-  const config = JSON.parse(text);
+  const config = JSON.parse(await readFile(file, 'utf8'));
   Object.assign(config.gateway, {
     port: place.port,
     auth: { mode: 'token', token: place.token },
@@ -48,6 +49,17 @@ export async function unpackRecorded(version: keyof typeof RECORDED, place: Plac
   await writeFile(file, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
   const database = path.join(stateDir, 'state/openclaw.sqlite');
   if (existsSync(database)) moveDatabase(database, recorded.stateDir, stateDir);
+}
+
+/** The older layout keeps its conversations in text files, which name each other by their paths. */
+async function moveTexts(dir: string, changes: readonly (readonly [string, string])[]): Promise<void> {
+  const names = await readdir(dir, { recursive: true });
+  for (const name of names.filter((one) => /\.jsonl?$/.test(one))) {
+    const file = path.join(dir, name);
+    const text = await readFile(file, 'utf8');
+    const moved = changes.reduce((sofar, [from, to]) => sofar.replaceAll(from, to), text);
+    if (moved !== text) await writeFile(file, moved);
+  }
 }
 
 /** What `OpenClaw` finds again only under the folder it runs in: its cron jobs, and that its workspaces were set up. */
