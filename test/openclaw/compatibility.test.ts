@@ -15,14 +15,14 @@ import { logPhases, missing } from './report.ts';
 let lab: Lab;
 
 test.before(async (t) => {
-  t.timeout(900_000);
+  t.timeout(1_800_000);
   lab = await Lab.make();
 });
 
 test.after.always('everything stops', () => lab?.remove());
 
 test.serial('a backup of the older layout comes up migrated, with its conversations', async (t) => {
-  t.timeout(900_000);
+  t.timeout(1_800_000);
   const port = await findFreePort();
   const stateDir = path.join(lab.dir, 'legacy');
   await unpackRecorded('2026.5.28', { stateDir, port, token: 'legacy-token', modelPort: lab.model.port });
@@ -60,7 +60,7 @@ test.serial('a backup of the older layout comes up migrated, with its conversati
 test.serial(
   'a backup of a newer OpenClaw than the one installed is refused, and both versions are named',
   async (t) => {
-    t.timeout(300_000);
+    t.timeout(900_000);
     const port = await findFreePort();
     const stateDir = path.join(lab.dir, 'newer');
     await unpackRecorded('2026.9.6', { stateDir, port, token: 'newer-token', modelPort: lab.model.port });

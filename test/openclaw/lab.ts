@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { startFakeModel, type FakeModel } from './fake-model.ts';
-import { QUIET, type Endpoint } from './gateway.ts';
+import { QUIET, READY_TIMEOUT_MS, type Endpoint } from './gateway.ts';
 import { findOpenClaw, type OpenClaw } from './installation.ts';
 
 const PROGRAM = path.join(import.meta.dirname, '../../bin/molt.cjs');
@@ -102,7 +102,7 @@ export class Lab {
       command: ['openclaw', 'gateway', 'run', '--port', '{port:http}', '--bind', 'loopback'],
       env: { ...QUIET, OPENCLAW_STATE_DIR: '{state}', OPENCLAW_GATEWAY_PORT: '{port:http}' },
       ports: [{ name: 'http', port }],
-      health: { http: { path: '/readyz', port }, timeoutMs: 300_000 },
+      health: { http: { path: '/readyz', port }, timeoutMs: READY_TIMEOUT_MS },
       stop: { signal: 'SIGTERM', graceMs: 30_000 },
     };
     await writeFile(file, JSON.stringify(pod));
