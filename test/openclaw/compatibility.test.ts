@@ -41,7 +41,7 @@ test.serial('a backup of the older layout comes up migrated, with its conversati
     '--recovery-key-file',
     path.join(lab.dir, 'recovery-key-1'),
   );
-  const result = await lab.json(t, 'restore', 'legacy', '--target', 'revived', '--yes');
+  const result = await lab.json(t, 'restore', 'legacy', '--target', 'revived');
   t.like(result, { pod: { name: 'revived', healthy: true } });
   logPhases(t, 'restore --target of 2026.5.28', result);
   const pod = await lab.findPod(t, 'revived');
@@ -81,7 +81,7 @@ test.serial(
       '--recovery-key-file',
       path.join(lab.dir, 'recovery-key-2'),
     );
-    const { status, stderr } = await lab.run('restore', 'newer', '--target', 'refused', '--yes');
+    const { status, stderr } = await lab.run('restore', 'newer', '--target', 'refused');
     t.is(status, 16, stderr);
     t.regex(stderr, /2099\.1\.2/);
     t.true(stderr.includes(lab.openclaw.version), stderr);

@@ -140,7 +140,7 @@ test.serial(
   async (t) => {
     t.timeout(1_800_000);
     const config = await hashFile(original.stateDir, 'openclaw.json');
-    const result = await lab.json(t, 'restore', 'claw', second, '--target', 'twin', '--yes');
+    const result = await lab.json(t, 'restore', 'claw', second, '--target', 'twin');
     twin = await lab.findPod(t, 'twin');
     t.like(result, { target: 'twin', commit: second, pod: { name: 'twin', healthy: true } });
     t.is(result.pod.endpoint, `http://127.0.0.1:${twin.port}`);
@@ -192,7 +192,7 @@ function textOf(stateDir: string): string {
 }
 
 test.serial('a restore in place over a gateway that molt can’t stop is refused, and nothing is touched', async (t) => {
-  const { status, stderr } = await lab.run('restore', 'claw', first, '--in-place', '--yes');
+  const { status, stderr } = await lab.run('restore', 'claw', first, '--in-place');
   t.is(status, 11, stderr);
   t.true(original.isRunning && (await isReady(original.port)));
   t.is(await hashFile(original.stateDir, MEMORY), memory);
@@ -205,7 +205,7 @@ test.serial(
     t.timeout(1_800_000);
     await appendFile(path.join(twin.stateDir, MEMORY), '- A mistake.\n');
     t.is((await lab.json(t, 'commit', 'twin')).unchanged, false);
-    const result = await lab.json(t, 'restore', 'twin', second, '--in-place', '--yes');
+    const result = await lab.json(t, 'restore', 'twin', second, '--in-place');
     t.like(result, { commit: second, pod: { name: 'twin', healthy: true } });
     logPhases(t, 'restore --in-place', result, original.readyMs);
     const { port, token } = twin;
@@ -221,7 +221,7 @@ test.serial('a pod is stopped, and goes forth again in place without being start
   t.false(await isReady(twin.port));
   const [pod] = (await lab.json(t, 'pod', 'list')).filter(({ name }: { name: string }) => name === 'twin');
   t.like(pod, { name: 'twin', state: 'stopped' });
-  await lab.json(t, 'restore', 'twin', '--undo', '--no-start', '--yes');
+  await lab.json(t, 'restore', 'twin', '--undo', '--no-start');
   const { stateDir } = await lab.findPod(t, 'twin');
   t.not(await hashFile(stateDir, MEMORY), memory);
   t.true(textOf(stateDir).includes('hello, twin'));
@@ -231,17 +231,7 @@ test.serial('a pod is stopped, and goes forth again in place without being start
 test.serial('an earlier time comes back as a pod that is not started', async (t) => {
   const commits = await lab.json(t, 'log', 'claw');
   const { time } = commits.find(({ id }: { id: string }) => id === first);
-  const result = await lab.json(
-    t,
-    'restore',
-    'claw',
-    '--timestamp',
-    time,
-    '--target',
-    'earlier',
-    '--no-start',
-    '--yes',
-  );
+  const result = await lab.json(t, 'restore', 'claw', '--timestamp', time, '--target', 'earlier', '--no-start');
   t.like(result, { target: 'earlier', commit: first, requestedTime: time });
   const [pod] = (await lab.json(t, 'pod', 'list')).filter(({ name }: { name: string }) => name === 'earlier');
   t.like(pod, { name: 'earlier', state: 'stopped' });
@@ -252,7 +242,7 @@ test.serial('a drill starts a quiet copy, measures it, and leaves nothing', asyn
   t.timeout(1_800_000);
   const pods = await lab.json(t, 'pod', 'list');
   const agents = await lab.json(t, 'agents');
-  const result = await lab.json(t, 'restore', 'claw', '--drill', '--yes');
+  const result = await lab.json(t, 'restore', 'claw', '--drill');
   t.is(result.commit, second);
   logPhases(t, 'restore --drill', result, original.readyMs);
   t.log(JSON.stringify({ ...result, phases: undefined }));
