@@ -135,6 +135,16 @@ async function checkSaved(t: ExecutionContext, commit: string, turns: readonly T
   t.log(`${turns.length} turns in ${commit.slice(0, 10)}; its files restored in ${seconds(sum(restored.phases))}`);
 }
 
+test.serial('what a restore would set off is told beforehand, and nothing is made', async (t) => {
+  const plan = await lab.json(t, 'restore', 'claw', '--target', 'planned', '--dry-run');
+  t.like(plan, { target: 'planned', dryRun: true, commit: second });
+  const hazards: string = plan.hazards.join('\n');
+  t.regex(hazards, new RegExp(`port ${original.port}`));
+  t.regex(hazards, /whatsapp/i);
+  t.regex(hazards, /tea-reminder/);
+  t.deepEqual(await lab.json(t, 'pod', 'list'), []);
+});
+
 test.serial(
   'a commit comes back as a healthy pod at another path, port and token, while the original goes on',
   async (t) => {
