@@ -7,7 +7,7 @@ interface Timed {
 }
 
 /** The steps of a restore that are the agent's own time and not molt's. */
-const AGENT_PHASES = /start|health|healthy/;
+const AGENT_PHASES = /^(stop|start|health check)$/;
 
 /** Logs how long each step of a restore took, and how much of it was molt's, beside the start of the same program without molt. */
 export function logPhases(t: ExecutionContext, what: string, { phases }: Timed, ownStartMs?: number): void {
