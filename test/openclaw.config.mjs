@@ -6,5 +6,5 @@ export default {
   workerThreads: false,
   // Each file starts gateways that need both cores for half a minute.
   concurrency: 1,
-  timeout: '10m',
+  timeout: '20m',
 };
