@@ -1,19 +1,15 @@
-// Measures pushes and clones beside restic's S3 backend, on one Ceph gateway in one run: `npx node bench/remotes.ts [--rounds 3]
-// [--size 480MB]`. Needs Ceph's programs (npm run test:ceph says which) and restic; run `npm run build` first. Requests are counted by a proxy.
+// Measures pushes and clones beside restic's S3 backend, on one Ceph gateway in one run: the rows `remotes` of `npm run bench`. Needs
+// Ceph's programs, curl and restic; run `npm run build` first. Requests are counted by a proxy.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { startCluster } from '../test/ceph/cluster.ts';
 import { BenchAgent, SHAPES } from './agent.ts';
 import { type Cost, isInstalled, median, timed } from './timed.ts';
 
-const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '3' }, size: { type: 'string', default: '480MB' } },
-});
 const MOLT = join(import.meta.dirname, '..', 'bin', 'molt.cjs');
 const DELAY_MS = 50;
 const DELAYED_SIZE = '55MB';
@@ -22,7 +18,30 @@ const TICKS = 3;
 
 type Run = Cost & { readonly requests: number; readonly sentBytes: number };
 const rows = new Map<string, { molt: Run[]; restic: Run[] }>();
-const lab = mkdtempSync(join(tmpdir(), 'molt-remotes-'));
+
+/** The programs that are needed, and the Debian packages that have them. */
+const PROGRAMS = {
+  restic: 'restic',
+  curl: 'curl',
+  'ceph-mon': 'ceph-mon',
+  'ceph-osd': 'ceph-osd',
+  'ceph-authtool': 'ceph-common',
+  radosgw: 'radosgw',
+  'radosgw-admin': 'radosgw',
+};
+
+/** How much is measured. */
+export interface RemotesOptions {
+  /** Of the agent that is pushed without delay. */
+  readonly size: string;
+  readonly rounds: number;
+}
+
+/** Returns the Debian packages of what is not installed. */
+export function listLacking(): string[] {
+  const lacking = Object.entries(PROGRAMS).filter(([program]) => !isInstalled(program));
+  return [...new Set(lacking.map(([, name]) => name))];
+}
 
 /** A proxy that runs. */
 interface Proxy {
@@ -55,7 +74,12 @@ function note(row: string, tool: 'molt' | 'restic', proxy: Proxy, run: () => Cos
 }
 
 /** One round: first push, ticks, and back on an empty machine. */
-function play(round: string, proxy: Proxy, options: { readonly size: string; readonly suffix: string }): void {
+function play(
+  lab: string,
+  round: string,
+  proxy: Proxy,
+  options: { readonly size: string; readonly suffix: string },
+): void {
   const shape = SHAPES[options.size];
   if (shape === undefined) throw new Error(`--size is one of ${Object.keys(SHAPES).join(', ')}`);
   const dir = join(lab, `agent-${round}`);
@@ -98,8 +122,8 @@ function play(round: string, proxy: Proxy, options: { readonly size: string; rea
   );
 }
 
-function print(): void {
-  console.log(`\n${values.size} agent on Ceph, ${values.rounds} rounds, medians; ratios are molt's over restic's\n`);
+function print({ size, rounds }: RemotesOptions): void {
+  console.log(`\n${size} agent on Ceph, ${rounds} rounds, medians; ratios are molt's over restic's\n`);
   for (const [row, { molt, restic }] of rows) {
     const of = (runs: readonly Run[], pick: (run: Run) => number): number => median(runs.map(pick));
     for (const [tool, runs] of [
@@ -120,24 +144,27 @@ function print(): void {
   }
 }
 
-if (!isInstalled('restic')) throw new Error('restic is not installed');
-const cluster = await startCluster();
-const upstream = Number(new URL(cluster.endpoint).port);
-const near = await startProxy(upstream, 0);
-const far = await startProxy(upstream, DELAY_MS);
-try {
-  await cluster.makeBucket('bench');
-  for (let round = 0; round < Number(values.rounds); round += 1) {
-    play(`near-${round}`, near, { size: values.size, suffix: '' });
-    play(`far-${round}`, far, { size: DELAYED_SIZE, suffix: `, ${DELAYED_SIZE}, +${DELAY_MS} ms` });
-    for (const name of ['agent', 'home', 'cache', 'other', 'back', 'cold', 'restic-back'])
-      for (const place of ['near', 'far'])
-        rmSync(join(lab, `${name}-${place}-${round}`), { recursive: true, force: true });
+/** Measures and prints. */
+export async function runRemotes(options: RemotesOptions): Promise<void> {
+  const lab = mkdtempSync(join(tmpdir(), 'molt-remotes-'));
+  const cluster = await startCluster();
+  const upstream = Number(new URL(cluster.endpoint).port);
+  const near = await startProxy(upstream, 0);
+  const far = await startProxy(upstream, DELAY_MS);
+  try {
+    await cluster.makeBucket('bench');
+    for (let round = 0; round < options.rounds; round += 1) {
+      play(lab, `near-${round}`, near, { size: options.size, suffix: '' });
+      play(lab, `far-${round}`, far, { size: DELAYED_SIZE, suffix: `, ${DELAYED_SIZE}, +${DELAY_MS} ms` });
+      for (const name of ['agent', 'home', 'cache', 'other', 'back', 'cold', 'restic-back'])
+        for (const place of ['near', 'far'])
+          rmSync(join(lab, `${name}-${place}-${round}`), { recursive: true, force: true });
+    }
+    print(options);
+  } finally {
+    near.process.kill();
+    far.process.kill();
+    await cluster.stop();
+    rmSync(lab, { recursive: true, force: true });
   }
-  print();
-} finally {
-  near.process.kill();
-  far.process.kill();
-  await cluster.stop();
-  rmSync(lab, { recursive: true, force: true });
 }

@@ -1,11 +1,13 @@
-// Measures molt beside restic, borg and bup in one run, interleaved: `npm run bench -- [--size 480MB] [--rounds 3] [--ticks 288]`.
-// Peers that are not installed are left out and named. Seconds drift with the machine; the ratios are what counts.
+// Measures molt beside restic, borg and bup in one run, interleaved: `npm run bench -- [--size 480MB] [--rounds 3] [--ticks 288]`, then
+// its pushes beside restic's (remotes.ts). `--rows local` or `--rows remotes` does one of them, `--only molt,restic` names the programs.
+// What is not installed is left out and named. Seconds drift with the machine; the ratios are what counts.
 
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BenchAgent, SHAPES, type AgentShape } from './agent.ts';
+import { listLacking, runRemotes } from './remotes.ts';
 import { TOOLS, type Tool } from './tools.ts';
 import { isInstalled, median, type Cost } from './timed.ts';
 
@@ -15,6 +17,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     ticks: { type: 'string', default: '288' },
     only: { type: 'string' },
+    rows: { type: 'string', default: 'local,remotes' },
   },
 });
 const wanted = values.only?.split(',');
@@ -154,9 +157,24 @@ function print(): void {
   if (missing.length > 0) console.log(`\nnot installed: ${missing.join(', ')}`);
 }
 
+const parts = new Set(values.rows.split(','));
+for (const part of parts)
+  if (part !== 'local' && part !== 'remotes') throw new Error('--rows is local, remotes, or both');
+
 try {
-  for (let round = 0; round < Number(values.rounds); round += 1) playRound(round);
-  print();
+  if (parts.has('local')) {
+    for (let round = 0; round < Number(values.rounds); round += 1) playRound(round);
+    print();
+  }
 } finally {
   if (existsSync(lab)) rmSync(lab, { recursive: true, force: true });
+}
+
+if (parts.has('remotes')) {
+  const lacking = listLacking();
+  if (lacking.length > 0) {
+    console.log(`\nno pushes were measured, since these are not installed: ${lacking.join(', ')}`);
+    // Asked for by name, it has to be there.
+    if (values.rows === 'remotes') process.exitCode = 1;
+  } else await runRemotes({ size: values.size, rounds: Number(values.rounds) });
 }

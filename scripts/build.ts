@@ -16,6 +16,7 @@ const { metafile, outputFiles } = await build({
     'pack-worker': 'src/repo/pack-worker.ts',
     'sha1-worker': 'src/repo/sha1-worker.ts',
     'fill-worker': 'src/repo/fill-worker.ts',
+    'pod-supervisor': 'src/pod/supervisor-main.ts',
   },
   bundle: true,
   splitting: true,

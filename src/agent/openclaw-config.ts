@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { expandHome } from './native-path.ts';
+import { parseJson } from './parse-json.ts';
 import type { RootCandidate } from './roots.ts';
 
 /** What molt takes from an OpenClaw configuration. */
@@ -11,7 +12,12 @@ export interface OpenClawConfig {
   /** The folders and files that it names, in a fixed order. */
   readonly candidates: readonly RootCandidate[];
   readonly lastTouchedVersion: string | undefined;
+  /** What a client has to show, if it is a token and stands there in clear text. */
+  readonly gatewayToken: string | undefined;
 }
+
+/** Why the workspace belongs to the agent that agents work in which name none. */
+export const DEFAULT_WORKSPACE = 'the default workspace';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -28,21 +34,23 @@ export async function readOpenClawConfig(stateDir: string, home: string): Promis
   } catch {
     return undefined;
   }
-  const { agents, meta } = asFields(config);
+  const { agents, meta, gateway } = asFields(config);
   const named = listAgents(asFields(agents));
   const candidates: RootCandidate[] = [];
   const add = (value: unknown, kind: 'workspace' | 'agent', reason: string) => {
     if (typeof value !== 'string' || value.trim() === '') return;
     candidates.push({ path: resolve(stateDir, expandHome(value.trim(), home)), kind, reason });
   };
-  add(asFields(asFields(agents)['defaults'])['workspace'], 'workspace', 'the default workspace');
+  add(asFields(asFields(agents)['defaults'])['workspace'], 'workspace', DEFAULT_WORKSPACE);
   for (const [name, agent] of named) add(agent['workspace'], 'workspace', `the workspace of agent ${name}`);
   for (const [name, agent] of named) add(agent['agentDir'], 'agent', `the folder of agent ${name}`);
   candidates.push({ path, kind: 'include', reason: 'the configuration' });
   for (const file of included)
     candidates.push({ path: file, kind: 'include', reason: 'a file that the configuration includes' });
   const version = asFields(meta)['lastTouchedVersion'];
-  return { candidates, lastTouchedVersion: typeof version === 'string' ? version : undefined };
+  const token = asFields(asFields(gateway)['auth'])['token'];
+  const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+  return { candidates, lastTouchedVersion: text(version), gatewayToken: text(token) };
 }
 
 /** Lists the agents by name: `agents.entries` of today, `agents.list` of older versions. */
@@ -67,17 +75,7 @@ interface ReadState {
 
 async function readMerged(path: string, state: ReadState): Promise<unknown> {
   const text = await readFile(path, 'utf8');
-  return mergeIncludes(await parseConfig(text), path, state);
-}
-
-/** Parses plain JSON at once, and loads the JSON5 parser only for what isn't. */
-async function parseConfig(text: string): Promise<unknown> {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    const { parseJson5 } = await import('./json5.ts');
-    return parseJson5(text);
-  }
+  return mergeIncludes(await parseJson(text), path, state);
 }
 
 /** Replaces each `$include` by what it names; the keys beside it win. */

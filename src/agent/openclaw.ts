@@ -3,8 +3,13 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { checkOpenClaw } from './openclaw-check.ts';
 import { readOpenClawConfig } from './openclaw-config.ts';
+import { readOpenClawExpectations } from './openclaw-expect.ts';
+import { findOpenClawHazards } from './openclaw-hazards.ts';
+import { rebindOpenClaw } from './openclaw-rebind.ts';
 import { OPENCLAW_DEFAULT_AREAS, OPENCLAW_RULES } from './openclaw-table.ts';
+import { checkOpenClawVersion, installedOpenClaw } from './openclaw-version.ts';
 import { compilePathTable } from './path-table.ts';
 import type { AreaKind, Classification, FindRootsOptions, Profile, ProfileDescription, Root } from './profile.ts';
 import { type RootCandidate, settleRoots } from './roots.ts';
@@ -19,6 +24,13 @@ export const openclawProfile: Profile = {
   classify,
   findRoots,
   describe,
+  readExpectations: readOpenClawExpectations,
+  readToken: async (stateDir) => (await readOpenClawConfig(stateDir, homedir()))?.gatewayToken,
+  rebind: rebindOpenClaw,
+  check: checkOpenClaw,
+  findHazards: findOpenClawHazards,
+  installedVersion: installedOpenClaw,
+  checkVersion: checkOpenClawVersion,
 };
 
 /** Says whether a folder looks like OpenClaw's state. */

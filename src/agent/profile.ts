@@ -5,6 +5,15 @@ import type { Component } from '../model/component.ts';
 import { MoltError } from '../model/error.ts';
 import { genericProfile } from './generic.ts';
 import { isOpenClawState, openclawProfile } from './openclaw.ts';
+import type {
+  AgentCommand,
+  Expectations,
+  Hazard,
+  RebindChange,
+  RebindOptions,
+  Relocation,
+  RootDirs,
+} from './revival.ts';
 
 /** What a part of a root holds; each kind has its own rules. */
 export type AreaKind = 'state' | 'workspace' | 'agent' | 'include';
@@ -89,6 +98,44 @@ export interface Profile {
 
   /** Returns what a commit records about the program whose state this is. */
   describe(stateDir: string): Promise<ProfileDescription>;
+
+  /**
+   * Reads what restored files promise, before they are re-bound and before anything runs on them.
+   * @throws {MoltError} HOSTILE or DAMAGED when a file is not what its name says
+   */
+  readExpectations(relocation: Relocation): Promise<Expectations>;
+
+  /** Returns the secret by which clients of a live agent show that they may speak to it, if it is one that `rebind` can set. */
+  readToken(stateDir: string): Promise<string | undefined>;
+
+  /**
+   * Binds restored files, on which nothing runs yet, to where they are and to a pod's ports and token. Each file is changed whole or not
+   * at all; doing it again changes nothing more.
+   * @throws {MoltError} NEWER_FORMAT when the files are of a newer schema than is known, are moved, and it is not forced; HOSTILE when
+   *   a link or a name would lead out of the folders; DAMAGED, USAGE (bindings), IO
+   */
+  rebind(options: RebindOptions): Promise<RebindChange[]>;
+
+  /**
+   * Asks the files of an agent, which may be running, for what they promised, in the way its own program will: returns what is not
+   * there as sentences without their full stops. Nothing is written, and nothing is left beside a file.
+   */
+  check(dirs: RootDirs, expectations: Expectations): Promise<string[]>;
+
+  /** Finds what a start of the restored agent would set off, before anything is re-bound. */
+  findHazards(relocation: Relocation, nowMs: number): Promise<Hazard[]>;
+
+  /**
+   * Returns the version of the program that a pod would start; undefined if it doesn't tell.
+   * @throws {MoltError} NOT_FOUND when there is no such program, INTERRUPTED
+   */
+  installedVersion(command: AgentCommand): Promise<string | undefined>;
+
+  /**
+   * Compares the version that a commit records with the one installed.
+   * @throws {MoltError} NEWER_FORMAT when the commit was made by a newer one; it names both
+   */
+  checkVersion(recorded: string | undefined, installed: string | undefined): void;
 }
 
 /**

@@ -34,7 +34,9 @@ export function settleRoots(
 ): Root[] {
   const state = findRealFolder(stateDir);
   if (state === undefined) {
-    throw new MoltError('NOT_FOUND', `there is no state folder "${stateDir}"`, { hint: 'molt init AGENT --state DIR' });
+    throw new MoltError('NOT_FOUND', `there is no state folder "${stateDir}"`, {
+      hint: 'if its disk is not mounted, mount it; molt restore AGENT --in-place brings the agent back there',
+    });
   }
   const places = candidates.flatMap((candidate) => placeCandidate(candidate, earlier) ?? []);
   const folders = places.filter((place) => place.file === undefined);

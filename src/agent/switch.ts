@@ -25,6 +25,9 @@ import { isSqliteFile, SQLITE_SIDE_SUFFIXES } from './sqlite-header.ts';
 /** The staging folder in each root. Captures pass over it. */
 export const STAGING_FOLDER = '.molt-restore';
 
+/** The two parts of a staging folder: what was staged while the agent ran, and what had to be added when it had stopped. */
+export type Stage = 'early' | 'late';
+
 /** What a switch does. */
 export interface SwitchPlan {
   /** Where each root is, by its key. */
@@ -35,6 +38,8 @@ export interface SwitchPlan {
   readonly folders: readonly EntryAttributes[];
   /** Files and symlinks that are staged. */
   readonly put: readonly RestoreEntry[];
+  /** The folder inside the staging folders where an entry is staged; `late` unless it is given. */
+  readonly stages?: ReadonlyMap<string, Stage>;
   /** Files whose content is right, but not their times or mode. */
   readonly touch: readonly EntryAttributes[];
 }
@@ -47,7 +52,7 @@ export function switchFiles(plan: SwitchPlan): void {
   const { dirs } = plan;
   for (const entry of plan.remove.toReversed()) attempt(entry, () => removeEntry(dirs, entry));
   for (const entry of plan.folders) attempt(entry, () => makeFolder(nativeOf(dirs, entry.path)));
-  for (const entry of plan.put) attempt(entry, () => putEntry(dirs, entry));
+  for (const entry of plan.put) attempt(entry, () => putEntry(dirs, entry, plan.stages?.get(entry.path) ?? 'late'));
   // Taking it away changes the time of the folder that it is in.
   for (const dir of dirs.values()) rmSync(join(dir, STAGING_FOLDER), { recursive: true, force: true });
   for (const entry of plan.touch) attempt(entry, () => setAttributes(nativeOf(dirs, entry.path), entry));
@@ -69,8 +74,8 @@ function removeEntry(dirs: ReadonlyMap<string, string>, entry: EntryAttributes):
   }
 }
 
-function putEntry(dirs: ReadonlyMap<string, string>, entry: RestoreEntry): void {
-  const staged = nativeOf(dirs, entry.path, STAGING_FOLDER);
+function putEntry(dirs: ReadonlyMap<string, string>, entry: RestoreEntry, stage: Stage): void {
+  const staged = nativeOf(dirs, entry.path, join(STAGING_FOLDER, stage));
   const native = nativeOf(dirs, entry.path);
   openParent(dirs, entry.path);
   // An old log beside a new database would be played into it.

@@ -13,6 +13,7 @@ export type Completes =
   | 'revision'
   | 'revision-path'
   | 'command'
+  | 'pod'
   | 'file'
   | 'folder'
   | 'nothing'
@@ -95,11 +96,17 @@ export interface Context {
   readonly home: string;
   /** The zone of times without one, as the user gave it (unchecked) or as the system has it. */
   readonly zone: string;
+  /** The zone as the user gave it (unchecked). */
+  readonly givenZone: string | undefined;
   readonly output: Output;
   readonly reporter: CliReporter;
   readonly secrets: Secrets;
   /** Aborted when the user or the system asks to stop; its reason is a MoltError INTERRUPTED. */
   readonly signal: AbortSignal;
+  /** Aborted when that is asked a second time, just before the program ends. */
+  readonly urgent: AbortSignal;
+  /** Ends the program with this status, unless an error says otherwise. */
+  exitWith(status: number): void;
   /** What has to be undone or closed at the end, however it comes; runs in reverse order. */
   readonly cleanup: AsyncDisposableStack;
   /** Whether there is somebody to ask, or --yes. */
@@ -125,6 +132,8 @@ export interface Command<
   readonly description?: string;
   readonly words: W;
   readonly options: O;
+  /** Asked to stop, it takes its time: it sees to what it runs, and is waited for. */
+  readonly endsItself?: boolean;
   /** Takes words behind `--`, and what they are called in the help: `PATH…`. */
   readonly rest?: string;
   /** At least one: the line without the program's name, and what it does. */

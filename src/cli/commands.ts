@@ -136,6 +136,48 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/restore.ts')).command,
   },
   {
+    name: 'pod list',
+    group: 'run',
+    summary: 'list the pods of this machine, and how they are',
+    load: async () => (await import('./commands/pod-list.ts')).command,
+  },
+  {
+    name: 'pod start',
+    group: 'run',
+    summary: 'start a pod, and wait until it is healthy',
+    load: async () => (await import('./commands/pod-start.ts')).command,
+  },
+  {
+    name: 'pod stop',
+    group: 'run',
+    summary: 'stop a pod',
+    load: async () => (await import('./commands/pod-stop.ts')).command,
+  },
+  {
+    name: 'pod health',
+    group: 'run',
+    summary: 'ask a pod how it is',
+    load: async () => (await import('./commands/pod-health.ts')).command,
+  },
+  {
+    name: 'pod logs',
+    group: 'run',
+    summary: 'show what a pod’s agent wrote',
+    load: async () => (await import('./commands/pod-logs.ts')).command,
+  },
+  {
+    name: 'pod remove',
+    group: 'run',
+    summary: 'remove a stopped pod and its state; its agent’s backups stay',
+    load: async () => (await import('./commands/pod-remove.ts')).command,
+  },
+  {
+    name: 'run',
+    group: 'run',
+    summary: 'run an agent under care: restored if its state is missing, saved while it runs and at its end',
+    load: async () => (await import('./commands/run.ts')).command,
+  },
+  {
     name: 'remote add',
     group: 'send and get',
     summary: 'add a bucket or folder to push to, after trying out what it really does',

@@ -159,6 +159,8 @@ async function completeKind(
       return { directive: 'words', candidates: commandWords(commands, scanned.plain) };
     case 'agent':
       return { directive: 'words', candidates: await agentNames(makeContext(host, scanned).home) };
+    case 'pod':
+      return wordsOf(await podNames(makeContext(host, scanned).home), 'pod');
     default:
       break;
   }
@@ -239,6 +241,11 @@ function commandWords(commands: readonly CommandEntry[], plain: readonly string[
 async function agentNames(home: Home): Promise<Candidate[]> {
   const agents = await home.listAgents();
   return agents.map(({ label, stateDir }) => ({ value: label, meaning: `agent in ${stateDir}` }));
+}
+
+async function podNames(home: Home): Promise<string[]> {
+  const { listPodNames } = await import('../ops/pod-record.ts');
+  return listPodNames(home);
 }
 
 function wordsOf(values: readonly string[], meaning: string): Completion {

@@ -43,16 +43,30 @@ function describeMove({ name, from, to }: MovedRef): string {
 }
 
 function shortName(name: string): string {
-  return name.replace(/^refs\/(heads|tags|remotes)\//, '');
+  return name
+    .replace(/^refs\/molt\/incarnations\//, 'the incarnation of ')
+    .replace(/^refs\/(heads|tags|remotes)\//, '');
 }
 
-/** Returns what pulling did to the branch. */
-export function describeOutcome({ outcome, branch, commit, conflicts }: PullResult): string {
-  if (outcome === 'up-to-date' || commit === undefined) return `${branch} has everything already`;
-  if (outcome === 'forward') return `${branch} went forward to ${shortId(commit)}`;
+/** Returns what pulling did to the branch, in lines. */
+export function describeOutcome({ outcome, branch, commit, conflicts }: PullResult): string[] {
+  if (outcome === 'up-to-date' || commit === undefined) return [`${branch} has everything already`];
+  if (outcome === 'forward') return [`${branch} went forward to ${shortId(commit)}`];
+  if (outcome === 'replaced')
+    return [`${branch} is now at ${shortId(commit)}, as there; what it was is on another branch`];
   const changed =
     conflicts.length === 0
       ? 'no path was changed on both sides'
       : `${formatCount(conflicts.length, 'path')} changed on both sides`;
-  return `${branch} was merged into ${shortId(commit)}; ${changed}`;
+  return [
+    `${branch} was merged into ${shortId(commit)}; ${changed}`,
+    ...conflicts.map(
+      ({ path, theirs, why }) => `  ${path}: ${why}${theirs === undefined ? '' : `; theirs is ${theirs}`}`,
+    ),
+  ];
+}
+
+/** Returns what to know once a branch has moved without the agent's files. */
+export function describeFilesBehind(agent: string, program: string): string {
+  return `the agent’s files stay as they are, and the next commit saves them as they are: ${program} restore ${agent} --in-place brings the branch’s`;
 }

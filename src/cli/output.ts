@@ -40,6 +40,8 @@ export interface Output {
   note(text: string): void;
   /** Tells a detail on stderr, with --verbose only. */
   detail(text: string): void;
+  /** Tells of an event on stderr while a command goes on: with --json as a line of it, else as lines for people. */
+  event(document: unknown, lines: readonly { readonly text: string; readonly isWarning: boolean }[]): void;
   /** Warns on stderr, also with --quiet; nothing with --json, whose stderr is for errors. */
   warn(text: string): void;
   /** Writes an error to stderr: as a document with --json, else its message, hint and, with --verbose, its causes. */
@@ -115,6 +117,10 @@ export function createOutput(
     },
     detail(text) {
       if (verbose && !json) say(style('dim', text));
+    },
+    event(document, lines) {
+      if (json) stderr.write(`${JSON.stringify(document)}\n`);
+      else for (const { text, isWarning } of lines) (isWarning ? this.warn : this.note).call(this, text);
     },
     warn(text) {
       if (!json) say(`${style('yellow', 'warning:')} ${text}`);

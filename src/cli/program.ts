@@ -31,6 +31,8 @@ export interface Host {
   readonly random: Random;
   /** Aborted when the user or the system asks to stop. */
   readonly signal: AbortSignal;
+  /** Aborted when that is asked a second time. */
+  readonly urgent: AbortSignal;
 }
 
 // How long a command may take to end by itself once it was asked to stop.
@@ -53,10 +55,10 @@ export async function runProgram(host: Host, commands: readonly CommandEntry[] =
     colour,
   });
   try {
-    await runLine(host, output, resolveLine(host, commands));
+    const status = await runLine(host, output, resolveLine(host, commands));
     const problem = await output.finish();
     if (problem !== undefined) throw problem;
-    return 0;
+    return status;
   } catch (error) {
     const shown = isInterruption(error, host.signal)
       ? new MoltError('INTERRUPTED', 'interrupted', { cause: error })
@@ -82,25 +84,31 @@ function resolveLine(host: Host, commands: readonly CommandEntry[]): FoundComman
   throw new MoltError('USAGE', 'no command is given', { hint: `${host.program} help` });
 }
 
-async function runLine(host: Host, output: Output, { entry, argv }: FoundCommand<CommandEntry>): Promise<void> {
+/** Returns the exit status of what succeeded. */
+async function runLine(host: Host, output: Output, { entry, argv }: FoundCommand<CommandEntry>): Promise<number> {
   const [command, { parseLine }] = await Promise.all([entry.load(), import('./parse.ts')]);
   const { args, globals, help } = parseLine(host.program, command, argv);
   if (help) {
     const { commandHelp } = await import('./help.ts');
     output.result({ name: entry.name, summary: entry.summary }, () => commandHelp(host.program, command));
-    return;
+    return 0;
   }
-  const context = createContext(host, output, globals);
+  let status = 0;
+  const context = createContext(host, output, globals, (wanted) => {
+    status = wanted;
+  });
   try {
-    await untilStopped(command.run(context, args), host.signal);
+    const work = command.run(context, args);
+    await (command.endsItself === true ? work : untilStopped(work, host.signal));
+    return status;
   } finally {
     context.reporter.pause();
     await context.cleanup.disposeAsync();
   }
 }
 
-function createContext(host: Host, output: Output, globals: Globals): Context {
-  const { env, cwd, clock, random, signal, program, version } = host;
+function createContext(host: Host, output: Output, globals: Globals, exitWith: (status: number) => void): Context {
+  const { env, cwd, clock, random, signal, urgent, program, version } = host;
   const prompt = findPrompt(host);
   const reporter = createReporter(output, host.stderr, clock);
   const secretSources = {
@@ -119,10 +127,13 @@ function createContext(host: Host, output: Output, globals: Globals): Context {
     get zone() {
       return globals.tz ?? systemZone();
     },
+    givenZone: globals.tz,
     output,
     reporter,
     secrets: createSecrets(secretSources),
     signal,
+    urgent,
+    exitWith,
     cleanup: new AsyncDisposableStack(),
     canConfirm: globals.yes || prompt !== undefined,
     async confirm(question, typed) {

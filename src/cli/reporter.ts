@@ -25,6 +25,11 @@ export function createReporter(output: Output, stderr: OutputStream, clock: Cloc
   return stderr.isTTY === true ? barReporter(output, stderr, clock) : lineReporter(output, clock);
 }
 
+/** Says whether progress is of a step that begins: another one, or the same once more. */
+function begins(progress: Progress, before: Progress | undefined): boolean {
+  return progress.phase !== before?.phase || (progress.doneBytes ?? 0) < (before.doneBytes ?? 0);
+}
+
 /**
  * Returns what a step is, in words: `read 120MB of 477MB, 300 of 2800 files`.
  * @param elapsedMs how long the step has taken; then its rate is told, and how much longer it will take
@@ -52,14 +57,15 @@ export function describeProgress(progress: Progress, elapsedMs = 0): string {
 function lineReporter(output: Output, clock: Clock): CliReporter {
   const startMs = clock.now();
   let lastMs = -Infinity;
-  let phase = '';
+  let before: Progress | undefined;
   let phaseMs = startMs;
   let shown = '';
   return {
     progress(progress) {
       const now = clock.now();
-      if (progress.phase !== phase) phaseMs = now;
-      phase = progress.phase;
+      if (begins(progress, before)) phaseMs = now;
+      before = progress;
+      const { phase } = progress;
       if (now - startMs < QUIET_START_MS) return;
       if (phase === shown && now - lastMs < LINE_EVERY_MS) return;
       shown = phase;
@@ -75,7 +81,7 @@ function barReporter(output: Output, stderr: OutputStream, clock: Clock): CliRep
   const startMs = clock.now();
   let lastMs = -Infinity;
   let phase = '';
-  let seen = '';
+  let before: Progress | undefined;
   let phaseMs = startMs;
   let bar: ProgressBar | undefined;
   let start: typeof import('./progress-bar.ts').startProgressBar | undefined;
@@ -87,8 +93,8 @@ function barReporter(output: Output, stderr: OutputStream, clock: Clock): CliRep
   return {
     progress(progress) {
       const now = clock.now();
-      if (progress.phase !== seen) phaseMs = now;
-      seen = progress.phase;
+      if (begins(progress, before)) phaseMs = now;
+      before = progress;
       const changed = progress.phase !== phase;
       if (now - startMs < QUIET_START_MS || (!changed && now - lastMs < BAR_EVERY_MS)) return;
       phase = progress.phase;

@@ -105,34 +105,48 @@ export function removeSlot(keyring: Keyring, keys: RootKeys, slotId: string, cha
   return nextGeneration(keyring, keys, slots, change);
 }
 
+/** Returns the same keys under another number. @throws {MoltError} DAMAGED when the keyring is not authentic */
+export function renumberKeyring(keyring: Keyring, keys: RootKeys, change: Required<KeyringChange>): Keyring {
+  checkKeyringMac(keyring, keys);
+  return nextGeneration(keyring, keys, keyring.slots, change);
+}
+
+/** What joining two keyrings came to. */
+export interface JoinedKeyrings {
+  readonly keyring: Keyring;
+  /** Slots that were added to the one of the earlier epoch: only who has their secret can wrap the new root for them. */
+  readonly lost: readonly Slot[];
+}
+
 /**
  * Returns a keyring that joins two which were changed apart: what was added to one of them since they were the same is added to the other,
- * what was removed is removed.
- * @param base the last one that both sides had
+ * what was removed is removed. If one was rotated, its epoch holds.
+ * @param had the ids of the slots that both sides last had in common
  * @throws {MoltError} DAMAGED when one is not authentic, USAGE when no passphrase or recovery slot would be left, or the keyring is full
  */
 export function joinKeyrings(
-  base: Keyring,
+  had: ReadonlySet<string>,
   ours: Keyring,
   theirs: Keyring,
   keys: RootKeys,
   change: Required<KeyringChange>,
-): Keyring {
-  for (const keyring of [base, ours, theirs]) checkKeyringMac(keyring, keys);
-  const had = new Set(base.slots.map(({ id }) => id));
-  const have = new Set(ours.slots.map(({ id }) => id));
-  const kept = theirs.slots.filter(({ id }) => !had.has(id) || have.has(id));
-  const slots = [...kept, ...ours.slots.filter(({ id }) => !had.has(id))];
+): JoinedKeyrings {
+  for (const keyring of [ours, theirs]) checkKeyringMac(keyring, keys);
+  const [later, other] = ours.epoch > theirs.epoch ? [ours, theirs] : [theirs, ours];
+  const [inLater, inOther] = [later, other].map(({ slots }) => new Set(slots.map(({ id }) => id)));
+  const kept = later.slots.filter(({ id }) => !had.has(id) || inOther?.has(id) === true);
+  const added = other.slots.filter(({ id }) => !had.has(id) && inLater?.has(id) !== true);
+  const slots = later.epoch === other.epoch ? [...kept, ...added] : kept;
   if (slots.length > MAX_SLOTS || !hasLastingSlot(slots)) {
     throw new MoltError(
       'USAGE',
-      'the keys were changed here and elsewhere, and both changes together leave no good keyring',
-      {
-        hint: 'molt key list here and there shows them',
-      },
+      slots.length > MAX_SLOTS
+        ? `the keys were changed here and elsewhere, and together they are more than ${MAX_SLOTS}`
+        : 'the keys were changed here and elsewhere, and together no passphrase or recovery key would be left',
+      { hint: slots.length > MAX_SLOTS ? 'molt key remove SLOT' : 'molt key add recovery' },
     );
   }
-  return nextGeneration(theirs, keys, slots, change);
+  return { keyring: nextGeneration(later, keys, slots, change), lost: later.epoch === other.epoch ? [] : added };
 }
 
 /**
@@ -147,8 +161,10 @@ export async function openKeyring(keyring: Keyring, secret: SlotSecret): Promise
     if (root !== undefined) return openKeyringWithRoot(keyring, root);
   }
   const kind = secret.type === 'passphrase' || secret.type === 'exec' ? secret.type : `${secret.type} key`;
-  const message = slots.length === 0 ? `no slot takes a ${kind}` : `no slot opens with this ${kind}`;
-  throw new MoltError('WRONG_PASSPHRASE', message, { hint: 'molt key list' });
+  const message = slots.length === 0 ? `no key of the agent is a ${kind}` : `this ${kind} does not open the agent`;
+  throw new MoltError('WRONG_PASSPHRASE', message, {
+    hint: 'try again, or give the recovery key in MOLT_RECOVERY_KEY; molt key list shows the keys of an agent that is here',
+  });
 }
 
 /**

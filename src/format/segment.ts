@@ -10,7 +10,7 @@ export type SegmentType = 'commit';
 
 /** A ref that moves; undefined is absence. */
 export interface RefMove {
-  /** `refs/heads/…` or `refs/tags/…`. */
+  /** `refs/heads/…`, `refs/tags/…` or `refs/molt/WORD/…`. A move from where it is to there only asks that it still stands there. */
   readonly name: string;
   readonly from: GitId | undefined;
   readonly to: GitId | undefined;
@@ -176,9 +176,9 @@ function parseOid(fields: Fields, key: string): GitId | undefined {
 const PATH_NOTE_MAX_LENGTH = Math.ceil((PATH_NOTE_MOST * PATH_HASH_BYTES) / 3) * 4;
 const PATH_NOTE = /^[A-Za-z0-9+/]*={0,2}$/;
 /** No ref's name is longer; to be asked before REF_NAME is, whose memory grows with the text. */
-export const REF_MAX_LENGTH = 220;
+export const REF_MAX_LENGTH = 240;
 
-/** Names of refs: a branch or tag by git-check-ref-format's rules, a little stricter. */
+/** Names of refs: a branch, a tag or something of molt's own, by git-check-ref-format's rules, a little stricter. */
 export const REF_NAME =
   // oxlint-disable-next-line no-control-regex -- control characters are what it refuses
-  /^refs\/(heads|tags)\/(?!.*(\.\.|\/\/|@\{|\.lock(\/|$)|\/\.))[^\s~^:?*[\\\u0000-\u001f\u007f./][^\s~^:?*[\\\u0000-\u001f\u007f]{0,200}(?<![./])$/;
+  /^refs\/(heads|tags|molt\/[a-z]{1,16})\/(?!.*(\.\.|\/\/|@\{|\.lock(\/|$)|\/\.))[^\s~^:?*[\\\u0000-\u001f\u007f./][^\s~^:?*[\\\u0000-\u001f\u007f]{0,200}(?<![./])$/;

@@ -13,6 +13,7 @@ import { AGENT_FILE, readCommitView, readDescription } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
 import { copyKeyrings } from './sync-keys.ts';
 import { agentExists, checkLabel, type Agent } from './home.ts';
+import { incarnationRef, readIncarnation } from './incarnation.ts';
 import { addKey } from './key.ts';
 import { openKeys } from './open-keys.ts';
 import { refName } from './ref-name.ts';
@@ -74,7 +75,11 @@ export async function adopt(context: OpsContext, storage: Storage, options: Adop
       const done = await copyAll(context, there, here, { branch, phase: options.phase });
       const commit = here.refs.get(refName('branch', branch)) as CommitId;
       const commits = (await here.index.readCommits()).count;
-      const agent = await describeAgent(context, here, nobody, { ...options, branch, commit });
+      const incarnation = await readIncarnation(here, branch);
+      const agent: Agent = {
+        ...(await describeAgent(context, here, nobody, { ...options, branch, commit })),
+        ...(incarnation && { incarnations: { [branch]: incarnation } }),
+      };
       await checkIsFree(context, agent.label);
       await options.arrived?.(there, here);
       label = agent.label;
@@ -147,7 +152,10 @@ async function copyAll(
     isSourceFar: true,
     moves: async () =>
       [...there.refs]
-        .filter(([name]) => name.startsWith('refs/tags/') || name === refName('branch', branch))
+        .filter(
+          ([name]) =>
+            name.startsWith('refs/tags/') || [refName('branch', branch), incarnationRef(branch)].includes(name),
+        )
         .filter(([name]) => !here.refs.has(name))
         .map(([name, to]) => ({ name, from: undefined, to, commit: there.tagged.get(name) })),
     onBytes: (doneBytes, totalBytes) => context.reporter.progress({ phase, doneBytes, totalBytes }),

@@ -20,7 +20,7 @@ export type AgentLock = Disposable;
  * Locks an agent's folder: `commit` beside other commits, `restore` alone. Labels that share a folder share its lock.
  * @throws {MoltError} LOCKED when somebody else is at it, IO
  */
-export function lockAgent(home: Home, agent: Agent, act: 'commit' | 'restore'): AgentLock {
+export function lockAgent(home: Home, agent: Pick<Agent, 'label' | 'stateDir'>, act: 'commit' | 'restore'): AgentLock {
   const dir = join(home.dir, 'locks');
   const path = join(dir, createHash('sha256').update(agent.stateDir).digest('hex').slice(0, 32));
   let database: DatabaseSync | undefined;
@@ -48,7 +48,7 @@ function makeOnce(path: string): void {
   }
 }
 
-function locked({ label }: Agent, act: 'commit' | 'restore', cause: unknown): MoltError {
+function locked({ label }: Pick<Agent, 'label'>, act: 'commit' | 'restore', cause: unknown): MoltError {
   const what = act === 'commit' ? 'it is being restored' : 'it is being committed or restored';
   return new MoltError('LOCKED', `agent "${label}" is in use: ${what} by another molt; nothing was changed`, {
     hint: 'try again when that has ended',

@@ -9,7 +9,8 @@ import type { RepositoryId } from '../model/ids.ts';
 import { systemFailure } from '../model/system-error.ts';
 import { lockAgent } from './agent-lock.ts';
 import type { OpsContext } from './context.ts';
-import { agentExists, checkLabel, type Agent } from './home.ts';
+import { agentExists, checkLabel, type Agent, type Incarnation } from './home.ts';
+import { readIncarnation } from './incarnation.ts';
 import { openRepositoryOf, resolveAgent } from './open.ts';
 import { listRefNames } from './ref-name.ts';
 import { dropRestoreNote, moveRestoreNote } from './restore-journal.ts';
@@ -162,15 +163,17 @@ export async function addAgent(context: OpsContext, options: AddAgentOptions): P
     pod: undefined,
     createdMs: context.clock.now(),
   };
-  await checkBranch(context, agent);
-  await home.addAgent(agent);
-  return agent;
+  const incarnation = await checkBranch(context, agent);
+  const added: Agent = { ...agent, ...(incarnation && { incarnations: { [branch]: incarnation } }) };
+  await home.addAgent(added);
+  return added;
 }
 
-async function checkBranch(context: OpsContext, agent: Agent): Promise<void> {
+/** Checks that the agent's branch is there, and returns its incarnation. */
+async function checkBranch(context: OpsContext, agent: Agent): Promise<Incarnation | undefined> {
   await using open = await openRepositoryOf(context, agent);
   const names = listRefNames(open.repository, 'branch');
-  if (names.includes(agent.branch)) return;
+  if (names.includes(agent.branch)) return await readIncarnation(open.repository, agent.branch);
   throw new MoltError(
     'NOT_FOUND',
     `the repository has no branch "${agent.branch}"; there ${names.length === 1 ? 'is' : 'are'} ${names.join(', ')}`,

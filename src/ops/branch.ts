@@ -88,7 +88,7 @@ export async function removeBranch(
       hint: `molt switch ${user} OTHER first, or molt agent remove ${user}`,
     });
   }
-  if (!force && !(await isInOtherBranch(repository, ref, tip))) {
+  if (!force && !(await isOnOtherBranch(repository, name, tip))) {
     throw new MoltError('CONFLICT', `branch "${name}" has commits that no other branch has`, {
       hint: `to remove it all the same: molt branch --delete --force ${name}; or first give its tip a name: molt tag NAME ${name}`,
       details: { commit: tip },
@@ -161,12 +161,14 @@ async function makeBranch(repository: Repository, name: string, commit: CommitId
   }
 }
 
-async function moveRef(repository: Repository, move: RefMove): Promise<void> {
+/** Moves a ref in a commit of its own. */
+export async function moveRef(repository: Repository, move: RefMove): Promise<void> {
   await repository.transact({ packs: false }, async (transaction) => transaction.publish([move], []));
 }
 
-/** Says whether another branch has a commit, at its tip or before. */
-async function isInOtherBranch(repository: Repository, ref: string, wanted: CommitId): Promise<boolean> {
+/** Says whether another branch than the named one has a commit, at its tip or before. */
+export async function isOnOtherBranch(repository: Repository, branch: string, wanted: CommitId): Promise<boolean> {
+  const ref = refName('branch', branch);
   const { text } = await readHistoryCommit(repository, wanted);
   const tips = [...repository.refs].filter(([name]) => name.startsWith('refs/heads/') && name !== ref);
   const waiting = tips.map(([, id]) => id);

@@ -15,6 +15,7 @@ import { readHistoryCommit, walkHistory } from './ancestry.ts';
 import type { OpsContext } from './context.ts';
 import { copyKeyrings } from './sync-keys.ts';
 import { branchRef } from './home.ts';
+import { incarnationRef } from './incarnation.ts';
 import type { OpenAgent } from './open.ts';
 import { resolveRevision } from './revision.ts';
 
@@ -111,9 +112,11 @@ async function planSince({ agent, repository }: OpenAgent, since: CommitId): Pro
     });
   }
   const ids = new Set(commits.map(({ id }) => id));
+  const incarnation = incarnationRef(agent.branch);
   const tags = [...repository.refs].flatMap(([name, to]) => {
     const commit = repository.tagged.get(name);
-    return commit !== undefined && ids.has(commit) ? [{ name, to, commit }] : [];
+    const isReached = commit !== undefined && (ids.has(commit) || (name === incarnation && known.has(commit)));
+    return isReached ? [{ name, to, commit }] : [];
   });
   return { commits: commits.toReversed(), refs: [{ name: ref, to: tip, commit: undefined }, ...tags] };
 }
@@ -158,6 +161,8 @@ async function exportSince(
     // oxlint-disable-next-line no-await-in-loop -- oldest first
     for (const { id } of plan.commits) await visit(gitKey(id), take);
     for (const { to, commit } of plan.refs) {
+      // What a tag names is sent, or is there.
+      if (commit !== undefined) known.add(mapKey(gitKey(commit)));
       // oxlint-disable-next-line no-await-in-loop -- few
       if (commit !== undefined) await visit(gitKey(to), take);
     }

@@ -28,6 +28,7 @@ import { TREE_MODES, type TreeFile } from '../repo/trees.ts';
 import type { OpsContext } from './context.ts';
 import { listAgentFiles, readAttributes, readRoots, type HeadCommit } from './commit-files.ts';
 import type { Agent } from './home.ts';
+import { rootDir } from './pod-folders.ts';
 import { loadCommitCache, type CommitCache } from './stat-cache-file.ts';
 
 /** A database that takes longer than this to copy keeps its last good version. */
@@ -88,7 +89,8 @@ export async function captureAgent(
   const capturedMs = context.clock.now();
   const profile = getProfile(agent.profile);
   const cache = await usableCache(context, agent, repository, options.head);
-  const earlier = cache?.roots ?? (await unlessDamaged(readEarlierRoots(repository, options.head))) ?? [];
+  const recorded = cache?.roots ?? (await unlessDamaged(readEarlierRoots(repository, options.head))) ?? [];
+  const earlier = recorded.map((root) => ({ ...root, dir: rootDir(context.home, agent, root.key, root.dir) }));
   const roots = await profile.findRoots(agent.stateDir, { earlier, home: context.userHome });
   const rules = loadRules(roots, agent);
   const scanStartNs = BigInt(capturedMs) * 1_000_000n;

@@ -4,6 +4,7 @@ import type { CommitId } from '../model/ids.ts';
 import { adopt, checkIsNew, findAgentOf } from './adopt.ts';
 import type { OpsContext } from './context.ts';
 import type { ExchangeResult } from './exchange.ts';
+import { readBase } from './keyring-generations.ts';
 import { lookAt } from './open-place.ts';
 import { checkRemoteName, forgetRemote, keepRemote, normalizeRemoteUrl, openRemote } from './remotes.ts';
 
@@ -53,6 +54,8 @@ export async function clone(context: OpsContext, options: CloneOptions): Promise
       async arrived(there, here) {
         await keepRemote(home, repositoryId, remote, { replace: true });
         view.sawTip(there.log.tip);
+        const { roots } = here.keys;
+        await opened.saveKeys(await readBase(here.storage, view, repositoryId, { roots, known: undefined }));
         await opened.save({ sent: here.log.tip, fetched: there.log.tip, refs: there.refs });
       },
     });

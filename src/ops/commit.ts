@@ -26,6 +26,7 @@ import {
 import { encodeCommitText, type FileCounts } from './commit-message.ts';
 import type { OpsContext } from './context.ts';
 import { branchRef, type Agent } from './home.ts';
+import { checkCommitFence, guardIncarnation } from './incarnation.ts';
 import { podSpecOf } from './pod-spec.ts';
 import { promoteTree } from './promote.ts';
 import { saveCommitCache } from './stat-cache-file.ts';
@@ -92,6 +93,7 @@ export async function commitCaptured(
   const startedMs = context.clock.now();
   const tag = tagNameOf(options, startedMs, repository.refs);
   if (tag !== undefined && repository.refs.has(`refs/tags/${tag}`)) throw tagExists(tag);
+  await checkCommitFence(context, agent, repository);
   const full = options.full ?? false;
   return repository.transact({ packs: full }, async (transaction) => {
     const writing = { repository, transaction };
@@ -119,7 +121,7 @@ export async function commitCaptured(
     const isKnown = head.id === undefined || view !== undefined;
     const paths = isKnown ? await notePaths(repository, view?.commit.tree, plan) : undefined;
     const changed = { head: head.id, paths };
-    const made = await publishCommit({
+    const made = await publishCommit(context, {
       repository,
       transaction,
       agent,
@@ -169,6 +171,7 @@ interface Writing {
 
 /** Publishes commit and tag; when another process moved the branch meanwhile, the commit goes on top of the winner's. */
 async function publishCommit(
+  context: OpsContext,
   writing: Writing,
 ): Promise<{ id: CommitId; parent: CommitId | undefined; storedBytes: number }> {
   const { repository, transaction, agent, options, captured, changed } = writing;
@@ -176,14 +179,17 @@ async function publishCommit(
     const parent = repository.refs.get(branchRef(agent));
     // oxlint-disable-next-line no-await-in-loop -- one try after the other
     const { id, moves } = await writeObjects(writing, parent);
+    // oxlint-disable-next-line no-await-in-loop -- one try after the other
+    await checkCommitFence(context, agent, repository);
     const parents = parent === undefined ? [] : [parent];
     // On top of another commit it may have changed other paths.
     const paths = parent === changed.head ? changed.paths : undefined;
     try {
       // oxlint-disable-next-line no-await-in-loop -- one try after the other
-      const { storedBytes } = await transaction.publish(moves, [
-        { id, timeMs: captured.capturedMs, kind: options.kind, parents, paths },
-      ]);
+      const { storedBytes } = await transaction.publish(
+        [...moves, guardIncarnation(repository, agent.branch)],
+        [{ id, timeMs: captured.capturedMs, kind: options.kind, parents, paths }],
+      );
       return { id, parent, storedBytes };
     } catch (error) {
       if (!isMoltError(error, 'CONFLICT') || attempt === MOST_TRIES) throw error;

@@ -9,7 +9,15 @@ import { Repository } from '../repo/repository.ts';
 import type { RequestKind } from '../storage/remote.ts';
 import type { OpsContext } from './context.ts';
 import { isAncestor } from './ancestry.ts';
-import { branchRef } from './home.ts';
+import { branchRef, type Agent } from './home.ts';
+import {
+  checkRemoteFence,
+  findFence,
+  guardIncarnation,
+  incarnationRef,
+  planIncarnations,
+  readIncarnation,
+} from './incarnation.ts';
 import type { OpenAgent } from './open.ts';
 import type { LogPlace, OpenRemote } from './remotes.ts';
 
@@ -70,22 +78,36 @@ export interface PlannedMoves {
 }
 
 /**
- * Plans to move a remote's branches and tags to where they are here: what is new there, and branches that only go forward.
- * @throws {MoltError} CONFLICT when the agent's own branch has commits there that are not here
+ * Plans to move a remote's branches and tags to where they are here: what is new there, and branches that only go forward and were not
+ * restored elsewhere since.
+ * @throws {MoltError} FENCED when the agent's own branch was, CONFLICT when it has commits there that are not here
  */
-export async function planPush({ agent, repository }: OpenAgent, remote: Repository): Promise<PlannedMoves> {
-  const moves: RefMove[] = [];
+export async function planPush(
+  context: Pick<OpsContext, 'home'>,
+  { agent, repository }: OpenAgent,
+  remote: Repository,
+): Promise<PlannedMoves> {
+  await checkRemoteFence(context, agent, remote);
+  const moves: RefMove[] = await planIncarnations(repository, remote);
   const left: LeftRef[] = [];
   for (const [name, to] of repository.refs) {
     const from = remote.refs.get(name);
-    if (from === to) continue;
+    if (from === to || name.startsWith('refs/molt/')) continue;
     if (from === undefined) {
       moves.push({ name, from, to, commit: repository.tagged.get(name) });
     } else if (name.startsWith('refs/tags/')) {
       left.push({ name, why: 'another tag has this name there' });
       // oxlint-disable-next-line no-await-in-loop -- few branches differ
     } else if (await isAncestor(repository, from, to)) {
+      const branch = name.slice('refs/heads/'.length);
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      if (branch !== agent.branch && (await isFencedOff(context, agent, remote, branch))) {
+        left.push({ name, why: 'it was restored elsewhere since' });
+        continue;
+      }
       moves.push({ name, from, to });
+      const isRaised = moves.some((move) => move.name === incarnationRef(branch));
+      if (!isRaised) moves.push(guardIncarnation(remote, branch));
       // oxlint-disable-next-line no-await-in-loop -- the same
     } else if (await isAncestor(repository, to, from)) {
       left.push({ name, why: 'it is further there' });
@@ -100,9 +122,22 @@ export async function planPush({ agent, repository }: OpenAgent, remote: Reposit
   return { moves, left };
 }
 
-/** Plans to take over tags that are new here. Branches stay apart: pull moves the agent's own. */
-export function planFetch(repository: Repository, remote: Repository): PlannedMoves {
-  const moves: RefMove[] = [];
+/** Says whether no agent of this machine lives in the incarnation that a remote has of a branch. */
+async function isFencedOff(
+  { home }: Pick<OpsContext, 'home'>,
+  { repository }: Agent,
+  remote: Repository,
+  branch: string,
+): Promise<boolean> {
+  const there = await readIncarnation(remote, branch);
+  if (there === undefined) return false;
+  const agents = (await home.listAgents()).filter((one) => one.repository === repository);
+  return agents.every((one) => findFence({ ...one, branch }, there) !== undefined);
+}
+
+/** Plans to take over tags that are new here, and what is known of incarnations. Branches stay apart: pull moves the agent's own. */
+export async function planFetch(repository: Repository, remote: Repository): Promise<PlannedMoves> {
+  const moves: RefMove[] = await planIncarnations(remote, repository);
   const left: LeftRef[] = [];
   for (const [name, to] of remote.refs) {
     const from = repository.refs.get(name);

@@ -50,7 +50,10 @@ export async function exportGit(
     await mkdir(join(temp, 'refs/heads'), { recursive: true });
     await mkdir(join(temp, 'refs/tags'));
     const exporting = new Exporting(context, repository, join(temp, 'objects/pack'), options.expired ?? new Set());
-    const refs = [...repository.refs].toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    // What molt keeps beside them says nothing to Git.
+    const refs = [...repository.refs]
+      .filter(([name]) => !name.startsWith('refs/molt/'))
+      .toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     const lines = await exporting.run(refs);
     await writeFile(join(temp, 'packed-refs'), `# pack-refs with: peeled fully-peeled sorted \n${lines.join('')}`);
     await writeFile(join(temp, 'HEAD'), `ref: refs/heads/${agent.branch}\n`);

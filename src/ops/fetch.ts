@@ -13,8 +13,9 @@ import {
   type MovedRef,
 } from './exchange.ts';
 import { openAgent, openStorage, resolveAgent, type OpenAgent } from './open.ts';
+import { readBase, readGenerations } from './keyring-generations.ts';
 import { openKeys, openKeysElsewhere } from './open-keys.ts';
-import { hasNewestKeyring, takeKeyrings } from './sync-keys.ts';
+import { haveSameKeys, takeKeyrings } from './sync-keys.ts';
 import { openRemote, resolveRemote, type OpenRemote } from './remotes.ts';
 
 /** What fetching came to. */
@@ -40,13 +41,17 @@ export async function fetchRemote(context: OpsContext, label: string | undefined
 }
 
 /** Takes over what was changed in the keys elsewhere, once it is sure that it is authentic. */
-async function takeKeys(context: OpsContext, agent: OpenAgent['agent'], { view }: OpenRemote): Promise<void> {
+async function takeKeys(context: OpsContext, agent: OpenAgent['agent'], opened: OpenRemote): Promise<void> {
+  const { view, remote, keys: base } = opened;
   const storage = await openStorage(context, agent.repository);
   try {
-    if (await hasNewestKeyring(view, storage)) return;
+    if (await haveSameKeys(view, storage, agent.repository)) return;
     const here = await openKeys(context, storage, agent);
-    const { roots } = await openKeysElsewhere(context, view, agent, here.roots);
-    await takeKeyrings(context, view, storage, roots);
+    const there = await openKeysElsewhere(context, view, agent, here.roots);
+    const roots = there.roots.epoch > here.roots.epoch ? there.roots : here.roots;
+    await opened.saveKeys(
+      await takeKeyrings(context, { agent, here: storage, there: view, name: remote.name, roots, base }),
+    );
   } finally {
     await storage.close();
   }
@@ -56,7 +61,11 @@ async function takeKeys(context: OpsContext, agent: OpenAgent['agent'], { view }
 async function fetchInto(context: OpsContext, open: OpenAgent, opened: OpenRemote): Promise<FetchResult> {
   const { repository } = open;
   const { remote, state, view } = opened;
-  const keys = { roots: repository.keys.roots, generation: repository.keyGeneration };
+  const { roots } = repository.keys;
+  await opened.saveKeys(await readBase(repository.storage, view, repository.id, { roots, known: opened.keys }));
+  const theirs = await readGenerations(view, repository.id, roots);
+  const generation = theirs.proven.at(-1)?.generation ?? repository.keyGeneration;
+  const keys = { roots, generation };
   const there = await openRemoteRepository(context, opened, keys);
   for (const { problem } of there.problems) context.reporter.warn(`${remote.name}: ${problem}`);
   const fetched = await findPlace(there, state.fetched);
@@ -67,7 +76,7 @@ async function fetchInto(context: OpsContext, open: OpenAgent, opened: OpenRemot
     isKnown: (seq) => seq <= fetched,
     isSourceFar: true,
     async moves() {
-      const planned = planFetch(repository, there);
+      const planned = await planFetch(repository, there);
       left = planned.left;
       return planned.moves;
     },

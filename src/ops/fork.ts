@@ -15,17 +15,18 @@ import type { Transaction } from '../repo/transaction.ts';
 import type { OpsContext } from './context.ts';
 
 /**
- * Copies all that branches and tags reach into an empty repository.
+ * Copies all that branches and tags reach into an empty repository, where each branch begins its first incarnation.
  * @throws {MoltError} DAMAGED when something can't be read
  */
 export async function forkInto(context: OpsContext, from: Repository, to: Repository): Promise<void> {
   await to.transact({ packs: true }, async (transaction) => {
     const fork = new Fork(context, from, transaction);
-    for (const id of from.refs.values()) {
+    const refs = [...from.refs].filter(([name]) => !name.startsWith('refs/molt/'));
+    for (const [, id] of refs) {
       // oxlint-disable-next-line no-await-in-loop -- one object after the other
       await fork.copy(gitKey(id));
     }
-    const moves = [...from.refs].map(([name, id]) => ({
+    const moves = refs.map(([name, id]) => ({
       name,
       from: undefined,
       to: id,

@@ -4,11 +4,17 @@
 //     agents/<label>.json                 an agent: repository, branch, state folder, rules
 //     repositories/<repository id>/       a storage
 //     cache/<repository id>/<label>       stat cache, sealed; derived
-//     trust/<repository id>/              fingerprint of the root, and exec-<slot id>: commands that this machine's user gave
+//     trust/<repository id>/              fingerprint of the root, exec-<slot id>: commands that this machine's user gave, pod-<hash>: accepted pods
 //     remotes/<repository id>/<name>.json URL and rules of a remote (remotes.ts)
 //     views/<repository id>/<name>/       what was last seen of a remote; derived
 //     restores/<label>.json               the last restore in place, and the commit of what was there before
 //     locks/<hash of a folder>            keeps a restore in place and commits apart; empty
+//     locks/run-<label>                   keeps two runs of one agent apart; empty
+//     locks/pod-<name>, locks/ports       keep two operations on one pod, and two that choose ports, apart; empty
+//     pods/<name>/pod.json                a pod: its spec as accepted here, and the generation of its state that counts (pod-record.ts)
+//     pods/<name>/gen-<n>/                a generation: state/ and roots/<n>/ as they were restored; bound to this place
+//     pods/<name>/log, log.1              what its agent wrote
+//     pods/<name>/supervisor.json, .lock  its supervisor while it runs (src/pod/supervisor.ts); derived
 //     seen/<repository id>.json           the newest that was seen of a repository; derived
 //     unfinished/                         what is being made, so that a later process can remove what a killed one left
 //     tmp/                                plaintext copies of databases during a commit; files that don't have their names yet
@@ -16,9 +22,9 @@
 import { link, lstat, open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { encodeDeviceKey, parseDeviceKey } from '../crypto/device-key.ts';
-import { Fields, HEX_16 } from '../format/fields.ts';
+import { Fields, HEX_16, HEX_20 } from '../format/fields.ts';
 import { MoltError, isSystemError } from '../model/error.ts';
-import type { RepositoryId } from '../model/ids.ts';
+import type { GitId, RepositoryId } from '../model/ids.ts';
 import type { Random } from '../model/ports.ts';
 import { systemFailure } from '../model/system-error.ts';
 import { syncFolder } from '../storage/durable.ts';
@@ -40,6 +46,19 @@ export interface Agent {
   /** The user's pod.json as it was given, or undefined: then one is made from the profile. */
   readonly pod: Readonly<Record<string, unknown>> | undefined;
   readonly createdMs: number;
+  /** The incarnation of each branch that its files are of, or were when it left the branch; the first where there is none. */
+  readonly incarnations?: Readonly<Record<string, Incarnation>> | undefined;
+  /** Incarnations of branches, met on remotes, that its pushes were refused for. */
+  readonly fences?: Readonly<Record<string, Incarnation>> | undefined;
+}
+
+/** One life of a branch: each restore that puts an agent's own place back to a moment begins another one (incarnation.ts). */
+export interface Incarnation {
+  readonly number: number;
+  /** The tag that stands for it: two machines may have given one number to two. */
+  readonly id: GitId;
+  readonly timeMs: number;
+  readonly why: 'in-place' | 'deploy';
 }
 
 /** Returns the ref of the agent's branch. */
@@ -280,5 +299,23 @@ function parseAgent(bytes: Buffer, label: string): Agent {
     exclude: fields.texts('exclude'),
     pod: fields.has('pod') ? Object.fromEntries(fields.entries('pod')) : undefined,
     createdMs: fields.integer('createdMs'),
+    ...(fields.has('incarnations') && { incarnations: parseIncarnations(fields, 'incarnations', name) }),
+    ...(fields.has('fences') && { fences: parseIncarnations(fields, 'fences', name) }),
   };
+}
+
+function parseIncarnations(fields: Fields, key: string, name: string): Record<string, Incarnation> {
+  const entries = fields.entries(key).map(([branch, value]): [string, Incarnation] => {
+    const said = new Fields(value, `${key} of ${name}`);
+    return [
+      branch,
+      {
+        number: said.integer('number', 1),
+        id: said.text('id', HEX_20) as GitId,
+        timeMs: said.integer('timeMs', Number.MIN_SAFE_INTEGER),
+        why: said.text('why', /^(in-place|deploy)$/) as Incarnation['why'],
+      },
+    ];
+  });
+  return Object.fromEntries(entries);
 }

@@ -24,6 +24,7 @@ import { isAncestor } from './ancestry.ts';
 import type { OpsContext } from './context.ts';
 import type { LeftRef, MovedRef } from './exchange.ts';
 import type { Agent, Home } from './home.ts';
+import { planIncarnations } from './incarnation.ts';
 import { openKeys, openKeysElsewhere } from './open-keys.ts';
 import { openAgent } from './open.ts';
 import { takeKeyrings } from './sync-keys.ts';
@@ -174,7 +175,8 @@ async function importInto(context: OpsContext, bundle: BundleReader, agent: Agen
   const { keyring, roots } = await openKeysElsewhere(context, bundle, agent, repository.keys.roots);
   const there = await Repository.open(bundle, { roots, generation: keyring.generation }, context);
   await checkArrival(there, repository);
-  await takeKeyrings(context, bundle, repository.storage, repository.keys.roots);
+  const sides = { agent, here: repository.storage, there: bundle, name: bundle.label, roots, base: undefined };
+  await takeKeyrings(context, sides, { isOld: true });
   const before = (await repository.index.readCommits()).count;
   let left: readonly LeftRef[] = [];
   const done = await transfer(there, repository, {
@@ -202,11 +204,11 @@ async function planImport(
   here: Repository,
   there: Repository,
 ): Promise<{ readonly moves: readonly RefMove[]; readonly left: readonly LeftRef[] }> {
-  const moves: RefMove[] = [];
+  const moves: RefMove[] = await planIncarnations(there, here);
   const left: LeftRef[] = [];
   for (const [name, to] of there.refs) {
     const from = here.refs.get(name);
-    if (from === to) continue;
+    if (from === to || name.startsWith('refs/molt/')) continue;
     // oxlint-disable-next-line no-await-in-loop -- few refs differ
     const relation = from === undefined ? 'new' : await relate(here, there, from, to);
     if (relation === 'new' || (relation === 'forward' && name.startsWith('refs/heads/')))

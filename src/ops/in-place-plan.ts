@@ -13,7 +13,9 @@ import { displayPath } from '../model/name.ts';
 import { systemFailure } from '../model/system-error.ts';
 import type { CapturedAgent } from './capture-agent.ts';
 import { readCommitView, readRestoreEntries, readRoots } from './commit-files.ts';
+import type { OpsContext } from './context.ts';
 import type { OpenAgent } from './open.ts';
+import { rootDir } from './pod-folders.ts';
 
 /** What is to be brought back. */
 export interface Wanted {
@@ -29,10 +31,17 @@ export interface ComparedPlan extends SwitchPlan {
   readonly saved: ReadonlyMap<string, CachedFile>;
 }
 
-/** Returns where the roots of a commit are. */
-export async function dirsOf({ agent, repository }: OpenAgent, commit: CommitId): Promise<Map<string, string>> {
+/** Returns where the roots of a commit were when it was captured, and where the agent has them. */
+export async function dirsOf(
+  { home }: OpsContext,
+  { agent, repository }: OpenAgent,
+  commit: CommitId,
+): Promise<{ from: Map<string, string>; to: Map<string, string> }> {
   const roots = await readRoots(repository, await readCommitView(repository, commit));
-  return new Map(roots.map(({ key, dir }) => [key, key === 'state' ? agent.stateDir : dir]));
+  return {
+    from: new Map(roots.map(({ key, dir }) => [key, dir])),
+    to: new Map(roots.map(({ key, dir }) => [key, rootDir(home, agent, key, dir)])),
+  };
 }
 
 /**

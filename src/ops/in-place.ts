@@ -2,29 +2,33 @@
 // then switched. A crash leaves a note behind; doing the restore again, or undoing it, finishes from any point.
 
 import { mkdirSync, readdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { flushTree, writeEntries } from '../agent/rehydrate.ts';
+import { getProfile } from '../agent/profile.ts';
+import { flushTree } from '../agent/rehydrate.ts';
+import type { Expectations, RebindChange } from '../agent/revival.ts';
 import { findRunning } from '../agent/running.ts';
 import { isLoss } from '../agent/scan.ts';
-import { nativeOf, STAGING_FOLDER, switchFiles } from '../agent/switch.ts';
-import type { RestoreEntry } from '../model/entry.ts';
+import { switchFiles } from '../agent/switch.ts';
 import { COMPONENTS, type Component } from '../model/component.ts';
 import { isMoltError, isSystemError, MoltError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
 import { displayPath } from '../model/name.ts';
-import { FileFiller } from '../repo/file-filler.ts';
 import { lockAgent } from './agent-lock.ts';
 import type { CapturedAgent } from './capture-agent.ts';
 import { commitCaptured } from './commit.ts';
-import { readCommitView, readRestoreEntries } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
-import type { Agent } from './home.ts';
-import { findLifecycle, startAgent, stopAgent, type Lifecycle } from './lifecycle.ts';
-import type { OpenAgent } from './open.ts';
-import { dropRestoreNote, readRestoreNote, writeRestoreNote, type RestoreNote } from './restore-journal.ts';
+import type { Agent, Incarnation } from './home.ts';
 import { checkSaved, comparePlan, dirsOf, hazardsOf, type ComparedPlan, type Wanted } from './in-place-plan.ts';
+import { raiseIncarnation } from './incarnation.ts';
+import type { OpenAgent } from './open.ts';
+import { PhaseTimer, type Phase } from './phase-timer.ts';
+import type { PodSummary } from './pods.ts';
+import { dropRestoreNote, readRestoreNote, writeRestoreNote, type RestoreNote } from './restore-journal.ts';
+import { provision } from './provision.ts';
+import { bindingsOf, publicPorts } from './restore-pod.ts';
+import { checkRevived } from './revived.ts';
+import { findRunner, type Runner } from './runner.ts';
 import { liveSide } from './side.ts';
+import { bytesOf, dropStaged, stageFiles, type Staged } from './stage.ts';
 
 /** What a restore in place would do, or did. */
 export interface InPlaceResult {
@@ -33,8 +37,21 @@ export interface InPlaceResult {
   /** The commit of what was there before; undefined if nothing was, and for a dry run. */
   readonly safety: CommitId | undefined;
   readonly hazards: readonly string[];
-  /** Of an agent that ran: whether it was stopped and started by its lifecycle, and what went wrong with starting it. */
-  readonly lifecycle?: { readonly stopped: true; readonly started: boolean; readonly problem?: string };
+  readonly phases: readonly Phase[];
+  /** What was bound to where the files are, beside what the commit says. */
+  readonly rebound?: readonly RebindChange[];
+  /** Of an agent that runs: `stop-first` stops it, replaces its files and starts it; `beside` lets another generation take over. */
+  readonly switch?: 'stop-first' | 'beside';
+  /** Of a plan: whether it can't be carried out because the agent runs and molt can't stop it. */
+  readonly isRefused?: boolean;
+  /** Of an agent that was stopped or started: which, and what went wrong with starting it. */
+  readonly lifecycle?: { readonly stopped: boolean; readonly started: boolean; readonly problem?: string };
+  /** Why an agent that was gone was not started. */
+  readonly unstarted?: string;
+  /** The pod that runs the agent. */
+  readonly pod?: PodSummary;
+  /** What of the commit the running agent does not have, as sentences. */
+  readonly problems?: readonly string[];
 }
 
 /** What of a commit to restore in place. */
@@ -43,10 +60,30 @@ export interface InPlaceOptions {
   readonly components?: readonly Component[] | undefined;
   /** Whether an agent that was stopped for it is started afterwards; true unless given. */
   readonly isStartWanted?: boolean | undefined;
+  /** Whether a state of a newer program than is known is bound to another place all the same. */
+  readonly isForced?: boolean | undefined;
+  /** Asks whether a pod of the backup may be run, where the agent's folder was gone and something has to start it; else nothing does. */
+  readonly ask?: ((question: string) => Promise<boolean>) | undefined;
+  /** What to call it in the incarnation that it begins; `in-place` unless given. */
+  readonly why?: Incarnation['why'] | undefined;
 }
 
-/** Below this a file is quicker read from the repository than compared with what it was. */
-const LIKENESS_BYTES = 256 * 1024;
+interface Replacing {
+  readonly dirs: ReadonlyMap<string, string>;
+  /** Where the roots were when the commit was made. */
+  readonly from: ReadonlyMap<string, string>;
+  readonly pending: RestoreNote | undefined;
+  readonly early: Staged | undefined;
+  readonly runner: Runner | undefined;
+  readonly timer: PhaseTimer;
+}
+
+interface Replaced {
+  readonly result: Omit<InPlaceResult, 'phases'>;
+  readonly expectations: Expectations;
+  /** Whether nothing was there before. */
+  readonly isEmpty: boolean;
+}
 
 /**
  * Finds out what a restore in place would do, without doing it.
@@ -58,14 +95,25 @@ export async function planInPlace(
   commit: CommitId,
   { components }: InPlaceOptions = {},
 ): Promise<InPlaceResult> {
+  const timer = new PhaseTimer(context);
   const { captured } = await liveSide(context, open, { keepContent: false });
-  const plan = await comparePlan(open, { commit, components }, await dirsOf(open, commit), captured);
-  return resultOf(plan, undefined);
+  const { to: dirs } = await dirsOf(context, open, commit);
+  const plan = await comparePlan(open, { commit, components }, dirs, captured);
+  const runner = await findRunner(context, open.agent);
+  const isUp =
+    (await runner?.isUp([...dirs.values()])) ?? findRunning(open.agent.stateDir, [...dirs.values()]) !== undefined;
+  timer.end('plan');
+  return {
+    ...resultOf(plan, undefined),
+    phases: timer.phases,
+    ...(isUp && { switch: 'stop-first', ...(runner === undefined && { isRefused: true }) }),
+  };
 }
 
 /**
  * Restores a commit in place. Files that are as they should be are not written; what a profile or rule leaves out stays. An agent that
- * runs is stopped first and started afterwards by the commands of its lifecycle.
+ * runs is stopped first and started afterwards, as a pod or by the commands of its lifecycle; most of what is to be written is staged
+ * before it is stopped.
  * @throws {MoltError} RUNNING when the agent runs and can't be stopped, LOCKED when it is being committed or restored, PARTIAL when something
  *   of it can't be saved first: then nothing was changed. What fails later leaves a note, and doing it again or undoing it finishes.
  */
@@ -76,47 +124,104 @@ export async function restoreInPlace(
   options: InPlaceOptions = {},
 ): Promise<InPlaceResult> {
   const { agent } = open;
-  let stopped: Lifecycle | undefined;
+  const timer = new PhaseTimer(context);
+  let stopped: Runner | undefined;
   let isBegun = false;
-  let done: InPlaceResult;
+  let done: Replaced;
+  const { from, to: dirs } = await dirsOf(context, open, commit);
+  const runner = await findRunner(context, agent);
   try {
     using _ = lockAgent(context.home, agent, 'restore');
-    const dirs = await dirsOf(open, commit);
     const pending = await readRestoreNote(context.home, agent);
     if (pending?.phase === 'under-way') refusePart(pending, options.components);
-    const lifecycle = await findNeeded(open, commit, dirs);
-    if (lifecycle !== undefined)
-      await stopAgent(context, agent, [...dirs.values()], lifecycle, () => (stopped = lifecycle));
+    const isUp = await isUpNow(agent, dirs, runner);
+    // What can't be restored is no reason to stop it.
+    const early = isUp ? await stageEarly(context, open, { ...options, commit }, dirs) : undefined;
+    if (isUp) timer.end('stage while it runs');
+    if (isUp && runner !== undefined) {
+      await runner.stop([...dirs.values()], () => (stopped = runner));
+      timer.end('stop');
+    }
     isBegun = true;
-    done = await replaceFiles(context, open, { commit, components: options.components }, dirs, pending);
+    const replacing = { dirs, from, pending, early, runner, timer };
+    done = await replaceFiles(context, open, { ...options, commit }, replacing);
   } catch (error) {
     throw stopped === undefined && !isBegun ? error : await explainFailure(context, open, stopped, options, error);
   }
-  if (stopped === undefined) return done;
-  if (options.isStartWanted === false) return { ...done, lifecycle: { stopped: true, started: false } };
-  const problem = await startAgent(context, agent, stopped);
-  return { ...done, lifecycle: { stopped: true, started: problem === undefined, ...(problem && { problem }) } };
+  const result = { ...done.result, phases: timer.phases };
+  if (options.isStartWanted === false)
+    return stopped === undefined ? result : { ...result, lifecycle: { stopped: true, started: false } };
+  let starter = stopped ?? (done.isEmpty ? runner : undefined);
+  if (starter === undefined && done.isEmpty && options.ask !== undefined) {
+    const provisioned = await provision(context, open, commit, options.ask);
+    if ('problem' in provisioned) return { ...result, unstarted: provisioned.problem };
+    starter = provisioned.runner;
+  }
+  if (starter === undefined) return result;
+  return { ...result, ...(await startAgain(context, agent, { starter, stopped, done, dirs, timer })) };
 }
 
-/** Returns the lifecycle of an agent that runs and so has to be stopped; undefined if it doesn't run. */
-async function findNeeded(
-  { agent, repository }: OpenAgent,
-  commit: CommitId,
+/** Says whether something has to be stopped first. @throws {MoltError} RUNNING when it can't be */
+async function isUpNow(agent: Agent, dirs: ReadonlyMap<string, string>, runner: Runner | undefined): Promise<boolean> {
+  if (runner !== undefined) return runner.isUp([...dirs.values()]);
+  refuseRunning(agent, dirs);
+  return false;
+}
+
+/** Stages what differs now, while the agent runs; what changes until it has stopped is staged then. */
+async function stageEarly(
+  context: OpsContext,
+  open: OpenAgent,
+  wanted: Wanted,
   dirs: ReadonlyMap<string, string>,
-): Promise<Lifecycle | undefined> {
-  const lifecycle = findLifecycle(agent);
-  if (lifecycle === undefined) refuseRunning(agent, dirs);
-  if (lifecycle === undefined || findRunning(agent.stateDir, [...dirs.values()]) === undefined) return undefined;
-  // What can't be restored is no reason to stop it.
-  await readRestoreEntries(repository, await readCommitView(repository, commit));
-  return lifecycle;
+): Promise<Staged> {
+  const { captured } = await liveSide(context, open, { keepContent: false });
+  const plan = await comparePlan(open, wanted, dirs, captured);
+  try {
+    return await stageFiles(context, open, plan, 'early');
+  } catch (error) {
+    await dropStaged(dirs).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Starts the agent, and asks it for what the commit holds. */
+async function startAgain(
+  context: OpsContext,
+  agent: Agent,
+  {
+    starter,
+    stopped,
+    done,
+    dirs,
+    timer,
+  }: {
+    starter: Runner;
+    stopped: Runner | undefined;
+    done: Replaced;
+    dirs: ReadonlyMap<string, string>;
+    timer: PhaseTimer;
+  },
+): Promise<Pick<InPlaceResult, 'lifecycle' | 'pod' | 'problems'>> {
+  const { problem, pod } = await starter.start();
+  timer.end('start');
+  const lifecycle = {
+    stopped: stopped !== undefined,
+    started: problem === undefined,
+    ...(problem !== undefined && { problem }),
+  };
+  if (problem !== undefined || pod === undefined) return { lifecycle, ...(pod && { pod }) };
+  context.reporter.progress({ phase: 'health check' });
+  const problems = await checkRevived(context, getProfile(agent.profile), dirs, done.expectations);
+  timer.end('health check');
+  return { lifecycle, pod, problems };
 }
 
 /** Says what a failure left on the disk, and starts an agent again that was stopped, if its files are what they were. */
 async function explainFailure(
   context: OpsContext,
   open: OpenAgent,
-  stopped: Lifecycle | undefined,
+  stopped: Runner | undefined,
   { isStartWanted }: InPlaceOptions,
   error: unknown,
 ): Promise<unknown> {
@@ -130,7 +235,7 @@ async function explainFailure(
   if (stopped === undefined) return addToError(context, error, 'no file was changed');
   const isBack = findRunning(agent.stateDir, [agent.stateDir]) !== undefined;
   const isLeft = isStartWanted === false || isBack;
-  const problem = isLeft ? undefined : await startAgent(context, agent, stopped);
+  const { problem } = isLeft ? {} : await stopped.start();
   const state = isBack ? 'runs' : isLeft ? 'is stopped' : problem ? `is stopped: ${problem}` : 'was started again';
   return addToError(context, error, `no file was changed, and ${agent.label} ${state}`);
 }
@@ -150,59 +255,67 @@ function addToError(context: OpsContext, error: unknown, addition: string, hint?
   return error;
 }
 
-/** Saves what is there, and puts a commit's files in its place. */
+/** Saves what is there, and puts a commit's files in its place, bound to where they are. */
 async function replaceFiles(
   context: OpsContext,
   open: OpenAgent,
-  { commit, components }: Wanted,
-  dirs: ReadonlyMap<string, string>,
-  pending: RestoreNote | undefined,
-): Promise<InPlaceResult> {
-  const { agent, repository } = open;
+  { commit, components, isForced, why = 'in-place' }: Wanted & Pick<InPlaceOptions, 'isForced' | 'why'>,
+  { dirs, from, pending, early, runner, timer }: Replacing,
+): Promise<Replaced> {
+  const { agent } = open;
   const brokenOff = pending?.phase === 'under-way' ? pending : undefined;
   // What a broken-off restore left is no state of the agent's: the commit before it is the one to go back to. And where nothing is,
   // nothing is to be saved: a commit of it would be the newest, and the next one to be restored.
   const isEmpty = brokenOff === undefined && !hasFiles(dirs);
+  const profile = getProfile(agent.profile);
+  // A pod may have a token of its own, which its past, as another agent, did not have; its clients know no other.
+  const token = runner?.pod === undefined ? undefined : await profile.readToken(agent.stateDir);
   for (const dir of dirs.values()) mkdirSync(dir, { recursive: true, mode: 0o700 });
+  context.reporter.progress({ phase: 'save' });
   const { safety, captured } =
     brokenOff !== undefined || isEmpty
       ? { safety: brokenOff?.safety ?? commit, ...(await liveSide(context, open, { keepContent: false })) }
       : await commitSafety(context, open);
   const plan = await comparePlan(open, { commit, components }, dirs, captured);
+  timer.end('save');
   await writeRestoreNote(context.home, agent, { phase: 'under-way', commit, safety, components });
-  const stagings = new Map([...dirs].map(([key, dir]) => [key, join(dir, STAGING_FOLDER)]));
-  const targets = new Map([...stagings].filter(([key]) => plan.put.some(({ path }) => path.startsWith(`${key}/`))));
+  let staged: Staged;
   try {
-    await removeAll(stagings.values());
-    await writeEntries({
-      targets,
-      entries: plan.put,
-      findLikeness: ({ path, sizeBytes }) =>
-        sizeBytes >= LIKENESS_BYTES && plan.saved.has(path) ? nativeOf(dirs, path) : undefined,
-      content: new FileFiller(repository, { totalBytes: bytesOf(plan.put), signal: context.signal }),
-    });
-    await Promise.all([...targets.values()].map((dir) => flushTree(dir)));
+    staged = await stageFiles(context, open, plan, 'late', early);
     refuseRunning(agent, dirs);
     checkSaved(plan);
   } catch (error) {
     // Nothing of the agent was touched, unless an earlier restore broke off. Should this fail too, the note says more than happened.
     const undo = async (): Promise<void> => {
-      await removeAll(stagings.values());
+      await dropStaged(dirs);
       if (pending === undefined) await dropRestoreNote(context.home, agent);
       else await writeRestoreNote(context.home, agent, pending);
     };
     await undo().catch(() => undefined);
     throw error;
   }
-  switchFiles(plan);
+  timer.end('stage');
+  context.reporter.progress({ phase: 'switch' });
+  switchFiles({ ...plan, stages: new Map([...staged].map(([path, { stage }]) => [path, stage])) });
+  const relocation = { from, to: dirs };
+  const expectations = await profile.readExpectations(relocation);
+  const rebound = await profile.rebind({
+    ...relocation,
+    ports: runner?.pod === undefined ? {} : publicPorts(runner.pod),
+    bindings: runner?.pod === undefined ? [] : bindingsOf(runner.pod),
+    token,
+    isForced,
+  });
   await Promise.all([...dirs.values()].map((dir) => flushTree(dir)));
+  await raiseIncarnation(context, open, { commit, why });
   await writeRestoreNote(context.home, agent, { phase: 'done', commit, safety, components });
-  return resultOf(plan, isEmpty ? undefined : safety);
+  timer.end('switch');
+  return { result: { ...resultOf(plan, isEmpty ? undefined : safety), rebound }, expectations, isEmpty };
 }
 
 /** Says whether anything stands where a commit's files go. */
-export async function hasState(open: OpenAgent, commit: CommitId): Promise<boolean> {
-  return hasFiles(await dirsOf(open, commit));
+export async function hasState(context: OpsContext, open: OpenAgent, commit: CommitId): Promise<boolean> {
+  return hasFiles((await dirsOf(context, open, commit)).to);
 }
 
 function hasFiles(dirs: ReadonlyMap<string, string>): boolean {
@@ -261,7 +374,7 @@ function refuseRunning(agent: Agent, dirs: ReadonlyMap<string, string>): void {
   });
 }
 
-function resultOf(plan: ComparedPlan, safety: CommitId | undefined): InPlaceResult {
+function resultOf(plan: ComparedPlan, safety: CommitId | undefined): Omit<InPlaceResult, 'phases'> {
   return {
     files: {
       written: plan.put.length,
@@ -272,12 +385,4 @@ function resultOf(plan: ComparedPlan, safety: CommitId | undefined): InPlaceResu
     safety,
     hazards: hazardsOf(plan),
   };
-}
-
-function bytesOf(entries: readonly RestoreEntry[]): number {
-  return entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-}
-
-async function removeAll(dirs: Iterable<string>): Promise<void> {
-  await Promise.all([...dirs].map((dir) => rm(dir, { recursive: true, force: true })));
 }

@@ -1,14 +1,12 @@
 // Stops and starts an agent that something else runs, by the commands of its pod's `lifecycle`. Only what this machine's user gave is
 // run, from the agent's file in MOLT_HOME; the pod.json in a repository, which may come from elsewhere, never is.
 
-import { spawn } from 'node:child_process';
-import { closeSync, fstatSync, openSync, readSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findRunning } from '../agent/running.ts';
 import { MoltError } from '../model/error.ts';
-import { printable } from '../model/printable.ts';
-import { systemFailure } from '../model/system-error.ts';
+import { runCommand } from '../pod/command.ts';
+import { fillText } from '../pod/spec.ts';
 import { makeRoot } from '../storage/folders.ts';
 import { newMark } from '../storage/owner.ts';
 import { environmentOfChildren } from './child-environment.ts';
@@ -25,8 +23,6 @@ export interface Lifecycle {
 
 const DEFAULT_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
-/** How much of what a command wrote is told when it fails. */
-const OUTPUT_BYTES = 600;
 
 /**
  * Returns the agent's lifecycle, or undefined if it has none.
@@ -61,7 +57,7 @@ export async function stopAgent(
   onStopped: () => void,
 ): Promise<void> {
   context.reporter.progress({ phase: 'stop the agent' });
-  const problem = await runCommand(context, agent, stop, { timeoutMs, signal: context.signal });
+  const problem = await run(context, agent, stop, { timeoutMs, signal: context.signal });
   context.signal?.throwIfAborted();
   if (problem !== undefined)
     throw new MoltError(
@@ -97,89 +93,25 @@ export async function startAgent(
 ): Promise<string | undefined> {
   context.reporter.progress({ phase: 'start the agent' });
   // Even when molt is asked to end: the agent ran before.
-  const problem = await runCommand(context, agent, start, { timeoutMs, signal: undefined });
+  const problem = await run(context, agent, start, { timeoutMs, signal: undefined });
   return problem && `"${start[0]}" ${problem}`;
 }
 
-/**
- * Runs a command in the agent's folder and returns what went wrong, if anything did. It is a group of its own, which Ctrl-C on molt
- * doesn't end. What it writes goes into a file without a name: an agent that it leaves behind may go on writing there, where a
- * pipe would end it.
- */
-async function runCommand(
+/** Runs a command in the agent's folder and returns what went wrong, if anything did. */
+async function run(
   context: OpsContext,
   agent: Agent,
   command: readonly string[],
-  { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
+  limits: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
 ): Promise<string | undefined> {
-  const [program = '', ...words] = command.map((word) =>
-    word.replaceAll('{state}', () => agent.stateDir).replaceAll('{name}', () => agent.label),
-  );
-  const output = openNameless(context.home.tempDir);
-  try {
-    const child = spawn(program, words, {
-      cwd: agent.stateDir,
-      env: environmentOfChildren(),
-      stdio: ['ignore', output, output],
-      detached: true,
-    });
-    const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    const end = (problem: string): void => {
-      if (child.pid !== undefined) killGroup(child.pid);
-      resolve(problem);
-    };
-    const timer = setTimeout(() => end(`did not end within ${timeoutMs / 1000} s`), timeoutMs);
-    const interrupt = (): void => end('was interrupted');
-    signal?.addEventListener('abort', interrupt, { once: true });
-    child.once('error', (error) =>
-      resolve(`can’t be started (${(error as NodeJS.ErrnoException).code ?? error.message})`),
-    );
-    child.once('exit', (status, by) => {
-      if (status === 0) resolve(undefined);
-      else resolve(by === null ? `ended with status ${status}` : `was ended by ${by}`);
-    });
-    const problem = await promise.finally(() => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', interrupt);
-    });
-    const said = problem === undefined ? '' : readEnd(output);
-    return said === '' ? problem : `${problem}, and said: ${said}`;
-  } finally {
-    closeSync(output);
-  }
-}
-
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // It has just ended.
-  }
-}
-
-/** Opens an empty file that goes away with its last descriptor. */
-function openNameless(dir: string): number {
-  const path = join(dir, `${newMark()}.tmp`);
-  try {
-    makeRoot(dir);
-    const descriptor = openSync(path, 'wx+', 0o600);
-    unlinkSync(path);
-    return descriptor;
-  } catch (error) {
-    throw systemFailure(error, 'cannot make a file for what a command writes', dir);
-  }
-}
-
-/** Returns the end of what was written, on one line. */
-function readEnd(descriptor: number): string {
-  const { size } = fstatSync(descriptor);
-  const bytes = Buffer.alloc(Math.min(size, OUTPUT_BYTES));
-  const length = readSync(descriptor, bytes, 0, bytes.length, size - bytes.length);
-  return printable(
-    bytes
-      .toString('utf8', 0, length)
-      .trim()
-      .split(/\s*[\r\n]+\s*/)
-      .join(' | '),
-  );
+  const { tempDir } = context.home;
+  makeRoot(tempDir);
+  const filling = { state: agent.stateDir, name: agent.label, ports: {} };
+  const words = command.map((word) => fillText(word, filling));
+  return runCommand(words, {
+    ...limits,
+    outputFile: join(tempDir, `${newMark()}.tmp`),
+    cwd: agent.stateDir,
+    env: environmentOfChildren(),
+  });
 }

@@ -32,12 +32,18 @@ export async function openKeys(context: OpsContext, storage: Storage, agent: Age
     if (byDevice !== undefined) return { keyring, roots: byDevice };
     const byAccess = await openByAccess(context, agent, keyring);
     if (byAccess !== undefined) return { keyring, roots: byAccess };
-    given ??= await context.unlock(`agent "${agent.label}"`);
+    given ??= await context.unlock(await nameSubject(context, storage, agent));
     const roots = await openKeyring(keyring, given);
     // Nobody else could have wrapped a root under this secret: whatever it opens is the user's own.
     if (hasForeignSlots(keyring)) await rememberFingerprint(context.home, agent.repository, roots);
     return { keyring, roots };
   });
+}
+
+/** An agent that is not here yet has no name but its place. */
+async function nameSubject({ home }: OpsContext, storage: Storage, { label, repository }: Agent): Promise<string> {
+  const isHere = (await home.findAgent(label))?.repository === repository;
+  return isHere ? `agent "${label}"` : `the agent in ${storage.label}`;
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { MoltError } from '../model/error.ts';
 import { FORMAT_FILE, parseFormatFile } from '../format/format-file.ts';
+import { OldestStorage } from '../repo/oldest.ts';
 import { readOldest } from '../repo/remote-view.ts';
 import { Repository } from '../repo/repository.ts';
 import { openRemoteStorage } from '../storage/open-remote.ts';
@@ -29,7 +30,7 @@ export async function openPlace(context: OpsContext, text: string, branch?: stri
   const url = normalizeRemoteUrl(text);
   const { repositoryId, rules } = await lookAt(context, url);
   const remote = await openRemoteStorage(url, { ...context.remoteOptions, rules, clock: context.clock });
-  const storage = new StripedStorage(remote);
+  const storage = new StripedStorage(new OldestStorage(remote));
   try {
     const known = (await context.home.listAgents()).find(({ repository }) => repository === repositoryId);
     const agent = known ?? blankAgent(context, 'agent', repositoryId);

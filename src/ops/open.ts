@@ -10,6 +10,8 @@ import type { Storage } from '../storage/storage.ts';
 import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 import { openKeys } from './open-keys.ts';
+import { isInPod } from './pod-folders.ts';
+import { readPodRecord } from './pod-record.ts';
 import { readRestoreNote } from './restore-journal.ts';
 import { findRollback, loadSeen, saveSeen, seenOf } from './seen.ts';
 
@@ -57,7 +59,8 @@ export async function openAgent(context: OpsContext, label: string | undefined):
 }
 
 /** Opens the repository of an agent. */
-export async function openRepositoryOf(context: OpsContext, agent: Agent): Promise<OpenAgent> {
+export async function openRepositoryOf(context: OpsContext, given: Agent): Promise<OpenAgent> {
+  const agent = await followPod(context, given);
   const storage = await openStorage(context, agent.repository);
   try {
     // Before the log is read: what other processes append and see meanwhile must not look as if it had gone.
@@ -89,6 +92,16 @@ export async function openRepositoryOf(context: OpsContext, agent: Agent): Promi
     await storage.close();
     throw error;
   }
+}
+
+/** Lets an agent live where its pod does: a restore that was cut off right after its switch had not told it yet. */
+async function followPod({ home }: OpsContext, agent: Agent): Promise<Agent> {
+  if (!isInPod(home, agent)) return agent;
+  const pod = await readPodRecord(home, agent.label);
+  if (pod === undefined || pod.stateDir === agent.stateDir) return agent;
+  const moved = { ...agent, stateDir: pod.stateDir };
+  await home.updateAgent(moved);
+  return moved;
 }
 
 /** Opens the local storage of a repository. */

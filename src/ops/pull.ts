@@ -1,18 +1,21 @@
 // Fetches from a remote and brings the agent's branch together with the one there: forward if nothing was saved here since, else by a
 // merge. Live files stay as they are.
 
-import type { CommitId } from '../model/ids.ts';
+import type { CommitId, GitId } from '../model/ids.ts';
 import { isAncestor } from './ancestry.ts';
+import { isOnOtherBranch } from './branch.ts';
 import type { OpsContext } from './context.ts';
 import type { ExchangeResult } from './exchange.ts';
 import { fetchRemote } from './fetch.ts';
-import { branchRef } from './home.ts';
+import { branchRef, type Incarnation } from './home.ts';
 import { mergeInto, type MergeConflict } from './merge.ts';
-import { openAgent } from './open.ts';
+import { fencedError, findFence, findKnownFence, incarnationRef, readIncarnationTag } from './incarnation.ts';
+import { openAgent, type OpenAgent } from './open.ts';
 
 /** What pulling came to. */
 export interface PullResult extends ExchangeResult {
-  readonly outcome: 'up-to-date' | 'forward' | 'merged';
+  /** `replaced`: the branch was restored elsewhere since; it is as there now, and what it was is on another branch. */
+  readonly outcome: 'up-to-date' | 'forward' | 'merged' | 'replaced';
   readonly branch: string;
   /** The tip of the agent's branch now. */
   readonly commit: CommitId | undefined;
@@ -21,7 +24,7 @@ export interface PullResult extends ExchangeResult {
 
 /**
  * Pulls an agent's branch from a remote.
- * @throws {MoltError} what fetching throws
+ * @throws {MoltError} FENCED when it was restored elsewhere since and has commits here that are on no other branch; what fetching throws
  */
 export async function pull(context: OpsContext, label: string | undefined, name?: string): Promise<PullResult> {
   const startedMs = context.clock.now();
@@ -56,6 +59,25 @@ export async function pull(context: OpsContext, label: string | undefined, name?
     );
     return result('forward', theirs);
   }
+  const fence = await findFenceAfter(open, fetched.remoteRefs);
+  if (fence !== undefined) {
+    if (!(await isOnOtherBranch(repository, agent.branch, ours)))
+      throw fencedError(agent, fence, 'what was saved here since is not merged into it');
+    await repository.transact({ packs: false }, async (transaction) =>
+      transaction.publish([{ name: ref, from: ours, to: theirs }], []),
+    );
+    return result('replaced', theirs);
+  }
   const merged = await mergeInto(context, open, theirs, `${fetched.remote}/${agent.branch}`);
   return result('merged', merged.commit, merged.conflicts);
+}
+
+/** Returns the incarnation that fences an agent off after a fetch: the one of the remote may be as high as the one that is known here. */
+async function findFenceAfter(
+  open: OpenAgent,
+  remoteRefs: ReadonlyMap<string, GitId>,
+): Promise<Incarnation | undefined> {
+  const there = remoteRefs.get(incarnationRef(open.agent.branch));
+  const known = there === undefined ? undefined : await readIncarnationTag(open.repository, there);
+  return findFence(open.agent, known) ?? (await findKnownFence(open));
 }

@@ -8,10 +8,11 @@ import { claimStorage, type Repository } from '../repo/repository.ts';
 import { transfer, type Transferred } from '../repo/transfer.ts';
 import type { OpsContext } from './context.ts';
 import { findPlace, openRemoteRepository, planPush, type ExchangeResult, type LeftRef } from './exchange.ts';
+import { checkRemoteFence, fencedError, findKnownFence } from './incarnation.ts';
 import { openAgent, resolveAgent, type OpenAgent } from './open.ts';
 import { pull, type PullResult } from './pull.ts';
 import { probeFirst } from './remote.ts';
-import { hasNewestKeyring, sendKeyrings } from './sync-keys.ts';
+import { hasSentKeys, sendKeyrings } from './sync-keys.ts';
 import { listRemotes, openRemote, resolveRemote, type OpenRemote, type Remote } from './remotes.ts';
 
 /** How to push. */
@@ -36,7 +37,8 @@ export interface PushAllResult {
 
 /**
  * Pushes an agent's repository to one remote.
- * @throws {MoltError} NOT_FOUND or AMBIGUOUS remote, CONFLICT when the remote has commits that are not here, and what the remote fails with
+ * @throws {MoltError} NOT_FOUND or AMBIGUOUS remote, FENCED when the branch was restored elsewhere since, CONFLICT when the remote has commits
+ *   that are not here, and what the remote fails with
  */
 export async function push(
   context: OpsContext,
@@ -96,6 +98,8 @@ async function pushTo(
   { forceCheck = false }: PushOptions,
 ): Promise<ExchangeResult> {
   const startedMs = context.clock.now();
+  const fence = forceCheck ? undefined : await findKnownFence(open);
+  if (fence !== undefined) throw fencedError(open.agent, fence, 'nothing was sent');
   const remote = await probeFirst(context, open.agent.repository, named);
   await using opened = await openRemote(context, open.agent.repository, remote);
   const { repository } = open;
@@ -112,16 +116,23 @@ async function pushTo(
     left,
     durationMs: context.clock.now() - startedMs,
   });
+  const { roots } = repository.keys;
+  const sides = {
+    agent: open.agent,
+    here: repository.storage,
+    there: opened.view,
+    name: remote.name,
+    roots,
+    base: opened.keys,
+  };
   const isLevel =
-    sent === repository.log.tip.seq &&
-    hasSameRefs(repository, opened.state.refs) &&
-    (await hasNewestKeyring(repository.storage, opened.view));
+    sent === repository.log.tip.seq && hasSameRefs(repository, opened.state.refs) && (await hasSentKeys(sides));
   if (isLevel && opened.view.isFresh && !forceCheck) return result(undefined, []);
   if (!opened.view.isFresh || forceCheck) await look(context, open, opened);
-  const { roots } = repository.keys;
-  const { generation, isNew } = await sendKeyrings(context, repository.storage, opened.view, roots);
+  const { generation, isNew } = await sendKeyrings(context, sides, (base) => opened.saveKeys(base));
   const keys = { roots, generation };
   const there = await openRemoteRepository(context, opened, keys);
+  await checkRemoteFence(context, open.agent, there);
   const before = there.log.tip;
   const own = await findPlace(there, opened.state.fetched);
   let left: readonly LeftRef[] = [];
@@ -130,7 +141,7 @@ async function pushTo(
     // Whoever counts on the next number being free must come across new keys.
     writesAnyway: isNew,
     async moves() {
-      const planned = await planPush(open, there);
+      const planned = await planPush(context, open, there);
       left = planned.left;
       return planned.moves;
     },

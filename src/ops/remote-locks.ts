@@ -60,5 +60,7 @@ export async function checkLocks(
 export function describeLocks({ objects, unlocked, firstEndMs, extended }: LockReport): string {
   const end = firstEndMs === undefined ? '' : `, the first until ${new Date(firstEndMs).toISOString()}`;
   const more = extended === 0 ? '' : `; ${extended} were extended`;
-  return `locks ${objects - unlocked} of ${objects} objects${end}${more}`;
+  const open =
+    unlocked === 0 ? '' : `; ${unlocked} can be deleted: molt verify --remote NAME --extend-locks locks them`;
+  return `locks ${objects - unlocked} of ${objects} objects${end}${more}${open}`;
 }

@@ -94,8 +94,11 @@ export async function probeFirst(context: OpsContext, repository: RepositoryId, 
   if (remote.isProbed) return remote;
   const { home, clock, signal, remoteOptions } = context;
   context.reporter.progress({ phase: `try out ${remote.name}` });
-  const { probeRemote } = await import('../storage/probe.ts');
-  const { decision } = await probeRemote(remote.url, {
+  const [{ probeRemote }, { locksNothing }] = await Promise.all([
+    import('../storage/probe.ts'),
+    import('../storage/probe-decision.ts'),
+  ]);
+  const { decision, findings } = await probeRemote(remote.url, {
     ...remoteOptions,
     clock,
     ...(signal !== undefined && { signal }),
@@ -104,6 +107,13 @@ export async function probeFirst(context: OpsContext, repository: RepositoryId, 
     throw new MoltError('REMOTE_REFUSED', `${remote.url} can't be pushed to: ${decision.reasons.join('; ')}`, {
       hint: decision.hint,
     });
+  }
+  // Whether others lock what they push there is kept on their machines alone.
+  if (locksNothing(findings, remote.lock)) {
+    const again = `molt remote remove ${remote.name}, then molt remote add ${remote.name} '${remote.url}' --lock governance`;
+    context.reporter.warn(
+      `the bucket of ${remote.name} has Object Lock, but what is pushed from this machine is not locked: ${again}`,
+    );
   }
   const probed = { ...remote, rules: decision.rules, isProbed: true };
   await keepRemote(home, repository, probed, { replace: true });

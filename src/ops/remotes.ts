@@ -1,11 +1,12 @@
 // The remotes of a repository: what is kept of them in MOLT_HOME, and how one is opened.
 //
 //     remotes/<repository id>/<name>.json         URL, rules that the probe found, lock
-//     views/<repository id>/<name>/state.json     what was last seen of the remote, and what was sent and fetched; derived
+//     views/<repository id>/<name>/state.json     what was last seen of the remote, and what was sent and fetched
 //     views/<repository id>/<name>/objects/       the tail of the remote's log, its keyrings and caches; derived
 
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { Fields, HEX_20, HEX_32 } from '../format/fields.ts';
 import { isMoltError, isSystemError, MoltError } from '../model/error.ts';
 import type { GitId, RepositoryId } from '../model/ids.ts';
@@ -18,6 +19,7 @@ import { parseRemoteUrl } from '../storage/remote-url.ts';
 import type { ObjectLock, RemoteOptions, RemoteRules } from '../storage/remote.ts';
 import type { OpsContext } from './context.ts';
 import { readIfThere, type Home } from './home.ts';
+import type { KeyringBase } from './keyring-generations.ts';
 
 /** A remote as this machine knows it. */
 export interface Remote {
@@ -37,7 +39,7 @@ export interface LogPlace {
   readonly hash: string;
 }
 
-/** What is remembered of a remote between commands. Losing it costs requests, never data. */
+/** What is remembered of a remote between commands. Losing it costs requests, and a question about keys that were changed; never data. */
 export interface RemoteState extends ViewState {
   /** Up to here the remote has everything of the local log. */
   readonly sent: LogPlace | undefined;
@@ -45,6 +47,8 @@ export interface RemoteState extends ViewState {
   readonly fetched: LogPlace | undefined;
   /** The remote's branches and tags as they were last seen. */
   readonly refs: ReadonlyMap<string, GitId>;
+  /** The newest of the remote's keyrings that the one here follows from. */
+  readonly keys: KeyringBase | undefined;
 }
 
 /** A remote that is open. */
@@ -52,11 +56,23 @@ export interface OpenRemote extends AsyncDisposable {
   readonly remote: Remote;
   readonly view: RemoteView;
   readonly state: RemoteState;
+  /** The newest of the remote's keyrings that the one here follows from, as far as it is known now. */
+  readonly keys: KeyringBase | undefined;
   /** Remembers what is known now. */
   save(known: Pick<RemoteState, 'sent' | 'fetched' | 'refs'>): Promise<void>;
+  /** Remembers which keyring both sides have in common; at once, because a change of the keys may come next. */
+  saveKeys(keys: KeyringBase | undefined): Promise<void>;
 }
 
+const NOTHING: RemoteState = {
+  ...UNSEEN,
+  sent: undefined,
+  fetched: undefined,
+  refs: new Map(),
+  keys: undefined,
+};
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+const SLOT_IDS = /^[0-9a-f]{32}( [0-9a-f]{32})*$/;
 const LOCK_MODES = /^(governance|compliance)$/;
 const RULES = /^(conditional|oldest-version|single-writer)$/;
 
@@ -186,18 +202,36 @@ export async function openRemote(context: OpsContext, repository: RepositoryId, 
   const cache = await DirectoryStorage.open(join(dir, 'objects'), { create: true });
   const storage = await openRemoteStorage(remote.url, remoteOptionsOf(context, remote));
   const view = new RemoteView(storage, { cache, clock, state });
+  let { keys } = state;
   return {
     remote,
     view,
     state,
-    async save(known) {
-      const bytes = Buffer.from(`${encodeState({ ...view.state, ...known })}\n`, 'utf8');
-      await home.write(join(dir, 'state.json'), bytes, { replace: true });
+    get keys() {
+      return keys;
+    },
+    save: (known) => saveState(home, repository, remote.name, { ...view.state, ...known, keys }),
+    async saveKeys(known) {
+      if (known === undefined || isDeepStrictEqual(known, keys)) return;
+      keys = known;
+      await saveState(home, repository, remote.name, { ...state, keys });
     },
     async [Symbol.asyncDispose]() {
       await view.close();
     },
   };
+}
+
+/** Forgets what was seen of a remote, so that it is looked at anew; but not which keys both sides had. */
+export async function forgetView(home: Home, repository: RepositoryId, name: string): Promise<void> {
+  const { keys } = await loadState(home, repository, name);
+  await rm(viewDir(home, repository, name), { recursive: true, force: true });
+  if (keys !== undefined) await saveState(home, repository, name, { ...NOTHING, keys });
+}
+
+async function saveState(home: Home, repository: RepositoryId, name: string, state: RemoteState): Promise<void> {
+  const bytes = Buffer.from(`${encodeState(state)}\n`, 'utf8');
+  await home.write(join(viewDir(home, repository, name), 'state.json'), bytes, { replace: true });
 }
 
 /** Returns how a remote is opened. */
@@ -213,13 +247,12 @@ export function remoteOptionsOf({ clock, signal, remoteOptions }: OpsContext, { 
 
 /** Returns what is remembered of a remote; nothing if that can't be read. */
 export async function loadState(home: Home, repository: RepositoryId, name: string): Promise<RemoteState> {
-  const nothing: RemoteState = { ...UNSEEN, sent: undefined, fetched: undefined, refs: new Map() };
   const bytes = await readIfThere(join(viewDir(home, repository, name), 'state.json'));
-  if (bytes === undefined) return nothing;
+  if (bytes === undefined) return NOTHING;
   try {
     return parseState(bytes);
   } catch (error) {
-    if (isMoltError(error, 'DAMAGED')) return nothing;
+    if (isMoltError(error, 'DAMAGED')) return NOTHING;
     throw error;
   }
 }
@@ -229,13 +262,14 @@ export function normalizeRemoteUrl(url: string): string {
   return parseRemoteUrl(url).url;
 }
 
-function encodeState({ tip, lookedMs, sent, fetched, refs }: RemoteState): string {
+function encodeState({ tip, lookedMs, sent, fetched, refs, keys }: RemoteState): string {
   return JSON.stringify({
     tip,
     ...(lookedMs !== undefined && { looked: lookedMs }),
     ...(sent !== undefined && { sent }),
     ...(fetched !== undefined && { fetched }),
     refs: Object.fromEntries(refs),
+    ...(keys !== undefined && { keys: { ...keys, slots: keys.slots.join(' ') } }),
   });
 }
 
@@ -260,6 +294,17 @@ function parseState(bytes: Buffer): RemoteState {
     sent: place('sent'),
     fetched: place('fetched'),
     refs: new Map(refs),
+    keys: fields.has('keys') ? parseKeys(new Fields(fields.value('keys'), 'keys')) : undefined,
+  };
+}
+
+function parseKeys(fields: Fields): KeyringBase {
+  return {
+    generation: fields.integer('generation', 1),
+    hash: fields.text('hash', HEX_32),
+    epoch: fields.integer('epoch', 1),
+    slots: fields.text('slots', SLOT_IDS).split(' '),
+    ...(fields.has('sending') && { sending: fields.text('sending', HEX_32) }),
   };
 }
 
@@ -275,7 +320,6 @@ function remoteFile(home: Home, repository: RepositoryId, name: string): string 
   return join(home.dir, 'remotes', repository, `${name}.json`);
 }
 
-/** Returns the folder of what was seen of a remote. */
-export function viewDir(home: Home, repository: RepositoryId, name: string): string {
+function viewDir(home: Home, repository: RepositoryId, name: string): string {
   return join(home.dir, 'views', repository, name);
 }

@@ -10,6 +10,7 @@ import type { OpsContext } from './context.ts';
 import { readHistoryCommit } from './ancestry.ts';
 import { checkNewFolder, makeFolder } from './new-folder.ts';
 import type { OpenAgent } from './open.ts';
+import { PhaseTimer, type Phase } from './phase-timer.ts';
 import { placeFiles, selectComponents } from './place-files.ts';
 import { resolveRevision, resolveTimestamp } from './revision.ts';
 
@@ -23,12 +24,6 @@ export interface RestoreOptions {
   readonly dir: string;
   /** Only these components; everything unless given. */
   readonly components?: readonly Component[] | undefined;
-}
-
-/** One step of a restore and how long it took. */
-export interface RestorePhase {
-  readonly name: string;
-  readonly durationMs: number;
 }
 
 /** A commit to bring back. */
@@ -48,7 +43,7 @@ export interface RestorePlan extends Moment {
   readonly files: number;
   readonly bytes: number;
   readonly entries: readonly RestoreEntry[];
-  readonly phases: readonly RestorePhase[];
+  readonly phases: readonly Phase[];
 }
 
 /** What came of it. */
@@ -56,7 +51,7 @@ export interface RestoreResult {
   readonly files: { readonly written: number; readonly removed: number; readonly unchanged: number };
   /** `fetched` counts what came from elsewhere than this machine. */
   readonly bytes: { readonly fetched: number; readonly written: number };
-  readonly phases: readonly RestorePhase[];
+  readonly phases: readonly Phase[];
 }
 
 /**
@@ -130,22 +125,4 @@ export async function findMoment(
 
 async function readTimestamp(context: OpsContext, text: string): Promise<number> {
   return (await parseTime(text, { nowMs: context.clock.now(), zone: context.zone ?? 'UTC', edge: 'end' })).ms;
-}
-
-class PhaseTimer {
-  readonly phases: RestorePhase[] = [];
-  readonly #context: OpsContext;
-  #sinceMs: number;
-
-  constructor(context: OpsContext) {
-    this.#context = context;
-    this.#sinceMs = context.clock.now();
-  }
-
-  /** Ends a phase that began with the last one's end. */
-  end(name: string): void {
-    const now = this.#context.clock.now();
-    this.phases.push({ name, durationMs: now - this.#sinceMs });
-    this.#sinceMs = now;
-  }
 }

@@ -10,6 +10,8 @@ import { ATTRIBUTES_FILE } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
 import { readComponents } from './diff.ts';
 import { readHistoryCommit } from './ancestry.ts';
+import type { Incarnation } from './home.ts';
+import { findKnownFence, ownNumber } from './incarnation.ts';
 import { openAgent } from './open.ts';
 import { listRemoteStatus, type RemoteStatus } from './remote-status.ts';
 import { commitSide, liveSide, type LiveSide } from './side.ts';
@@ -46,6 +48,9 @@ export interface Status {
   readonly components: readonly ComponentSize[];
   readonly skipped: readonly SkippedPath[];
   readonly remotes: readonly RemoteStatus[];
+  /** The incarnation of the branch that the agent lives in, and the one that fences it off, as far as this machine knows. */
+  readonly incarnation: number;
+  readonly fencedBy: (Pick<Incarnation, 'number' | 'why'> & { readonly time: string }) | undefined;
 }
 
 /** Compares the live agent with its branch's head; stores nothing. */
@@ -57,6 +62,7 @@ export async function readStatus(context: OpsContext, label: string | undefined)
   const live = await liveSide(context, open, { keepContent: false });
   const { captured } = live;
   const checkedMs = Math.max(text.timeMs, captured.checkedMs ?? 0);
+  const fence = await findKnownFence(open);
   const { changed, attributesChanged } = await compareWithHead(repository, head, live);
   return {
     agent: agent.label,
@@ -74,6 +80,8 @@ export async function readStatus(context: OpsContext, label: string | undefined)
     components: captured.components,
     skipped: captured.skipped,
     remotes: await listRemoteStatus(context, open, head),
+    incarnation: ownNumber(agent),
+    fencedBy: fence && { number: fence.number, why: fence.why, time: formatJsonTime(fence.timeMs) },
   };
 }
 

@@ -1,138 +1,268 @@
 // Brings the keyrings of two storages of one repository together. As with logs, the generations are each storage's own order; what has to
-// agree is the newest. If the keys were changed on both sides, the changes are joined in a generation that is new on both.
+// agree is the newest. If the keys were changed on both sides, the changes since what they last had in common are joined in a generation
+// that is new on both: what was removed on either side stays removed, what was added is there. What can't be joined without a
+// person's word is only settled by fetching, which says what to do again; nothing that is pushed changes the keys in such a way.
 
 import type { RootKeys } from '../crypto/roots.ts';
-import { encodeKeyring, joinKeyrings, parseKeyring, type Keyring } from '../format/keyring.ts';
-import { MoltError } from '../model/error.ts';
-import { readFormat } from '../repo/repository.ts';
+import { isSecretSlot, type Slot } from '../crypto/slot.ts';
+import { encodeKeyring, joinKeyrings, renumberKeyring, type JoinedKeyrings, type Keyring } from '../format/keyring.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
+import type { RepositoryId } from '../model/ids.ts';
 import { keyringName, listKeyrings } from '../repo/keyrings.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { OpsContext } from './context.ts';
+import type { Agent } from './home.ts';
+import { describeSlot, dropOutdated } from './key.ts';
+import {
+  baseOf,
+  contentHash,
+  findBase,
+  isSame,
+  numberAbove,
+  numberBehind,
+  readGenerations,
+  type Generations,
+  type KeyringBase,
+} from './keyring-generations.ts';
+import { readGeneration } from './open-keys.ts';
 
 /** How often a generation may be taken by others before this gives up. */
 const MOST_TRIES = 100;
 
-/** The keyrings of a storage by generation, as bytes. */
-type Generations = ReadonlyMap<number, Buffer>;
+/** Two sides of a repository. */
+export interface KeySides {
+  readonly agent: Agent;
+  readonly here: Storage;
+  readonly there: Storage;
+  /** What the other side is called in messages. */
+  readonly name: string;
+  readonly roots: RootKeys;
+  /** What is remembered of the other side. */
+  readonly base: KeyringBase | undefined;
+}
+
+/** Keeps what both sides have in common. */
+type Remember = (base: KeyringBase | undefined) => Promise<void>;
 
 /** Copies all keyrings into a storage that has none. */
 export async function copyKeyrings(from: Storage, to: Storage): Promise<void> {
-  for (const [generation, bytes] of await readAll(from)) {
+  for (const generation of await listKeyrings(from)) {
     // oxlint-disable-next-line no-await-in-loop -- few, and in order
-    if (!(await to.createOnce(keyringName(generation), [bytes])))
+    const bytes = await from.read(keyringName(generation));
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    if (bytes !== undefined && !(await to.createOnce(keyringName(generation), [bytes])))
       throw new MoltError('EXISTS', `${to.label} holds a keyring already`);
   }
 }
 
-/** Says whether a storage has the newest keyring of another one. */
-export async function hasNewestKeyring(from: Storage, to: Storage): Promise<boolean> {
-  const [generation, bytes] = newest(await readAll(from));
-  return bytes === undefined || (await to.read(keyringName(generation)))?.equals(bytes) === true;
+/** Says whether the newest keyrings of two storages hold the same keys; needs no key, and so takes their word for it. */
+export async function haveSameKeys(one: Storage, other: Storage, repository: RepositoryId): Promise<boolean> {
+  const [mine, theirs] = await Promise.all([one, other].map((storage) => readNewest(storage, repository)));
+  return mine !== undefined && theirs !== undefined && isSame(mine, theirs);
+}
+
+/** Says whether nothing was changed in the keys here since both sides had the same. */
+export async function hasSentKeys(sides: KeySides): Promise<boolean> {
+  const { ours, theirs, base } = await readSides(sides);
+  const mine = ours.proven.at(-1);
+  const other = theirs.proven.at(-1);
+  return mine !== undefined && (contentHash(mine) === base?.hash || (other !== undefined && isSame(mine, other)));
 }
 
 /**
- * Makes the newest keyring of this side the newest of the other one too.
+ * Makes the newest keys of this side the newest of the other one too, or joins both.
+ * @param remember keeps what both sides have in common, and what is under way
  * @returns the other side's newest generation, and whether it was written just now
- * @throws {MoltError} CONFLICT when the keys were rotated there, or on one side while they were changed on the other
+ * @throws {MoltError} CONFLICT when the keys were rotated there, or both were changed in a way that a fetch has to settle
  */
 export async function sendKeyrings(
   context: OpsContext,
-  here: Storage,
-  there: Storage,
-  roots: RootKeys,
+  sides: KeySides,
+  remember: Remember,
 ): Promise<{ readonly generation: number; readonly isNew: boolean }> {
+  let known = sides.base;
   for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+    const now = { ...sides, base: known };
     // oxlint-disable-next-line no-await-in-loop -- again only when somebody else changed the keys just now
-    const [ours, theirs] = [await readAll(here), await readAll(there)];
-    const [generation, bytes] = newest(ours);
-    const [theirGeneration, theirBytes] = newest(theirs);
-    if (bytes === undefined || holds(theirs, generation, bytes)) {
-      // oxlint-disable-next-line no-await-in-loop -- the same
-      if (theirBytes !== undefined) await refuseRotated(here, theirBytes, roots);
-      return { generation: theirGeneration, isNew: false };
+    const { ours, theirs, base } = await readSides(now);
+    refuseOtherRoots(theirs, base, sides);
+    const [mine, other] = [getNewest(ours, sides.here), theirs.proven.at(-1)];
+    const isSent = other !== undefined && (isSame(mine, other) || contentHash(mine) === base?.hash);
+    if (isSent) {
+      // oxlint-disable-next-line no-await-in-loop -- the last step
+      await remember(isSame(mine, other) ? baseOf(other) : base);
+      return { generation: other.generation, isNew: false };
     }
-    // A removal or rotation deletes the generations before it here, so that no common one may be left.
-    const isLater = generation > theirGeneration && !hasCommon(ours, theirs);
-    if (theirBytes === undefined || holds(ours, theirGeneration, theirBytes) || isLater) {
-      // oxlint-disable-next-line no-await-in-loop -- the same
-      if (await there.createOnce(keyringName(generation), [bytes])) return { generation, isNew: true };
+    if (other !== undefined && !isLatest(base, other)) {
+      const joined = join(context, { ours, theirs, base, roots: sides.roots });
+      if (joined.doubtful.length > 0) throw unsettled(sides.name, joined.doubtful);
+      // oxlint-disable-next-line no-await-in-loop -- once for each change over there
+      if (await writeHere(context, sides, joined.keyring)) await remember((known = baseOf(other)));
       continue;
     }
+    const generation = numberBehind(theirs);
+    const next =
+      mine.generation === generation
+        ? mine
+        : renumberKeyring(mine, sides.roots, { generation, timeMs: context.clock.now() });
     // oxlint-disable-next-line no-await-in-loop -- the same
-    const joined = await join(context, { here, ours, theirs, roots });
-    const name = keyringName(joined.generation);
+    if (base !== undefined) await remember((known = { ...base, sending: contentHash(mine) }));
     // oxlint-disable-next-line no-await-in-loop -- the same
-    if (!(await there.createOnce(name, [encodeKeyring(joined)]))) continue;
-    // oxlint-disable-next-line no-await-in-loop -- the same
-    await here.createOnce(name, [encodeKeyring(joined)]);
-    return { generation: joined.generation, isNew: true };
+    if (!(await sides.there.createOnce(keyringName(generation), [encodeKeyring(next)]))) continue;
+    // oxlint-disable-next-line no-await-in-loop -- the last step
+    await remember(baseOf(next));
+    return { generation, isNew: true };
   }
   throw new MoltError('CONFLICT', 'others change the keys all the time', { hint: 'try again' });
 }
 
 /**
- * Takes over what was changed in the keyrings of another side, beside what was changed here.
- * @throws {MoltError} CONFLICT when the keys were rotated on one side and changed on the other
+ * Takes over what was changed in the keyrings of another side, beside what was changed here, and warns of what it could not.
+ * @param sides.roots those of the side whose epoch is later
+ * @param options.isOld the other side may be older than what is here, as a bundle is: then a key that only it has is left out
+ * @returns what to remember
+ * @throws {MoltError} CONFLICT when the keys were rotated on both sides, or changed here meanwhile
  */
-export async function takeKeyrings(context: OpsContext, there: Storage, here: Storage, roots: RootKeys): Promise<void> {
-  const [ours, theirs] = [await readAll(here), await readAll(there)];
-  const [generation, bytes] = newest(ours);
-  const [theirGeneration, theirBytes] = newest(theirs);
-  if (theirBytes === undefined || holds(ours, theirGeneration, theirBytes)) return;
-  const isBehind = bytes === undefined || holds(theirs, generation, bytes);
-  const taken = isBehind ? theirBytes : encodeKeyring(await join(context, { here, ours, theirs, roots }));
-  const name = keyringName(parseKeyring(taken, (await readFormat(here)).repositoryId).generation);
-  if (!(await here.createOnce(name, [taken])))
+export async function takeKeyrings(
+  context: OpsContext,
+  sides: KeySides,
+  { isOld } = { isOld: false },
+): Promise<KeyringBase | undefined> {
+  const { ours, theirs, base } = await readSides(sides);
+  refuseOtherRoots(theirs, base, sides);
+  refuseOtherRoots(ours, base, sides);
+  const [mine, other] = [getNewest(ours, sides.here), theirs.proven.at(-1)];
+  if (other === undefined || isLatest(base, other)) return base;
+  if (isSame(mine, other)) return baseOf(other);
+  if (isOld && base === undefined && mine.epoch >= other.epoch) return undefined;
+  const joined = join(context, { ours, theirs, base, roots: sides.roots });
+  for (const slot of joined.lost) context.reporter.warn(describeLost(slot));
+  if (base === undefined) for (const slot of joined.came) context.reporter.warn(describeCame(slot, sides.name));
+  const isTheirs = isSame(joined.keyring, other) && joined.keyring.generation === other.generation;
+  if (!(await writeHere(context, sides, isTheirs ? other : joined.keyring)))
     throw new MoltError('CONFLICT', 'the keys were changed here just now', { hint: 'try again' });
+  return baseOf(other);
 }
 
-/** Nothing may be sealed for the other side under a root that is over there: whoever was locked out could read it. */
-async function refuseRotated(here: Storage, theirs: Buffer, roots: RootKeys): Promise<void> {
-  const { repositoryId } = await readFormat(here);
-  if (parseKeyring(theirs, repositoryId).epoch <= roots.epoch) return;
-  throw new MoltError('CONFLICT', 'the keys were rotated on another machine; nothing was sent under the old ones', {
-    hint: 'molt fetch takes the new ones over; then push again',
+/** Writes a keyring here, and deletes older ones that open with a key that it lacks. Says whether it was the next one. */
+async function writeHere(context: OpsContext, { agent, here, roots }: KeySides, keyring: Keyring): Promise<boolean> {
+  if (!(await here.createOnce(keyringName(keyring.generation), [encodeKeyring(keyring)]))) return false;
+  await dropOutdated({ context, agent, storage: here, roots }, keyring);
+  return true;
+}
+
+async function readSides({ agent, here, there, roots, base }: KeySides): Promise<{
+  readonly ours: Generations;
+  readonly theirs: Generations;
+  readonly base: KeyringBase | undefined;
+}> {
+  const ours = await readGenerations(here, agent.repository, roots);
+  const theirs = await readGenerations(there, agent.repository, roots);
+  return { ours, theirs, base: findBase(ours, theirs, base) };
+}
+
+async function readNewest(storage: Storage, repository: RepositoryId): Promise<Keyring | undefined> {
+  const newest = (await listKeyrings(storage)).at(-1);
+  if (newest === undefined) return undefined;
+  return readGeneration(storage, repository, newest).catch((error: unknown) => {
+    if (isMoltError(error, 'DAMAGED', 'RENAMED', 'WRONG_REPOSITORY', 'HOSTILE')) return undefined;
+    throw error;
   });
 }
 
-async function join(
-  { clock }: OpsContext,
-  sides: { readonly here: Storage; readonly ours: Generations; readonly theirs: Generations; readonly roots: RootKeys },
-): Promise<Keyring> {
-  const { ours, theirs, roots } = sides;
-  const { repositoryId } = await readFormat(sides.here);
-  const parse = ([, bytes]: readonly [number, Buffer | undefined]): Keyring =>
-    parseKeyring(bytes ?? Buffer.alloc(0), repositoryId);
-  const common = [...ours].filter(([generation, bytes]) => holds(theirs, generation, bytes)).at(-1);
-  const [mine, other] = [parse(newest(ours)), parse(newest(theirs))];
-  const base = common === undefined ? undefined : parse(common);
-  if (base === undefined || mine.epoch !== other.epoch || base.epoch !== mine.epoch) {
-    throw new MoltError('CONFLICT', 'the keys were rotated on one side and changed on the other', {
-      hint: 'molt key list shows them; make the lesser change again after the rotation: molt verify tells more',
+function getNewest({ proven }: Generations, storage: Storage): Keyring {
+  const newest = proven.at(-1);
+  if (newest !== undefined) return newest;
+  throw new MoltError('DAMAGED', `${storage.label} has no keyring that these keys open`, { hint: 'molt verify' });
+}
+
+/** Says whether the other side's newest keyring is the one that both had. */
+function isLatest(base: KeyringBase | undefined, other: Keyring): boolean {
+  return base?.generation === other.generation && base.hash === contentHash(other);
+}
+
+/**
+ * Refuses keyrings under roots that are not at hand: nothing may be sealed for the other side under a root that is over there, since
+ * whoever was locked out could read it. One of a known epoch is forged or damaged instead, and stops nobody.
+ */
+function refuseOtherRoots(
+  { unproven }: Generations,
+  base: KeyringBase | undefined,
+  { name, roots }: Pick<KeySides, 'name' | 'roots'>,
+): void {
+  for (const { generation, epoch } of unproven) {
+    if (generation <= (base?.generation ?? 0) || epoch <= (base?.epoch ?? 1)) continue;
+    if (epoch > roots.epoch && (base === undefined || roots.epoch === base.epoch)) {
+      throw new MoltError('CONFLICT', 'the keys were rotated on another machine; nothing was sent under the old ones', {
+        hint: 'molt fetch takes the new ones over; then push again',
+      });
+    }
+    throw new MoltError('CONFLICT', `the keys were rotated here, and on ${name} too, each without the other`, {
+      hint: 'both sides are whole, but can’t become one any more: molt remote add NAME URL gives what is here a place of its own',
     });
   }
-  const generation = Math.max(mine.generation, other.generation) + 1;
-  return joinKeyrings(base, mine, other, roots, { timeMs: clock.now(), generation });
 }
 
-async function readAll(storage: Storage): Promise<Generations> {
-  const all = new Map<number, Buffer>();
-  for (const generation of await listKeyrings(storage)) {
-    // oxlint-disable-next-line no-await-in-loop -- few, and local but for the first time
-    const bytes = await storage.read(keyringName(generation));
-    if (bytes !== undefined) all.set(generation, bytes);
-  }
-  return all;
+/** What joining came to, beside the keyring. */
+interface Joined extends JoinedKeyrings {
+  /** Slots that only the other side had. */
+  readonly came: readonly Slot[];
+  /** What a person has to know before it may be sent. */
+  readonly doubtful: readonly Slot[];
 }
 
-function newest(generations: Generations): readonly [generation: number, bytes: Buffer | undefined] {
-  return [...generations].at(-1) ?? [0, undefined];
+/** Joins both sides' newest keys under the next number here. */
+function join(
+  { clock }: OpsContext,
+  {
+    ours,
+    theirs,
+    base,
+    roots,
+  }: { ours: Generations; theirs: Generations; base: KeyringBase | undefined; roots: RootKeys },
+): Joined {
+  const [mine, other] = [ours.proven.at(-1), theirs.proven.at(-1)];
+  if (mine === undefined || other === undefined) throw new Error('there is nothing to join');
+  const had = new Set(base?.slots ?? listEarlier(mine, theirs));
+  const joined = joinKeyrings(had, mine, other, roots, { timeMs: clock.now(), generation: numberAbove(ours) });
+  const have = new Set(mine.slots.map(({ id }) => id));
+  const came = joined.keyring.slots.filter(({ id }) => !have.has(id));
+  return { ...joined, came, doubtful: base === undefined ? [...came, ...joined.lost] : joined.lost };
 }
 
-function hasCommon(ours: Generations, theirs: Generations): boolean {
-  return [...ours].some(([generation, bytes]) => holds(theirs, generation, bytes));
+/** Without a memory of what was common, this much is sure: a slot that the other side once had and has no more was removed there. */
+function listEarlier(mine: Keyring, theirs: Generations): string[] {
+  const once = new Set(theirs.proven.flatMap(({ slots }) => slots.map(({ id }) => id)));
+  return mine.slots.map(({ id }) => id).filter((id) => once.has(id));
 }
 
-function holds(generations: Generations, generation: number, bytes: Buffer): boolean {
-  return generations.get(generation)?.equals(bytes) === true;
+function unsettled(name: string, slots: readonly Slot[]): MoltError {
+  const which = slots.map(nameOf).join(', ');
+  return new MoltError(
+    'CONFLICT',
+    `the keys were changed here, and on ${name} too; nothing was sent. In doubt: ${which}`,
+    {
+      hint: `molt fetch ${name} brings the keys together and says what becomes of each; then push again`,
+    },
+  );
+}
+
+function describeLost(slot: Slot): string {
+  return `key ${nameOf(slot)} does not outlast the rotation of the keys; to let it in again: ${howToAdd(slot)}`;
+}
+
+function describeCame(slot: Slot, name: string): string {
+  return `key ${nameOf(slot)} of ${name} opens the repository here too; if it was removed here, molt key remove ${slot.id.slice(0, 8)}`;
+}
+
+function nameOf(slot: Slot): string {
+  return `${slot.id.slice(0, 8)} "${describeSlot(slot).label}"`;
+}
+
+function howToAdd(slot: Slot): string {
+  const label = `--label ${JSON.stringify(describeSlot(slot).label)}`;
+  if (!isSecretSlot(slot)) return 'molt key add';
+  if (slot.recipient !== undefined) return `molt key add --recipient PUBKEY ${label}`;
+  if (slot.type === 'exec') return `molt key add --exec COMMAND ${label}`;
+  return `molt key add ${slot.type} ${label}${slot.type === 'device' ? ', on its machine' : ''}`;
 }

@@ -56,6 +56,16 @@ export async function rememberCommand(
   await writeText(home, repository, `exec-${slot}`, command);
 }
 
+/** Says whether this machine's user accepted a pod of a repository, by the hash of what it would run. */
+export async function isPodAccepted(home: Home, repository: RepositoryId, hash: string): Promise<boolean> {
+  return (await findText(home, repository, `pod-${hash}`)) !== undefined;
+}
+
+/** Remembers that this machine's user accepted a pod. */
+export async function rememberPod(home: Home, repository: RepositoryId, hash: string): Promise<void> {
+  await writeText(home, repository, `pod-${hash}`, 'accepted');
+}
+
 async function findText(home: Home, repository: RepositoryId, name: string): Promise<string | undefined> {
   return (await readIfThere(home.trustFile(repository, name)))?.toString('utf8').replace(/\n$/, '');
 }

@@ -1,18 +1,19 @@
-// Fills the files of a restore from a repository, each block read once and in the order of the packs, on worker threads where the
-// storage is a folder: opening, decompressing, checking and writing is all that a restore spends its time on. The calling thread
-// only plans. It plans a few dozen megabytes at a time, so that memory stays flat however large the restore is.
+// Fills the files of a restore from a repository, each block read once and in the order of the packs, on worker threads: opening,
+// decompressing, checking and writing is all that a restore spends its time on. The calling thread only plans, and fetches where the
+// storage is no folder. It plans a few dozen megabytes at a time, so that memory stays flat however large the restore is.
 
 import { availableParallelism } from 'node:os';
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { containerName, type Place } from '../format/index-run.ts';
-import { ENCODING, OBJECT } from '../format/layout.ts';
+import { ENCODING, HEADER_BYTES, OBJECT } from '../format/layout.ts';
 import type { BlobSource, FileToFill } from '../model/entry.ts';
 import { MoltError } from '../model/error.ts';
 import type { BlobId, ChunkId } from '../model/ids.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
 import { fillChunks, FillError, type ChunkTarget, type PlannedChunk } from './fill.ts';
-import type { FillAnswer, FillFailure, FillSetup } from './fill-worker.ts';
+import type { FillAnswer, FillBatch, FillFailure, FillSetup } from './fill-worker.ts';
+import { type Piece, pieceKey } from './handed-storage.ts';
 import { chunkKey, mapKey } from './keys.ts';
 import type { Repository } from './repository.ts';
 import { keepYoungHeapSmall } from './young-heap.ts';
@@ -50,9 +51,13 @@ interface Planning {
   readonly targets: (ChunkTarget & { readonly filling: Filling })[];
 }
 
+type Batch = readonly Planning[];
+
 interface Member {
   readonly worker: Worker;
-  readonly batches: (readonly Planning[])[];
+  readonly batches: Batch[];
+  /** Resolves when the last batch was sent: the answers come in the order of the batches. */
+  sent: Promise<void>;
 }
 
 /** Fills files from one repository; used for one restore. */
@@ -60,11 +65,14 @@ export class FileFiller implements BlobSource {
   readonly #repository: Repository;
   readonly #signal: AbortSignal | undefined;
   readonly #maxWorkers: number;
+  readonly #isFolder: boolean;
   readonly #members: Member[] = [];
+  /** Of containers that are not in a folder; each is sent with every batch that needs it. */
+  readonly #headers = new Map<string, Promise<Buffer | undefined>>();
   #group = new Map<string, Planning>();
   #groupBytes = 0;
   #groupFiles = 0;
-  readonly #waiting: (readonly Planning[])[] = [];
+  readonly #waiting: Batch[] = [];
   #openFiles = 0;
   #failure: { readonly error: unknown } | undefined;
   /** Wakes whoever waits for a worker's answer. */
@@ -74,10 +82,10 @@ export class FileFiller implements BlobSource {
     keepYoungHeapSmall();
     this.#repository = repository;
     this.#signal = options.signal;
-    const isFolder = repository.storage instanceof DirectoryStorage;
+    this.#isFolder = repository.storage instanceof DirectoryStorage;
     const cores = availableParallelism();
     const wanted = options.totalBytes < INLINE_BYTES || cores === 1 ? 0 : Math.min(MAX_WORKERS, cores);
-    this.#maxWorkers = isFolder ? (options.workers ?? wanted) : 0;
+    this.#maxWorkers = options.workers ?? wanted;
   }
 
   read(blob: BlobId): AsyncIterable<Buffer> {
@@ -186,9 +194,63 @@ export class FileFiller implements BlobSource {
       const member = this.#findMember();
       const batch = member && this.#waiting.shift();
       if (batch === undefined) return;
-      member?.batches.push(batch);
-      member?.worker.postMessage(batch.map(toMessage), []);
+      if (member !== undefined) this.#give(member, batch);
     }
+  }
+
+  #give(member: Member, batch: Batch): void {
+    member.batches.push(batch);
+    if (this.#isFolder) {
+      member.worker.postMessage({ chunks: batch.map(toMessage), pieces: [] } satisfies FillBatch, []);
+      return;
+    }
+    const reading = this.#readPieces(batch);
+    reading.catch(() => undefined);
+    member.sent = member.sent.then(() => this.#send(member, batch, reading));
+  }
+
+  async #send(member: Member, batch: Batch, reading: Promise<readonly Piece[]>): Promise<void> {
+    try {
+      const pieces = await reading;
+      if (this.#failure === undefined) {
+        const message: FillBatch = { chunks: batch.map(toMessage), pieces };
+        member.worker.postMessage(message, listMemory(pieces));
+        return;
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    member.batches.splice(member.batches.indexOf(batch) >>> 0, 1);
+    this.#wake();
+  }
+
+  /** Reads what a worker needs for a batch, all at once. */
+  async #readPieces(batch: Batch): Promise<readonly Piece[]> {
+    const { storage } = this.#repository;
+    const wanted = new Map<string, { readonly name: string; readonly start: number; readonly end: number }>();
+    const headers = new Set<string>();
+    for (const { chunk } of batch) {
+      for (const place of chunk.base === undefined ? [chunk.place] : [chunk.place, chunk.base.place]) {
+        const name = containerName(place.container);
+        const { blockOffsetBytes: start, blockSealedBytes } = place;
+        headers.add(name);
+        wanted.set(pieceKey(name, start), { name, start, end: start + blockSealedBytes });
+      }
+    }
+    const pieces = await Promise.all([
+      ...[...headers].map(async (name) => toPiece(name, 0, await this.#readHeader(name))),
+      ...[...wanted.values()].map(async ({ name, start, end }) =>
+        toPiece(name, start, await storage.read(name, { start, end })),
+      ),
+    ]);
+    // What is missing the worker misses.
+    return pieces.filter((piece) => piece !== undefined);
+  }
+
+  #readHeader(name: string): Promise<Buffer | undefined> {
+    const header = this.#headers.get(name) ?? this.#repository.storage.read(name, { start: 0, end: HEADER_BYTES });
+    this.#headers.set(name, header);
+    return header;
   }
 
   /** Returns an idle worker, else a new one, else the least busy one if it has room. */
@@ -209,7 +271,8 @@ export class FileFiller implements BlobSource {
         return key === undefined ? [] : [[epoch, key] as const];
       }),
     );
-    const setup: FillSetup = { dir: storage.label, repositoryId, storageId, epochKeys, idKey: keys.idKey };
+    const { label } = storage;
+    const setup: FillSetup = { label, isFolder: this.#isFolder, repositoryId, storageId, epochKeys, idKey: keys.idKey };
     let worker: Worker;
     try {
       worker = new Worker(new URL(name, import.meta.url), {
@@ -221,7 +284,7 @@ export class FileFiller implements BlobSource {
       this.#fail(new MoltError('IO', "a thread that fills files can't be started", { cause }));
       return undefined;
     }
-    const member: Member = { worker, batches: [] };
+    const member: Member = { worker, batches: [], sent: Promise.resolve() };
     worker.on('message', (answer: FillAnswer) => this.#receive(member, answer));
     worker.on('error', (cause) =>
       this.#lose(member, new MoltError('IO', 'a thread that fills files failed', { cause })),
@@ -270,14 +333,14 @@ export class FileFiller implements BlobSource {
     }
   }
 
-  #errorOf(batch: readonly Planning[], failure: FillFailure): unknown {
+  #errorOf(batch: Batch, failure: FillFailure): unknown {
     const { message, molt, descriptor, system, stack } = failure;
     if (molt !== undefined) return new MoltError(molt.code, message, molt.options);
     const error = Object.assign(new Error(message), { ...system, stack });
     return descriptor === undefined ? error : this.#explain(batch, descriptor, error);
   }
 
-  #explain(batch: readonly Planning[], descriptor: number, error: unknown): unknown {
+  #explain(batch: Batch, descriptor: number, error: unknown): unknown {
     const target = batch.flatMap(({ targets }) => targets).find((one) => one.descriptor === descriptor);
     return target === undefined ? error : target.filling.file.explain(error);
   }
@@ -335,6 +398,18 @@ function batchesOf(chunks: readonly Planning[]): Planning[][] {
   }
   if (batch.length > 0) batches.push(batch);
   return batches;
+}
+
+/** Makes a piece in memory of its own, which is given to another thread; a header is kept here, so of that it is a copy. */
+function toPiece(name: string, start: number, bytes: Buffer | undefined): Piece | undefined {
+  if (bytes === undefined) return undefined;
+  const { buffer, byteLength } = bytes;
+  const isOwn = start > 0 && buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
+  return { name, start, bytes: isOwn ? new Uint8Array(buffer) : new Uint8Array(bytes) };
+}
+
+function listMemory(pieces: readonly Piece[]): ArrayBuffer[] {
+  return pieces.map(({ bytes }) => bytes.buffer);
 }
 
 function toMessage({ chunk, targets }: Planning): PlannedChunk {

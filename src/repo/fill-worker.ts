@@ -1,4 +1,4 @@
-// The worker thread of FileFiller: opens the storage's folder for itself, and fills files from it.
+// The worker thread of FileFiller: opens the storage's folder for itself, or is handed what it needs of another one, and fills files.
 
 import type { KeyObject } from 'node:crypto';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -8,15 +8,25 @@ import type { RepositoryId, StorageId } from '../model/ids.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
 import { Containers } from './containers.ts';
 import { fillChunks, FillError, type PlannedChunk } from './fill.ts';
+import { HandedStorage, type Piece } from './handed-storage.ts';
 
 /** What a worker is started with. */
 export interface FillSetup {
-  /** The folder of the storage. */
-  readonly dir: string;
+  /** What the storage is called. */
+  readonly label: string;
+  /** The storage is the folder of that name; else each batch brings its pieces. */
+  readonly isFolder: boolean;
   readonly repositoryId: RepositoryId;
   readonly storageId: StorageId;
   readonly epochKeys: ReadonlyMap<number, KeyObject>;
   readonly idKey: KeyObject;
+}
+
+/** What a worker does in one go. */
+export interface FillBatch {
+  readonly chunks: readonly PlannedChunk[];
+  /** The blocks of the chunks and of their bases, with the headers of their containers; empty where the storage is a folder. */
+  readonly pieces: readonly Piece[];
 }
 
 /** What a worker says of each batch, in the order in which they came: undefined is success. */
@@ -38,21 +48,28 @@ const BLOCK_CACHE_BYTES = 8 << 20;
 if (parentPort !== null) serve(parentPort, workerData as FillSetup);
 
 function serve(port: NonNullable<typeof parentPort>, setup: FillSetup): void {
-  const { dir, repositoryId, storageId, epochKeys, idKey } = setup;
-  const opened = DirectoryStorage.open(dir).then(
-    (storage) =>
-      new Containers(storage, { repositoryId, storageId }, (epoch) => epochKeys.get(epoch), BLOCK_CACHE_BYTES),
-  );
+  const { label, isFolder, repositoryId, storageId, epochKeys, idKey } = setup;
+  const handed = new HandedStorage(label);
+  const opened = (async () => {
+    const storage = isFolder ? await DirectoryStorage.open(label) : handed;
+    return new Containers(storage, { repositoryId, storageId }, (epoch) => epochKeys.get(epoch), BLOCK_CACHE_BYTES);
+  })();
   // The first batch says why it can't be opened.
   opened.catch(() => undefined);
-  port.on('message', (chunks: readonly PlannedChunk[]) => {
-    opened
-      .then((containers) => fillChunks(containers, idKey, chunks).finally(() => containers.dropBlocks()))
-      .then(
-        () => port.postMessage(undefined satisfies FillAnswer),
-        (error: unknown) => port.postMessage(describe(error) satisfies FillAnswer),
-      );
+  let turn: Promise<unknown> = opened.catch(() => undefined);
+  port.on('message', ({ chunks, pieces }: FillBatch) => {
+    // One batch after the other: each has its own pieces.
+    turn = turn.then(async () => {
+      const answer = await fillBatch(chunks, pieces).then(() => undefined, describe);
+      port.postMessage(answer satisfies FillAnswer);
+    });
   });
+
+  async function fillBatch(chunks: readonly PlannedChunk[], pieces: readonly Piece[]): Promise<void> {
+    const containers = await opened;
+    handed.hand(pieces);
+    await fillChunks(containers, idKey, chunks).finally(() => containers.dropBlocks());
+  }
 }
 
 function describe(error: unknown): FillFailure {

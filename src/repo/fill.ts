@@ -53,6 +53,7 @@ export async function fillChunks(
   idKey: KeyObject,
   chunks: readonly PlannedChunk[],
 ): Promise<void> {
+  const run = new Run();
   for (const { key, place, base, targets } of chunks) {
     const object: StoredObject = {
       key: Buffer.from(key, 'latin1'),
@@ -64,15 +65,46 @@ export async function fillChunks(
     const bytes = alike ?? (await readStored(containers, idKey, object));
     if (bytes.length !== place.objectBytes)
       throw new MoltError('DAMAGED', `chunk ${keyText(object.key)} has another length than its index says`);
-    for (const { descriptor, offsetBytes } of targets) {
-      try {
-        writeSparsely(descriptor, bytes, offsetBytes);
-      } catch (error) {
-        throw new FillError(descriptor, error);
-      }
+    for (const { descriptor, offsetBytes } of targets) run.add(descriptor, bytes, offsetBytes);
+    if (alike === undefined && base === undefined) continue;
+    // Anything else is a part of a block, and is given back with it.
+    run.flush();
+    release(bytes);
+  }
+  run.flush();
+}
+
+/** Writes chunks that lie one behind the other, in memory as in their file, at once: most blocks are a piece of one file. */
+class Run {
+  #pending: { readonly descriptor: number; readonly bytes: Buffer; readonly offsetBytes: number } | undefined;
+
+  /** Takes bytes that stay as they are until the next flush. @throws {FillError} when what was taken before can't be written */
+  add(descriptor: number, bytes: Buffer, offsetBytes: number): void {
+    const last = this.#pending;
+    const follows =
+      last?.descriptor === descriptor &&
+      last.offsetBytes + last.bytes.length === offsetBytes &&
+      last.bytes.buffer === bytes.buffer &&
+      last.bytes.byteOffset + last.bytes.length === bytes.byteOffset;
+    if (follows) {
+      const joined = Buffer.from(bytes.buffer, last.bytes.byteOffset, last.bytes.length + bytes.length);
+      this.#pending = { ...last, bytes: joined };
+      return;
     }
-    // Anything else is a part of a block.
-    if (alike !== undefined || base !== undefined) release(bytes);
+    this.flush();
+    this.#pending = { descriptor, bytes, offsetBytes };
+  }
+
+  /** @throws {FillError} */
+  flush(): void {
+    if (this.#pending === undefined) return;
+    const { descriptor, bytes, offsetBytes } = this.#pending;
+    this.#pending = undefined;
+    try {
+      writeSparsely(descriptor, bytes, offsetBytes);
+    } catch (error) {
+      throw new FillError(descriptor, error);
+    }
   }
 }
 

@@ -12,6 +12,7 @@ import type { RepositoryId } from '../model/ids.ts';
 import type { Clock } from '../model/ports.ts';
 import type { RemoteStorage } from '../storage/remote.ts';
 import type { ObjectStat, Storage } from '../storage/storage.ts';
+import { OldestStorage } from './oldest.ts';
 
 /** How old the last look at a remote's tip may be when something is written: names are only used again after three days. */
 const FRESH_MS = 24 * 3_600_000;
@@ -34,6 +35,7 @@ export const UNSEEN: ViewState = { tip: { seq: 0, hash: NO_PREVIOUS }, lookedMs:
 export class RemoteView implements Storage {
   readonly label: string;
   readonly remote: RemoteStorage;
+  readonly #oldest: OldestStorage;
   readonly #cache: Storage;
   readonly #clock: Clock;
   #state: ViewState;
@@ -43,6 +45,7 @@ export class RemoteView implements Storage {
   constructor(remote: RemoteStorage, options: { cache: Storage; clock: Clock; state: ViewState }) {
     this.remote = remote;
     this.label = remote.label;
+    this.#oldest = new OldestStorage(remote);
     this.#cache = options.cache;
     this.#clock = options.clock;
     this.#state = options.state;
@@ -114,7 +117,7 @@ export class RemoteView implements Storage {
   }
 
   async read(name: string, range?: { readonly start: number; readonly end: number }): Promise<Buffer | undefined> {
-    if (!isKept(name)) return this.remote.read(name, range);
+    if (!isKept(name)) return this.#oldest.read(name, range);
     const kept = await this.#cache.read(name, range);
     if (kept !== undefined || this.#isAbsent(name)) return kept;
     const bytes = await this.#fetch(name);
@@ -122,7 +125,8 @@ export class RemoteView implements Storage {
   }
 
   async stat(name: string): Promise<ObjectStat | undefined> {
-    const kept = isKept(name) ? await this.#cache.stat(name) : undefined;
+    if (!isKept(name)) return this.#oldest.stat(name);
+    const kept = await this.#cache.stat(name);
     return kept ?? (this.#isAbsent(name) ? undefined : this.remote.stat(name));
   }
 

@@ -26,7 +26,7 @@ export interface SegmentBlock {
 
 /** What a segment brings. */
 export interface SegmentContent {
-  /** Refs that move; sealing fails when one of them does not stand at `from` any more. */
+  /** Refs that move, or stay; sealing fails when one of them does not stand at `from` any more. */
   readonly moves: readonly RefMove[];
   readonly commits: readonly CommitNote[];
   readonly packs: readonly PackNote[];
@@ -71,7 +71,7 @@ export function sealSegment(
     timeMs: repository.clock.now(),
     keyGeneration: repository.keyGeneration,
     holes,
-    refs: moves,
+    refs: moves.filter(({ from, to }) => from !== to),
     commits,
     packs,
     requires,

@@ -43,7 +43,7 @@ export interface TransferOptions {
   /** Says whether the target is known to have all that a segment of the source brings; the others are looked through. */
   readonly isKnown: (seq: SegmentSeq) => boolean;
   /**
-   * Returns the refs that move on the target, as it stands; asked again when somebody else moved one of them.
+   * Returns the refs that move on the target, as it stands, and those that must not; asked again when somebody else moved one of them.
    * @throws {MoltError} to give up
    */
   readonly moves: () => Promise<readonly RefMove[]>;
@@ -255,7 +255,7 @@ class Transfer {
     for (let tries = 0; ; tries += 1) {
       // oxlint-disable-next-line no-await-in-loop -- again only when somebody else moved a ref
       const moves = await this.#options.moves();
-      const isEmpty = moves.length === 0 && this.#blocks.length === 0 && this.#packs.length === 0;
+      const isEmpty = moves.every(staysPut) && this.#blocks.length === 0 && this.#packs.length === 0;
       if (isEmpty && this.#options.writesAnyway !== true) return;
       try {
         // oxlint-disable-next-line no-await-in-loop -- the same
@@ -275,7 +275,7 @@ class Transfer {
     const segment = await target.log.append((next) => sealSegment(target, next, content));
     this.#done.segments += 1;
     this.#done.objects += this.#objects.size;
-    this.#done.moves = [...this.#done.moves, ...moves];
+    this.#done.moves = [...this.#done.moves, ...moves.filter((move) => !staysPut(move))];
     this.#count(segment.sizeBytes);
     await target.indexNew({ packs: this.#packs, entries: this.#packEntries, storedBytes: 0 });
     this.#blocks = [];
@@ -290,6 +290,10 @@ class Transfer {
     this.#done.bytes += bytes;
     this.#options.onBytes?.(this.#done.bytes, Math.max(this.#knownBytes, this.#done.bytes));
   }
+}
+
+function staysPut({ from, to }: RefMove): boolean {
+  return from === to;
 }
 
 /** Makes a block of some objects of another one. */

@@ -97,7 +97,8 @@ export async function checkStorage(target: VerifyTarget, options: VerifyOptions)
   await caches.finish(log);
   if (options.readShare > 0) await new BlobCheck(graph, log, report, options).run();
   const hurt = listHurt(graph, log);
-  return { report, commitCount: log.commits.size, hurt, cachesAreSound: caches.isSound, lost: log.lost };
+  const commits = new Set([...log.commits.keys(), ...hurt.map(({ id }) => id)]);
+  return { report, commitCount: commits.size, hurt, cachesAreSound: caches.isSound, lost: log.lost };
 }
 
 function progressOf(
@@ -162,6 +163,8 @@ function checkOther(target: VerifyTarget, name: string, bytes: Buffer, report: V
     checkKeyringMac(keyring, target.keys.roots);
   } else if (bytes.subarray(0, MAGIC.length).equals(MAGIC)) {
     throw new MoltError('RENAMED', `${name} is a container of molt's under a name that no container has`);
+  } else if (name.startsWith('probe/')) {
+    report.note(name, 'is left from trying out the place, and may be deleted');
   } else {
     report.note(name, 'is no object of molt');
   }

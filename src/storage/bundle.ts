@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync, fstatSync } from 'node:fs';
-import { isMoltError, MoltError } from '../model/error.ts';
+import { isMoltError, isSystemError, MoltError } from '../model/error.ts';
 import { ioError } from './io-error.ts';
 import { checkName } from './name.ts';
 import { type ByteRange, cutRange } from './range.ts';
@@ -128,6 +128,12 @@ export class BundleReader implements Storage {
     try {
       fd = openSync(path, 'r');
     } catch (cause) {
+      if (isSystemError(cause, 'ENOENT')) {
+        throw new MoltError('NOT_FOUND', `there is no file "${path}"`, {
+          hint: 'molt export -o FILE makes one',
+          cause,
+        });
+      }
       throw ioError(cause, { verb: 'read', place: label });
     }
     try {

@@ -1,5 +1,6 @@
 // A folder as a remote: the directory storage, counted as if its calls were requests.
 
+import { isMoltError, MoltError } from '../model/error.ts';
 import type { ByteRange } from './range.ts';
 import { DirectoryStorage } from './directory.ts';
 import { type RemoteStorage, TrafficMeter } from './remote.ts';
@@ -17,11 +18,19 @@ export class DirectoryRemote implements RemoteStorage {
   }
 
   /**
-   * Opens a folder.
-   * @throws {MoltError} NOT_FOUND when there is none and `create` is false, IO when it can't be used
+   * Opens a folder. One that is not there is never taken for an empty remote: its disk or share may not be mounted.
+   * @throws {MoltError} REMOTE_UNREACHABLE when there is none and `create` is false, IO when it can't be used
    */
   static async open(dir: string, label: string, create: boolean): Promise<DirectoryRemote> {
-    return new DirectoryRemote(await DirectoryStorage.open(dir, { create }), label);
+    try {
+      return new DirectoryRemote(await DirectoryStorage.open(dir, { create }), label);
+    } catch (error) {
+      if (!isMoltError(error, 'NOT_FOUND')) throw error;
+      throw new MoltError('REMOTE_UNREACHABLE', `${label} can't be reached: ${error.message}`, {
+        hint: 'if it lies on a disk or share, mount that and try again; nothing was made or changed there',
+        cause: error,
+      });
+    }
   }
 
   nowMs(): number {

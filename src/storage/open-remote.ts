@@ -5,7 +5,7 @@ import type { RemoteOptions, RemoteStorage } from './remote.ts';
 
 /**
  * Opens the storage that a URL names; sends no request yet.
- * @throws {MoltError} USAGE at a wrong URL, NOT_FOUND or IO when a folder can't be used
+ * @throws {MoltError} USAGE at a wrong URL, REMOTE_UNREACHABLE or IO when a folder can't be used
  */
 export async function openRemoteStorage(url: string, options: RemoteOptions = {}): Promise<RemoteStorage> {
   const location = parseRemoteUrl(url);

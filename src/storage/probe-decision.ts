@@ -38,6 +38,11 @@ export type ProbeDecision =
 // S3 refuses requests that are a quarter of an hour off.
 const SKEW_NOTE_MS = 5 * 60_000;
 
+/** Says whether objects that are written to a bucket with Object Lock stay unlocked all the same. */
+export function locksNothing({ objectLock, defaultLock }: ProbeFindings, lock: ObjectLock | undefined): boolean {
+  return objectLock === 'on' && defaultLock === undefined && lock === undefined;
+}
+
 /** Decides about a remote. Sentences are lower-case and for people. */
 export function decideRemote(findings: ProbeFindings, { lock, singleWriter }: RemoteWishes): ProbeDecision {
   const broken = listDefects(findings, lock);
@@ -45,7 +50,7 @@ export function decideRemote(findings: ProbeFindings, { lock, singleWriter }: Re
     return { verdict: 'refused', reasons: broken.map(([reason]) => reason), hint: broken[0]?.[1] ?? '' };
   }
   const versioned = findings.versioning === 'on' || findings.versioning === 'suspended';
-  const notes = listNotes(findings);
+  const notes = listNotes(findings, lock);
   if (findings.createOnce === 'enforced')
     return { verdict: 'ok', rules: { createOnce: 'conditional', versioned }, notes };
   if (findings.oldestVersionWins && findings.versioning === 'on') {
@@ -101,8 +106,9 @@ function listDefects(findings: ProbeFindings, lock: ObjectLock | undefined): [re
   return defects;
 }
 
-function listNotes(findings: ProbeFindings): string[] {
+function listNotes(findings: ProbeFindings, lock: ObjectLock | undefined): string[] {
   const notes: string[] = [];
+  if (locksNothing(findings, lock)) notes.push('the bucket has Object Lock, but nothing is locked without --lock');
   if (!findings.canDelete && findings.defaultLock === undefined) {
     notes.push('these credentials may not delete: fine for everything but pruning');
   }

@@ -63,6 +63,8 @@ export interface ObjectVersions {
 /** What a bucket with versions offers beyond a storage. The storage can't tell which version is authentic: its caller can. */
 export interface VersionedObjects {
   list(name: string): Promise<ObjectVersions>;
+  /** Lists the names under a prefix that have more than their one version: others on top, or delete markers. */
+  listCovered(prefix: string, startAfter?: string): AsyncIterable<string>;
   /** Reads one version, or a range of it; undefined if it is gone. */
   read(name: string, versionId: string, range?: ByteRange): Promise<Buffer | undefined>;
   /** Returns until when a version is locked, or undefined if it is not; without an id that of the newest. */

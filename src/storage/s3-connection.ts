@@ -16,7 +16,7 @@ import { RateLimit } from './rate-limit.ts';
 import type { S3Location } from './remote-url.ts';
 import { type RemoteOptions, type RequestKind, TrafficMeter } from './remote.ts';
 import { DEFAULT_TIMING, RequestLimiter, type RetryTiming, withRetries } from './retry.ts';
-import { explainS3Error, LostAnswer, s3Failure, Stopped } from './s3-error.ts';
+import { explainS3Error, LostAnswer, type S3Failure, s3Failure, Stopped } from './s3-error.ts';
 
 /** A command of the SDK. Made anew for each attempt. */
 type S3Command<I extends ServiceInputTypes, O extends ServiceOutputTypes> = $Command<
@@ -96,11 +96,19 @@ export class S3Connection {
 
   /** Runs an action that sends requests until it succeeds or fails for good. */
   async retrying<T>(context: IoContext, action: () => Promise<T>): Promise<T> {
+    let mayHaveHappened = false;
+    const judge = (error: unknown): S3Failure => {
+      const failure = this.explain(error);
+      mayHaveHappened ||= failure.mayHaveHappened;
+      return failure;
+    };
     try {
-      return await withRetries(this.#timing, this.#signal, (error) => this.explain(error), action);
+      return await withRetries(this.#timing, this.#signal, judge, action);
     } catch (error) {
       const stopped = this.#signal?.aborted === true ? new Stopped('stopped') : error;
-      throw s3Failure(this.explain(stopped), stopped, context);
+      const { outcome, ...plain } = context;
+      const failure = judge(stopped);
+      throw s3Failure(failure, stopped, mayHaveHappened && outcome !== undefined ? context : plain);
     }
   }
 

@@ -94,6 +94,30 @@ export class S3Versions implements VersionedObjects {
     if (held !== undefined) yield held;
   }
 
+  async *listCovered(prefix: string, startAfter = ''): AsyncGenerator<string> {
+    const patient = this.#patient('list', prefix);
+    let after = this.#keys.startAfter(prefix, startAfter, 'KeyMarker') as VersionPage['next'];
+    let held: { name: string; isTold: boolean } | undefined;
+    do {
+      const from = after;
+      // oxlint-disable-next-line no-await-in-loop -- page by page
+      const page = await patient(async () => this.#page(this.#keys.key(prefix), MANY, from));
+      const markers = new Set(page.markers.map(({ key }) => this.#keys.findName(key)));
+      for (const { name } of page.entries) {
+        if (name === undefined || name <= startAfter) continue;
+        // A page may end between a marker and what it hides.
+        const isMore = held?.name === name || markers.has(name);
+        if (held?.name !== name) held = { name, isTold: false };
+        if (isMore && !held.isTold) yield name;
+        held.isTold ||= isMore;
+      }
+      const [last] = page.markers.slice(-1);
+      const lastName = last && this.#keys.findName(last.key);
+      if (lastName !== undefined && lastName > (held?.name ?? '')) held = { name: lastName, isTold: false };
+      after = page.next;
+    } while (after !== undefined);
+  }
+
   /** Deletes every version of an object and every marker on it; the oldest, which is the object, last. */
   async deleteAll(name: string): Promise<void> {
     const doing = this.#doing('delete', name);

@@ -25,8 +25,10 @@ export class StripedStorage implements Storage {
     const { start, end } = range;
     const parts: Buffer[] = [];
     for (let at = start - (start % STRIPE_BYTES); at < end; at += STRIPE_BYTES) {
+      // Only who goes on is read ahead for: a header or a footer is read by itself.
+      const ahead = this.#stripes.has(`${name}#${at - STRIPE_BYTES}`) ? AHEAD : 0;
       const wanted = this.#stripe(name, at);
-      for (let next = 1; next <= AHEAD; next += 1) void this.#stripe(name, at + next * STRIPE_BYTES);
+      for (let next = 1; next <= ahead; next += 1) void this.#stripe(name, at + next * STRIPE_BYTES);
       // oxlint-disable-next-line no-await-in-loop -- one or two
       const stripe = await wanted;
       if (stripe === undefined) return undefined;

@@ -40,6 +40,7 @@ export function fakeHost(
     clock: { now: () => 0 },
     random: { bytes: (length) => Buffer.alloc(length) },
     signal: new AbortController().signal,
+    urgent: new AbortController().signal,
     ...changes,
   };
 }

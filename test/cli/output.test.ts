@@ -183,6 +183,16 @@ test('elsewhere than on a terminal progress is a line per phase and now and then
   t.is(stderr.text(), 'scan 2B of 100B, 2B/s, 49.0s left\nscan 4B of 100B, 1B/s, 2m 24s left\nread 5B of 100B\n');
 });
 
+test('a step that is done once more is timed anew', (t) => {
+  let now = 0;
+  const { output, stderr } = make();
+  const reporter = createReporter(output, stderr, { now: () => now });
+  reporter.progress({ phase: 'verify', doneBytes: 90, totalBytes: 100 });
+  now = 9000;
+  reporter.progress({ phase: 'verify', doneBytes: 1, totalBytes: 100 });
+  t.is(stderr.text(), 'verify 1B of 100B\n');
+});
+
 test('with --quiet and --json there is no progress', (t) => {
   for (const mode of [{ quiet: true }, { json: true }]) {
     let now = 0;

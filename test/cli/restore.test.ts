@@ -28,7 +28,10 @@ test('without a terminal, restore of an agent that is there names both ways and 
   for (const argv of [['restore', 'bot', 'HEAD~1'], ['restore'], ['restore', '--timestamp', 'now', '--dry-run']]) {
     const { status, stdout, stderr } = await machine.run(argv);
     t.deepEqual([status, stdout], [2, '']);
-    t.true(stderr.includes(machine.stateDir) && stderr.includes('--to DIR') && stderr.includes('--in-place'), stderr);
+    t.true(
+      stderr.includes(machine.stateDir) && stderr.includes('--target NEW') && stderr.includes('--in-place'),
+      stderr,
+    );
   }
   t.is(await memoryOf(machine), 'second\n');
   t.is((await machine.json(['log'])).length, 2);
@@ -53,7 +56,7 @@ test('on a terminal restore asks once, and only a clear yes changes anything', a
   for (const line of ['', 'no', 'what?']) {
     const { status, asked } = await answer(machine, line);
     t.is(status, 130);
-    t.true(asked.includes('Restore in place? [y/N]') && asked.includes('--to DIR'), asked);
+    t.true(asked.includes('Restore in place? [y/N]') && asked.includes('--target NEW'), asked);
     t.true(asked.includes('nothing was changed'), asked);
     t.is(await memoryOf(machine), 'second\n');
   }

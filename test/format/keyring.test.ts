@@ -99,7 +99,7 @@ test('a secret of a kind that no slot takes opens nothing', async (t) => {
     instanceOf: MoltError,
     code: 'WRONG_PASSPHRASE',
   });
-  t.is(error.message, 'no slot takes a passphrase');
+  t.is(error.message, 'no key of the agent is a passphrase');
 });
 
 test('of several slots of one type the one that fits opens', async (t) => {

@@ -161,6 +161,8 @@ test('refs have names that Git takes', (t) => {
     'refs/heads/ü/😀',
     'refs/heads/a.b',
     `refs/heads/${'x'.repeat(200)}`,
+    `refs/molt/incarnations/${'x'.repeat(201)}`,
+    'refs/molt/unheardof/a/b',
   ]) {
     t.regex(name, REF_NAME);
   }
@@ -169,6 +171,8 @@ test('refs have names that Git takes', (t) => {
     'main',
     'refs/heads/',
     'refs/remotes/x',
+    'refs/molt/x',
+    'refs/molt/Big/x',
     'refs/heads/a b',
     'refs/heads/.a',
     'refs/heads/a/.b',

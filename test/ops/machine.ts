@@ -77,3 +77,19 @@ export async function makeMachine(t: ExecutionContext, time = '2026-03-01T00:00:
     },
   };
 }
+
+/** Returns the context of a machine with nothing on it. */
+export function makeEmptyContext(t: ExecutionContext, clock: OpsContext['clock']): OpsContext {
+  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'molt-empty-')));
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  return {
+    home: new Home(join(dir, 'home')),
+    clock,
+    random: { bytes: (length) => randomBytes(length) },
+    reporter: silentReporter,
+    cwd: dir,
+    userHome: dir,
+    unlock: async () => ({ type: 'passphrase', passphrase: 'first' }),
+    argon2: { memoryKiB: 64, passes: 1, lanes: 1 },
+  };
+}

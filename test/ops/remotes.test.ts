@@ -10,7 +10,6 @@ import { silentReporter } from '../../src/model/ports.ts';
 import { clone } from '../../src/ops/clone.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
 import { fetchRemote } from '../../src/ops/fetch.ts';
-import { Home } from '../../src/ops/home.ts';
 import { backUp } from '../../src/ops/backup.ts';
 import { rotateKeys } from '../../src/ops/key-rotate.ts';
 import { openAgent } from '../../src/ops/open.ts';
@@ -25,7 +24,7 @@ import { checkStorage } from '../../src/repo/verify.ts';
 import { openRemoteStorage } from '../../src/storage/open-remote.ts';
 import { startS3Server, type BucketSetup, type S3Fault, type S3Request, type S3Server } from '../storage/s3-server.ts';
 import { racePushes } from './pushing.ts';
-import { makeMachine, type Machine } from './machine.ts';
+import { makeEmptyContext, makeMachine, type Machine } from './machine.ts';
 
 process.env['AWS_ACCESS_KEY_ID'] = 'testaccess';
 process.env['AWS_SECRET_ACCESS_KEY'] = 'testsecret';
@@ -63,19 +62,7 @@ function kindOf({ method, query }: S3Request): string {
 
 /** Makes a machine with nothing on it. */
 function makeEmpty(t: ExecutionContext, clock: OpsContext['clock']): OpsContext {
-  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'molt-empty-')));
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  return {
-    home: new Home(join(dir, 'home')),
-    clock,
-    random: { bytes: (length) => randomBytes(length) },
-    reporter: silentReporter,
-    cwd: dir,
-    userHome: dir,
-    unlock: async () => ({ type: 'passphrase', passphrase: 'first' }),
-    argon2: { memoryKiB: 64, passes: 1, lanes: 1 },
-    remoteOptions: QUICK,
-  };
+  return { ...makeEmptyContext(t, clock), remoteOptions: QUICK };
 }
 
 /** Clones the server's agent to another machine, with a folder that holds its files. */
@@ -473,6 +460,50 @@ test('where versions are kept, a delete marker and a foreign version on top of a
   t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
 });
 
+for (const [what, content] of Object.entries({
+  'a foreign version': randomBytes(90_000),
+  'a delete marker': undefined,
+})) {
+  test(`where versions are kept, ${what} on top of packs and segments is read through by all that read, and named`, async (t) => {
+    const pair = await makePair(t, { versioned: true });
+    const { machine, context, server } = pair;
+    await push(context, 'bot');
+    const twin = makeEmpty(t, context.clock);
+    await clone(twin, { url: server.url, label: 'twin', name: 'origin' });
+    const text = randomBytes(300_000).toString('base64');
+    machine.write('large', text);
+    await backUp(context, 'bot', { kind: 'full', full: true, trigger: 'test' });
+    await push(context, 'bot');
+    const names = server.everything().flatMap(([key]) => /(?:packs|log)\/.*$/.exec(key)?.[0] ?? []);
+    t.true(names.some((name) => name.startsWith('packs/')));
+    for (const name of names) server.plant(name, content);
+    const check = async (label: string, machineContext: OpsContext): Promise<void> => {
+      const { problems, commits } = await verifyAgent(machineContext, label, { readShare: 1, repair: false });
+      t.deepEqual([problems, commits.hurt], [[], []]);
+    };
+    await pull(twin, 'twin');
+    t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+    await check('twin', twin);
+    const third = makeEmpty(t, context.clock);
+    await clone(third, { url: server.url, label: 'third', name: 'origin' });
+    await check('third', third);
+    const back = join(third.cwd, 'back');
+    {
+      const fourth = makeEmpty(t, context.clock);
+      await using place = await openPlace(fourth, server.url);
+      const plan = await planRestore(fourth, place, { revision: undefined, timestamp: undefined, dir: back });
+      await applyRestore(fourth, place, plan);
+    }
+    t.is(readFileSync(join(back, 'state/large'), 'utf8'), text);
+    const found = await verifyAgent(context, 'bot', { readShare: 1, repair: false, remote: 'origin' });
+    t.deepEqual(found.problems, []);
+    const note = content === undefined ? /hidden by a delete marker/ : /has 1 other version on top/;
+    for (const name of names) {
+      t.regex(found.notes.find(({ object, note: text }) => object === name && note.test(text))?.note ?? '', note, name);
+    }
+  });
+}
+
 for (const shared of [false, true]) {
   test(`processes that push at once ${shared ? 'to one branch' : 'to branches of their own'} lose nothing`, async (t) => {
     const server = await startS3Server(t);
@@ -526,6 +557,20 @@ test('locks are told of, and extended when most of their time has passed', async
   t.regex(await verify(true), /^locks (\d+) of \1 objects, the first until [^;]*$/);
 });
 
+test('a clone of a bucket with locks says that what it pushes is not locked', async (t) => {
+  const pair = await makePair(t, { versioned: true, objectLock: true });
+  await push(pair.context, 'bot');
+  const twin = makeEmpty(t, pair.context.clock);
+  await clone(twin, { url: pair.server.url, label: 'twin', name: 'origin' });
+  const warnings: string[] = [];
+  const reporter = { ...silentReporter, warn: (text: string) => void warnings.push(text) };
+  await push({ ...twin, reporter }, 'twin');
+  t.regex(
+    warnings.join('\n'),
+    /not locked: molt remote remove origin, then molt remote add origin '.*' --lock governance/,
+  );
+});
+
 test('a changed keyring is pushed although no commit is new, and after a rotation nothing goes out under the old keys', async (t) => {
   const pair = await makePair(t);
   const { machine, context, server } = pair;
@@ -549,6 +594,39 @@ test('a changed keyring is pushed although no commit is new, and after a rotatio
   await push(context, 'bot');
   await pull(twin, 'twin');
   t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+});
+
+test('after a rotation here the remotes that have the old keys are still fetched from, and all get the new ones', async (t) => {
+  const pair = await makePair(t);
+  const { machine, context } = pair;
+  const second = await startS3Server(t);
+  await addRemote(context, 'bot', { name: 'second', url: second.url, singleWriter: false });
+  await pushAll(context, 'bot');
+  await rotateKeys(context, 'bot', { passphrase: async () => 'first', agree: async () => true, keep: async () => {} });
+  await machine.commit();
+  t.is((await pull(context, 'bot', 'origin')).outcome, 'up-to-date');
+  // What is sent anew must open by a keyring that is there.
+  await (await openRemoteStorage(second.url)).delete('log/000000000001');
+  const healed = await verifyAgent(context, 'bot', { readShare: 1, repair: true, remote: 'second' });
+  t.deepEqual(healed.commits.hurt, []);
+  const fresh = makeEmpty(t, context.clock);
+  await clone(fresh, { url: second.url, label: 'fresh', name: 'origin' });
+  t.is(await headOf(fresh, 'fresh'), await headOf(context, 'bot'));
+  t.is((await pushAll(context, 'bot')).copies, 2);
+  // A remote that was added after the rotation never had the keys that the other machine knows.
+  const twin = makeEmpty(t, context.clock);
+  await clone(twin, { url: pair.server.url, label: 'twin', name: 'origin' });
+  await push(twin, 'twin');
+  await fetchRemote(context, 'bot', 'origin');
+  await rotateKeys(context, 'bot', { passphrase: async () => 'first', agree: async () => true, keep: async () => {} });
+  const third = await startS3Server(t);
+  await addRemote(context, 'bot', { name: 'third', url: third.url, singleWriter: false });
+  await machine.commit();
+  await push(context, 'bot', { remote: 'third' });
+  await addRemote(twin, 'twin', { name: 'third', url: third.url, singleWriter: false });
+  t.is((await pull(twin, 'twin', 'third')).outcome, 'forward');
+  t.is(await headOf(twin, 'twin'), await headOf(context, 'bot'));
+  await checkServer(t, { ...pair, server: third });
 });
 
 test('whoever owns the bucket learns no content, no name and no size of a single file', async (t) => {

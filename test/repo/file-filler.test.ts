@@ -18,12 +18,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { FileToFill } from '../../src/model/entry.ts';
-import { isMoltError } from '../../src/model/error.ts';
+import { isMoltError, MoltError } from '../../src/model/error.ts';
 import type { BlobId } from '../../src/model/ids.ts';
 import { FileFiller } from '../../src/repo/file-filler.ts';
 import { gitIdOf } from '../../src/repo/objects.ts';
 import type { Repository } from '../../src/repo/repository.ts';
 import { DirectoryStorage } from '../../src/storage/directory.ts';
+import { MemoryStorage } from '../../src/storage/memory.ts';
 import { randomContent, textContent } from '../chunk/content.ts';
 import { commitFiles, makeRepository, openRepository, type TestFiles } from './support.ts';
 
@@ -79,9 +80,11 @@ function makeFile(dir: string, blob: BlobId, sizeBytes: number): Filled {
   };
 }
 
-const fills = test.macro(async (t, workers: number) => {
+const fills = test.macro(async (t, workers: number, isFolder = true) => {
   const dir = tempDir(t);
-  const storage = await DirectoryStorage.open(join(dir, 'storage'), { create: true });
+  const storage = isFolder
+    ? await DirectoryStorage.open(join(dir, 'storage'), { create: true })
+    : new MemoryStorage({ now: () => 0 });
   const repository = await makeRepository(storage);
   const blobs = await fillRepository(repository);
   const filler = new FileFiller(await openRepository(storage), { totalBytes: 0, workers });
@@ -94,6 +97,44 @@ const fills = test.macro(async (t, workers: number) => {
 test('files of every kind are filled on this thread', fills, 0);
 test('files of every kind are filled by one thread', fills, 1);
 test('files of every kind are filled by three threads', fills, 3);
+test('files of every kind are filled by threads that are handed what they need', fills, 2, false);
+
+test('a read that fails and a pack that is gone are reported where threads are handed what they need', async (t) => {
+  const storage = new MemoryStorage({ now: () => 0 });
+  const repository = await makeRepository(storage);
+  const blobs = await fillRepository(repository);
+  const failures = {
+    gone: async () => undefined,
+    fails: async () => {
+      throw new MoltError('REMOTE_UNREACHABLE', 'the place does not answer');
+    },
+  };
+  for (const [code, failure] of [
+    ['DAMAGED', failures.gone],
+    ['REMOTE_UNREACHABLE', failures.fails],
+  ] as const) {
+    const there = await openRepository(storage);
+    const dir = tempDir(t);
+    const filler = new FileFiller(there, { totalBytes: 0, workers: 2 });
+    const files = [...blobs].map(([blob, bytes]) => makeFile(dir, blob, bytes.length));
+    // Records and lists are read, the first blocks too, and then the place is gone.
+    let blocks = 0;
+    const read = storage.read.bind(storage);
+    storage.read = async (name, range) => {
+      const isBlock = range !== undefined && name.startsWith('packs/') && range.end - range.start > 100_000;
+      blocks += Number(isBlock);
+      return isBlock && blocks > 4 ? failure() : read(name, range);
+    };
+    const fillAll = async (): Promise<void> => {
+      for (const file of files) await filler.fillFile(file);
+      await filler.drain();
+    };
+    const error = await t.throwsAsync(fillAll());
+    t.true(isMoltError(error, code), String(error));
+    await filler.stop();
+    storage.read = read;
+  }
+});
 
 const copies = test.macro(async (t, workers: number) => {
   const dir = tempDir(t);

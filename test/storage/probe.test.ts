@@ -48,7 +48,7 @@ test('a folder is taken, and the probe leaves nothing in it', async (t) => {
 
 test('a folder that is not there is not made without being asked', async (t) => {
   const error = await t.throwsAsync(probeRemote('file:///nowhere/at/all'));
-  t.true(isMoltError(error, 'NOT_FOUND'));
+  t.true(isMoltError(error, 'REMOTE_UNREACHABLE'));
 });
 
 const kinds: Record<

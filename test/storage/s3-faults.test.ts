@@ -129,6 +129,12 @@ test('a conflict is no lost race: the write is tried again', async (t) => {
   t.true(await storage.createOnce('log/1', [BYTES]));
 });
 
+test('a write that was refused at once is not said to be perhaps written', async (t) => {
+  const { server, storage } = await open(t);
+  server.fault = () => ({ kind: 'error', status: 403, code: 'SignatureDoesNotMatch' });
+  t.notRegex((await failure(t, storage.createOnce('log/1', [BYTES]))).message, /whether it was written/);
+});
+
 test('an answer that never comes ends in an error that does not claim to know', async (t) => {
   const { server, storage } = await open(t);
   await storage.createOnce('log/1', [BYTES]);

@@ -46,8 +46,8 @@ export const command = defineCommand({
       `  lives in ${stateDir}, where nothing was written yet`,
       '',
       'Next:',
-      `  ${program} log ${result.agent}           see what was saved`,
-      `  ${program} restore ${result.agent} --in-place   bring its files there`,
+      `  ${program} restore ${result.agent} --in-place  bring its files there`,
+      `  ${program} log ${result.agent}                 see what was saved`,
     ]);
   },
 });

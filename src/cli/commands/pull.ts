@@ -2,7 +2,7 @@
 
 import { pull } from '../../ops/pull.ts';
 import { defineCommand } from '../command.ts';
-import { describeExchange, describeOutcome, exchangeDocument } from '../exchange-text.ts';
+import { describeExchange, describeFilesBehind, describeOutcome, exchangeDocument } from '../exchange-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { LIMIT_RATE, withLimit } from '../rate.ts';
 
@@ -21,14 +21,8 @@ export const command = defineCommand({
     const { outcome, branch, commit, conflicts } = result;
     output.result({ ...exchangeDocument(result), outcome, branch, commit: commit ?? null, conflicts }, () => [
       ...describeExchange(result, 'fetched from'),
-      describeOutcome(result),
-      ...conflicts.map(
-        ({ path, theirs, why }) => `  ${path}: ${why}${theirs === undefined ? '' : `; theirs is ${theirs}`}`,
-      ),
+      ...describeOutcome(result),
     ]);
-    if (outcome !== 'up-to-date')
-      output.note(
-        `the agent’s files stay as they are, and the next commit saves them as they are: ${program} restore ${result.agent} --in-place brings the branch’s`,
-      );
+    if (outcome !== 'up-to-date') output.note(describeFilesBehind(result.agent, program));
   },
 });

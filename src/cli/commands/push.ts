@@ -3,7 +3,7 @@
 import { MoltError } from '../../model/error.ts';
 import { push, pushAll } from '../../ops/push.ts';
 import { defineCommand } from '../command.ts';
-import { describeExchange, describeOutcome, exchangeDocument } from '../exchange-text.ts';
+import { describeExchange, describeFilesBehind, describeOutcome, exchangeDocument } from '../exchange-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { LIMIT_RATE, withLimit } from '../rate.ts';
 import { formatCount } from '../text.ts';
@@ -41,17 +41,20 @@ export const command = defineCommand({
     const durable = copies >= DURABLE_COPIES;
     const document = results.map((result) =>
       'error' in result
-        ? { remote: result.remote, url: result.url, error: { code: result.error.code, message: result.error.message } }
+        ? {
+            remote: result.remote,
+            url: result.url,
+            error: { code: result.error.code, message: result.error.message, hint: result.error.hint ?? null },
+          }
         : exchangeDocument(result),
     );
     const pulled = merged.map(({ remote, outcome, commit, conflicts }) => ({ remote, outcome, commit, conflicts }));
     context.output.result({ agent: label, copies, durable, pulled, remotes: document }, () => [
-      ...merged.map(describeOutcome),
-      ...results.flatMap((result) =>
-        'error' in result ? [`${result.remote} lags: ${result.error.message}`] : describeExchange(result, 'pushed to'),
-      ),
+      ...merged.flatMap(describeOutcome),
+      ...results.flatMap((result) => ('error' in result ? describeLag(result) : describeExchange(result, 'pushed to'))),
       `${formatCount(copies, 'copy', 'copies')} of ${results.length} up to date${durable ? ': durable' : ''}`,
     ]);
+    if (merged.length > 0) context.output.note(describeFilesBehind(label, context.program));
     const [first] = results.flatMap((result) => ('error' in result ? [result.error] : []));
     if (copies === 0 && first !== undefined) throw first;
     if (first !== undefined)
@@ -59,8 +62,12 @@ export const command = defineCommand({
         'PARTIAL',
         `${results.length - copies} of ${results.length} remotes lag behind: ${first.message}`,
         {
-          hint: 'push again when they answer; the others have everything',
+          hint: 'the others have everything; push again once that is put right',
         },
       );
   },
 });
+
+function describeLag({ remote, error }: { readonly remote: string; readonly error: MoltError }): string[] {
+  return [`${remote} lags: ${error.message}`, ...(error.hint === undefined ? [] : [`  ${error.hint}`])];
+}

@@ -5,7 +5,7 @@ import { formatTime } from '../../model/time-format.ts';
 import { summarizeRemotes } from '../../ops/remote.ts';
 import { defineCommand } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
-import { formatTable } from '../text.ts';
+import { formatCount, formatTable } from '../text.ts';
 
 /** The remote list command. */
 export const command = defineCommand({
@@ -25,7 +25,7 @@ export const command = defineCommand({
           url,
           head === undefined ? 'nothing yet' : shortId(head),
           seenTime === undefined ? 'never seen' : `seen ${formatTime(Date.parse(seenTime), zone)}`,
-          lock === undefined ? '' : `${lock.mode} lock, ${lock.days} days`,
+          lock === undefined ? '' : `${lock.mode} lock, ${formatCount(lock.days, 'day')}`,
         ]),
       ),
     );

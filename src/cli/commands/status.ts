@@ -55,6 +55,8 @@ function* describeStatus({ output, zone, clock, program }: Context, status: Stat
   const checked = checkedMs > headMs ? `, checked ${formatAge(status.ageMs)}` : '';
   yield `${output.style('bold', status.agent)}: ${status.profile} in ${status.stateDir}, on branch ${status.branch}`;
   yield `Newest backup: ${age}${checked}  ${output.style('yellow', shortId(head))} [${headKind.toUpperCase()}] ${formatTime(headMs, zone)}  ${headMessage.split('\n', 1)[0]}`;
+  if (status.fencedBy !== undefined)
+    yield `Restored elsewhere since: ${status.branch} is in incarnation ${status.fencedBy.number} of ${formatTime(Date.parse(status.fencedBy.time), zone)}, and pushes from here are refused; ${program} push says what to do.`;
   yield '';
   if (changed.length === 0) {
     yield attributesChanged === 0 ? 'Nothing changed since then.' : 'No content changed since then.';

@@ -46,6 +46,10 @@ export const command = defineCommand({
   ],
   async run(context, { agent, options }) {
     const { output } = context;
+    if (options['extend-locks'] && options.remote === undefined)
+      throw new MoltError('USAGE', '--extend-locks needs --remote NAME', {
+        hint: 'only what a remote holds is locked',
+      });
     const readShare = parseShare(options['read-data']);
     const result = await verifyAgent(makeOpsContext(context), agent, {
       readShare,

@@ -1,0 +1,35 @@
+// `molt pod list`: the pods of this machine, and how they are.
+
+import { listPods } from '../../ops/pods.ts';
+import { defineCommand } from '../command.ts';
+import { makeOpsContext } from '../ops-context.ts';
+import { podState } from '../pod-text.ts';
+import { formatTable } from '../text.ts';
+
+/** The pod list command. */
+export const command = defineCommand({
+  name: 'pod list',
+  summary: 'list the pods of this machine, and how they are',
+  description: 'A pod that runs is asked by its own health check.',
+  words: [],
+  options: {},
+  examples: [['pod list', 'list them']],
+  async run(context) {
+    const { output, program } = context;
+    const pods = await listPods(makeOpsContext(context));
+    output.result(pods, () =>
+      formatTable(
+        pods.map((pod) => [
+          output.style('bold', pod.name),
+          podState(output, pod),
+          pod.endpoint ?? '',
+          pod.restarts === 0 ? '' : `${pod.restarts} restarts`,
+          `generation ${pod.generation}`,
+          pod.dir,
+        ]),
+      ),
+    );
+    for (const { name, problem } of pods) if (problem !== undefined) output.note(`${name}: ${problem}`);
+    if (pods.length === 0) output.note(`no pods yet; ${program} restore --target NAME makes one`);
+  },
+});

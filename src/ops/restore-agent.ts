@@ -1,0 +1,58 @@
+// Restores an agent itself, in the way that disturbs it least: beside, where molt owns the ports of its pod and two of it may run for a
+// moment; else in place, stopped for it.
+
+import type { CommitId } from '../model/ids.ts';
+import { isFronted } from '../pod/spec.ts';
+import type { OpsContext } from './context.ts';
+import { planInPlace, restoreInPlace, type InPlaceOptions, type InPlaceResult } from './in-place.ts';
+import type { OpenAgent } from './open.ts';
+import { readRestoreNote } from './restore-journal.ts';
+import { isInPod } from './pod-folders.ts';
+import type { PodRecord } from './pod-record.ts';
+import { findPodOf, isPodStopped } from './pods.ts';
+import { finishBeside, planBeside, restoreBeside } from './restore-beside.ts';
+
+/** Finds out what restoreAgent would do. @throws {MoltError} what reading the commit or the live agent throws */
+export async function planAgent(
+  context: OpsContext,
+  open: OpenAgent,
+  commit: CommitId,
+  options: InPlaceOptions = {},
+): Promise<InPlaceResult> {
+  const pod = await findBeside(context, open, options);
+  return pod === undefined ? planInPlace(context, open, commit, options) : planBeside(context, open, commit, pod);
+}
+
+/**
+ * Restores a commit where the agent is.
+ * @throws {MoltError} what restoreInPlace and restoreBeside throw
+ */
+export async function restoreAgent(
+  context: OpsContext,
+  opened: OpenAgent,
+  commit: CommitId,
+  options: InPlaceOptions = {},
+): Promise<InPlaceResult> {
+  const open = await finishBeside(context, opened);
+  const pod = await findBeside(context, open, options);
+  return pod === undefined
+    ? restoreInPlace(context, open, commit, options)
+    : restoreBeside(context, open, commit, pod, options);
+}
+
+/**
+ * Returns the pod of an agent that can be restored beside itself: it runs, molt owns its ports, its state is the pod's own, and it is no
+ * OpenClaw, whose channels and jobs must not run twice.
+ */
+async function findBeside(
+  context: OpsContext,
+  { agent }: OpenAgent,
+  { components, isStartWanted }: InPlaceOptions,
+): Promise<PodRecord | undefined> {
+  if (components !== undefined || isStartWanted === false || agent.profile === 'openclaw') return undefined;
+  if (!isInPod(context.home, agent)) return undefined;
+  const pod = await findPodOf(context, agent.label);
+  if (pod === undefined || pod.stateDir !== agent.stateDir || !isFronted(pod.spec)) return undefined;
+  if ((await readRestoreNote(context.home, agent))?.phase === 'under-way') return undefined;
+  return (await isPodStopped(context, pod)) ? undefined : pod;
+}

@@ -1,0 +1,62 @@
+// Stages what a restore in place will put: written, checked and made durable in a folder inside each root, before any file of the agent
+// is touched. Most of it while the agent still runs, so that it need not be down for it.
+
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { flushTree, writeEntries } from '../agent/rehydrate.ts';
+import { nativeOf, STAGING_FOLDER, type Stage } from '../agent/switch.ts';
+import type { RestoreEntry } from '../model/entry.ts';
+import type { BlobId } from '../model/ids.ts';
+import { FileFiller } from '../repo/file-filler.ts';
+import type { OpsContext } from './context.ts';
+import type { ComparedPlan } from './in-place-plan.ts';
+import type { OpenAgent } from './open.ts';
+
+/** What is staged: where, and with which content. */
+export type Staged = ReadonlyMap<string, { readonly stage: Stage; readonly blob: BlobId | undefined }>;
+
+/** Below this a file is quicker read from the repository than compared with what it was. */
+const LIKENESS_BYTES = 256 * 1024;
+
+/**
+ * Stages what a plan puts, but for what is staged already, and returns all that is staged then.
+ * @param early what was staged before, with its stage; undefined begins anew
+ */
+export async function stageFiles(
+  context: OpsContext,
+  { repository }: OpenAgent,
+  plan: ComparedPlan,
+  stage: Stage,
+  early?: Staged,
+): Promise<Staged> {
+  const { dirs } = plan;
+  if (early === undefined) await dropStaged(dirs);
+  // Names of one file are staged together.
+  const isStaged = ({ path, blob, linkGroup }: RestoreEntry): boolean =>
+    linkGroup === 0 && early?.get(path)?.blob === blob && early?.has(path) === true;
+  const entries = plan.put.filter((entry) => !isStaged(entry));
+  const roots = [...dirs].filter(([key]) => entries.some(({ path }) => path.startsWith(`${key}/`)));
+  const targets = new Map(roots.map(([key, dir]) => [key, join(dir, STAGING_FOLDER, stage)]));
+  const totalBytes = bytesOf(entries);
+  await writeEntries({
+    targets,
+    entries,
+    findLikeness: ({ path, sizeBytes }) =>
+      sizeBytes >= LIKENESS_BYTES && plan.saved.has(path) ? nativeOf(dirs, path) : undefined,
+    content: new FileFiller(repository, { totalBytes, signal: context.signal }),
+    onProgress: ({ bytes }) => context.reporter.progress({ phase: 'stage', doneBytes: bytes, totalBytes }),
+  });
+  await Promise.all([...targets.values()].map((dir) => flushTree(dir)));
+  return new Map([...(early ?? []), ...entries.map(({ path, blob }) => [path, { stage, blob }] as const)]);
+}
+
+/** Removes what is staged. */
+export async function dropStaged(dirs: ReadonlyMap<string, string>): Promise<void> {
+  const stagings = [...dirs.values()].map((dir) => join(dir, STAGING_FOLDER));
+  await Promise.all(stagings.map((dir) => rm(dir, { recursive: true, force: true })));
+}
+
+/** Returns how much entries hold. */
+export function bytesOf(entries: readonly RestoreEntry[]): number {
+  return entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}
