@@ -85,7 +85,8 @@ export function isMoltError(error: unknown, ...codes: ErrorCode[]): error is Mol
   return error instanceof MoltError && (codes.length === 0 || codes.includes(error.code));
 }
 
-/** Says whether a value is a system error with one of these codes (ENOENT, EEXIST, …). */
+/** Says whether a value is a system error, with one of the given codes (ENOENT, EEXIST, …) if any are given. */
 export function isSystemError(error: unknown, ...codes: string[]): error is NodeJS.ErrnoException {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code);
+  if (!(error instanceof Error && 'code' in error && typeof error.code === 'string')) return false;
+  return codes.length === 0 ? 'syscall' in error : codes.includes(error.code);
 }

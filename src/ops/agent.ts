@@ -12,6 +12,8 @@ import type { OpsContext } from './context.ts';
 import { agentExists, checkLabel, type Agent, type Incarnation } from './home.ts';
 import { readIncarnation } from './incarnation.ts';
 import { openRepositoryOf, resolveAgent } from './open.ts';
+import { writePodRecord } from './pod-record.ts';
+import { findPodOf } from './pods.ts';
 import { listRefNames } from './ref-name.ts';
 import { dropRestoreNote, moveRestoreNote } from './restore-journal.ts';
 import { forgetRemotes } from './remotes.ts';
@@ -54,6 +56,8 @@ export async function renameAgent(context: OpsContext, label: string, name: stri
     if (!isSystemError(error)) throw error;
   });
   await moveRestoreNote(home, agent, renamed);
+  const pod = await findPodOf(context, agent.label);
+  if (pod !== undefined) await writePodRecord(home, { ...pod, agent: name }, { replace: true });
   await home.removeAgent(agent.label);
   return renamed;
 }

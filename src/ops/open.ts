@@ -10,7 +10,7 @@ import type { Storage } from '../storage/storage.ts';
 import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 import { openKeys } from './open-keys.ts';
-import { isInPod } from './pod-folders.ts';
+import { findPodName } from './pod-folders.ts';
 import { readPodRecord } from './pod-record.ts';
 import { readRestoreNote } from './restore-journal.ts';
 import { findRollback, loadSeen, saveSeen, seenOf } from './seen.ts';
@@ -96,9 +96,9 @@ export async function openRepositoryOf(context: OpsContext, given: Agent): Promi
 
 /** Lets an agent live where its pod does: a restore that was cut off right after its switch had not told it yet. */
 async function followPod({ home }: OpsContext, agent: Agent): Promise<Agent> {
-  if (!isInPod(home, agent)) return agent;
-  const pod = await readPodRecord(home, agent.label);
-  if (pod === undefined || pod.stateDir === agent.stateDir) return agent;
+  const name = findPodName(home, agent);
+  const pod = name === undefined ? undefined : await readPodRecord(home, name);
+  if (pod?.agent !== agent.label || pod.stateDir === agent.stateDir) return agent;
   const moved = { ...agent, stateDir: pod.stateDir };
   await home.updateAgent(moved);
   return moved;

@@ -17,6 +17,12 @@ export function rootDir(home: Home, agent: Pick<Agent, 'stateDir'>, key: string,
 }
 
 /** Says whether an agent's state is a pod's own. */
-export function isInPod(home: Home, { stateDir }: Pick<Agent, 'stateDir'>): boolean {
-  return stateDir.startsWith(`${join(home.dir, 'pods')}/`);
+export function isInPod(home: Home, agent: Pick<Agent, 'stateDir'>): boolean {
+  return findPodName(home, agent) !== undefined;
+}
+
+/** Returns the name of the pod in whose folder an agent's state lies, or undefined. */
+export function findPodName(home: Home, { stateDir }: Pick<Agent, 'stateDir'>): string | undefined {
+  const pods = `${join(home.dir, 'pods')}/`;
+  return stateDir.startsWith(pods) ? stateDir.slice(pods.length).split('/')[0] : undefined;
 }

@@ -147,6 +147,18 @@ test('an agent can be renamed, and goes on where it was', async (t) => {
   t.like(await run(['agent', 'rename', 'heron', '../x']), { status: 2 });
 });
 
+test('an agent that was never committed here can be renamed, and its pod knows it by the new name', async (t) => {
+  const { json, home } = await makeAgentMachine(t, FILES);
+  const started = ['restore', 'bot', '--target', 'twin', '--no-start'];
+  await json(started);
+  await json(['agent', 'rename', 'twin', 'heron']);
+  t.like((await json(['pod', 'list']))[0], { name: 'twin', agent: 'heron', state: 'stopped' });
+  t.like(await json(['restore', 'heron', '--in-place']), {
+    agent: 'heron',
+    dir: path.join(home, '.molt/pods/twin/gen-1/state'),
+  });
+});
+
 test('what was restored in place can be undone under the new name, and not by another agent of the old one', async (t) => {
   const { json, run, home, stateDir, write } = await makeAgentMachine(t, FILES);
   const notes = path.join(home, '.molt/restores');

@@ -126,6 +126,25 @@ test('a push to all remotes names what a merge kept side by side, and the files 
   );
 });
 
+test('where the repository of this machine is gone, a restore reads a remote, or says how it comes back', async (t) => {
+  const { json, run, home, stateDir } = await makeAgentMachine(t, FILES);
+  const dir = await makeFolder(t);
+  const url = `file://${dir}/remote`;
+  await json(['remote', 'add', 'origin', url]);
+  await json(['push']);
+  await rm(path.join(home, '.molt/repositories'), { recursive: true });
+  const refused = await run(['restore', 'bot', '--in-place']);
+  t.is(refused.status, 10);
+  t.true(refused.stderr.includes(`molt clone ${url} bot --state ${stateDir}`), refused.stderr);
+  const out = path.join(dir, 'out');
+  const { stderr } = await run(['restore', 'bot', '--to', out]);
+  t.regex(stderr, /the repository on this machine is gone: origin \(file:.*\) is read instead/);
+  t.is(
+    await readFile(path.join(out, 'state/MEMORY.md'), 'utf8'),
+    await readFile(path.join(stateDir, 'MEMORY.md'), 'utf8'),
+  );
+});
+
 test('a share that is not mounted is told from an empty remote, and nothing is made in its place', async (t) => {
   const { json, run } = await makeAgentMachine(t, FILES);
   const dir = await makeFolder(t);

@@ -1,8 +1,9 @@
 // What the system refuses is told in words, and nothing else is taken for a refusal.
 
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
 import test from 'ava';
-import { isMoltError, MoltError } from '../../src/model/error.ts';
+import { isMoltError, isSystemError, MoltError } from '../../src/model/error.ts';
 import { systemFailure, unforeseenFailure } from '../../src/model/system-error.ts';
 
 /** Returns an error as Node makes it. */
@@ -50,4 +51,11 @@ test('a folder that can’t be made because a file is there says so', async (t) 
     code: 'IO',
     message: `cannot make "${process.execPath}": a file stands where a folder should be (EEXIST)`,
   });
+});
+
+test('any system error is one, and no error of molt’s is', (t) => {
+  const missing = t.throws(() => readFileSync('/nowhere/at/all'));
+  t.true(isSystemError(missing) && isSystemError(missing, 'ENOENT', 'EPERM'));
+  t.false(isSystemError(missing, 'EPERM'));
+  for (const other of [new MoltError('EXISTS', 'x'), new Error('x'), undefined]) t.false(isSystemError(other));
 });

@@ -4,7 +4,8 @@ import { COMPONENTS, type Component } from '../../model/component.ts';
 import { MoltError } from '../../model/error.ts';
 import { shortId } from '../../model/ids.ts';
 import { formatTime } from '../../model/time-format.ts';
-import { openForWords, type OpenWords } from '../../ops/open-words.ts';
+import { openSomewhere } from '../../ops/open-somewhere.ts';
+import type { OpenWords } from '../../ops/open-words.ts';
 import type { OpsContext } from '../../ops/context.ts';
 import type { OpenAgent } from '../../ops/open.ts';
 import { applyRestore, findMoment, planRestore, type Moment } from '../../ops/restore.ts';
@@ -103,7 +104,11 @@ export const command = defineCommand({
         hint: `${context.program} clone makes an agent of this machine first`,
       });
     await using opened =
-      from === undefined ? await openForWords(ops, agent, words.revision) : await openThere(ops, from, words.revision);
+      from === undefined
+        ? await openSomewhere(ops, agent, words.revision, {
+            isCopyWanted: way !== 'in-place' && way !== 'undo' && way !== undefined,
+          })
+        : await openThere(ops, from, words.revision);
     const { open } = opened;
     const [revision, ...others] = opened.words;
     if (others.length > 0)
@@ -126,8 +131,9 @@ export const command = defineCommand({
     const wanted = options.undo ? await (await import('../../ops/in-place.ts')).findUndo(ops, open) : revision;
     const moment = await findMoment(ops, open, { revision: wanted, timestamp });
     if (moment.requestedMs !== undefined) context.output.note(distance(moment, moment.requestedMs));
+    const url = from ?? ('url' in open ? String(open.url) : undefined);
     if (options.drill) await runDrill(context, ops, open, moment, given);
-    else if (options.target !== undefined) await runPod(context, ops, open, moment, options.target, given, from);
+    else if (options.target !== undefined) await runPod(context, ops, open, moment, options.target, given, url);
     else {
       if (way === undefined) await askForPlace(context, ops, open, moment);
       await runInPlace(context, ops, open, moment, given);
