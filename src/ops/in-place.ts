@@ -127,6 +127,7 @@ export async function restoreInPlace(
   const timer = new PhaseTimer(context);
   let stopped: Runner | undefined;
   let isBegun = false;
+  let early: Staged | undefined;
   let done: Replaced;
   const { from, to: dirs } = await dirsOf(context, open, commit);
   const runner = await findRunner(context, agent);
@@ -136,7 +137,7 @@ export async function restoreInPlace(
     if (pending?.phase === 'under-way') refusePart(pending, options.components);
     const isUp = await isUpNow(agent, dirs, runner);
     // What can't be restored is no reason to stop it.
-    const early = isUp ? await stageEarly(context, open, { ...options, commit }, dirs) : undefined;
+    early = isUp ? await stageEarly(context, open, { ...options, commit }, dirs) : undefined;
     if (isUp) timer.end('stage while it runs');
     if (isUp && runner !== undefined) {
       await runner.stop([...dirs.values()], () => (stopped = runner));
@@ -146,6 +147,8 @@ export async function restoreInPlace(
     const replacing = { dirs, from, pending, early, runner, timer };
     done = await replaceFiles(context, open, { ...options, commit }, replacing);
   } catch (error) {
+    const isHalfDone = (await readRestoreNote(context.home, agent))?.phase === 'under-way';
+    if (early !== undefined && !isHalfDone) await dropStaged(dirs).catch(() => undefined);
     throw stopped === undefined && !isBegun ? error : await explainFailure(context, open, stopped, options, error);
   }
   const result = { ...done.result, phases: timer.phases };

@@ -150,6 +150,7 @@ test('an agent whose command does not stop it is refused, and nothing is changed
   for (const agent of [fails, missing, idle, hangs]) {
     t.true(agent.isRunning());
     t.is(agent.memory(), 'changed');
+    t.false(existsSync(join(agent.stateDir, '.molt-restore')));
     t.is(await agent.note(), undefined);
     t.deepEqual(agent.log(), []);
   }
