@@ -4,7 +4,7 @@ import { isMoltError, MoltError } from '../model/error.ts';
 import type { OpsContext } from './context.ts';
 import { resolveAgent } from './open.ts';
 import { openPlace } from './open-place.ts';
-import { openForWords, takeAgent, type OpenWords } from './open-words.ts';
+import { openForTag, openForWords, takeAgent, type OpenWords } from './open-words.ts';
 import { listRemotes } from './remotes.ts';
 
 /**
@@ -19,7 +19,7 @@ export async function openSomewhere(
   options: { readonly isCopyWanted: boolean },
 ): Promise<OpenWords> {
   try {
-    return await openForWords(context, label, words);
+    return await (options.isCopyWanted ? openForTag : openForWords)(context, label, words);
   } catch (error) {
     if (!isMoltError(error, 'NO_REPOSITORY')) throw error;
     const named = await takeAgent(context, label, words);

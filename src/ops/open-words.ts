@@ -1,8 +1,10 @@
 // Finds the agent that a line of words is about, and opens it.
 
+import { isMoltError } from '../model/error.ts';
 import { findRevisionPath, parseRevision } from '../policy/revision.ts';
 import type { OpsContext } from './context.ts';
 import { openAgent, type OpenAgent } from './open.ts';
+import { refName } from './ref-name.ts';
 import { ambiguous, findTagsAndIds, type Where } from './revision.ts';
 
 /** An opened agent and the words that are left once it is named. */
@@ -35,6 +37,42 @@ export async function openForWords(
   }
   const open = await openAgent(context, label ?? (await findAgentInRevision(context, first)));
   return { open, words, [Symbol.asyncDispose]: () => open[Symbol.asyncDispose]() };
+}
+
+/**
+ * Opens as openForWords does; where several agents could be meant, a tag that only one repository has tells which: its oldest agent, for
+ * those that were restored beside it share its tags. Only for what leaves agents alone.
+ */
+export async function openForTag(
+  context: OpsContext,
+  label: string | undefined,
+  words: readonly string[],
+): Promise<OpenWords> {
+  try {
+    return await openForWords(context, label, words);
+  } catch (error) {
+    const [word] = words;
+    if (label !== undefined || word === undefined || !isMoltError(error, 'AMBIGUOUS')) throw error;
+    const found = await findAgentWithTag(context, word);
+    if (found === undefined) throw error;
+    return await openForWords(context, found, words);
+  }
+}
+
+async function findAgentWithTag(context: OpsContext, word: string): Promise<string | undefined> {
+  const { base } = parseRevision(word);
+  if (base.kind !== 'name') return undefined;
+  const agents = (await context.home.listAgents()).toSorted((a, b) => a.createdMs - b.createdMs);
+  const firsts = agents.filter(
+    ({ repository }, at) => agents.findIndex((other) => other.repository === repository) === at,
+  );
+  const found: string[] = [];
+  for (const { label } of firsts) {
+    // oxlint-disable-next-line no-await-in-loop -- one repository after the other
+    await using open = await openAgent(context, label).catch(() => undefined);
+    if (open?.repository.refs.has(refName('tag', base.name))) found.push(label);
+  }
+  return found.length === 1 ? found[0] : undefined;
 }
 
 /** Splits the agent, if -a does not name one already, off the front of words that name nothing yet. */

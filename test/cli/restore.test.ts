@@ -125,3 +125,15 @@ test('an agent that runs is stopped by its lifecycle, and one that does not star
   t.true(JSON.parse(stderr).error.message.includes('ended with status 9'), stderr);
   t.is(await memoryOf(machine), 'first\n');
 });
+
+test('the name of a backup tells which agent is restored beside what is there', async (t) => {
+  const machine = await makeTwoMoments(t);
+  await machine.text(['backup', 'create', '--name', 'bot-backup']);
+  const beside = ['restore', 'bot-backup', '--no-start', '--target'];
+  await machine.text([...beside, 'restored']);
+  // Two agents share the repository and its tags by now.
+  t.like(await machine.json([...beside, 'again']), { agent: 'bot', target: 'again' });
+  const { status, stderr } = await machine.run(['restore', 'bot-backup', '--in-place', '--yes']);
+  t.is(status, 2);
+  t.true(stderr.includes('which agent?'), stderr);
+});
