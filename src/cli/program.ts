@@ -8,7 +8,7 @@ import { unforeseenFailure } from '../model/system-error.ts';
 import type { Context } from './command.ts';
 import { type CommandEntry, COMMANDS } from './commands.ts';
 import { exitStatus } from './exit.ts';
-import { findCommand, type FoundCommand } from './find-command.ts';
+import { findCommand, listSubcommands, type FoundCommand } from './find-command.ts';
 import { type Globals, scanOutputFlags } from './globals.ts';
 import { createOutput, type Output, type OutputStream } from './output.ts';
 import { findPrompt, type InputStream } from './prompt.ts';
@@ -70,8 +70,6 @@ export async function runProgram(host: Host, commands: readonly CommandEntry[] =
 
 /** Finds the command of the line; `--help` and `--version` without a command, and no words at all, are commands too. */
 function resolveLine(host: Host, commands: readonly CommandEntry[]): FoundCommand<CommandEntry> {
-  const found = findCommand(host.argv, commands, host.program);
-  if (found !== undefined) return found;
   const has = (...names: string[]): boolean => names.some((name) => host.argv.includes(name));
   const without = (...names: string[]): string[] => host.argv.filter((word) => !names.includes(word));
   const entry = (name: string): CommandEntry => {
@@ -79,6 +77,14 @@ function resolveLine(host: Host, commands: readonly CommandEntry[]): FoundComman
     if (row === undefined) throw new Error(`the table lacks the command ${name}`);
     return row;
   };
+  const words = host.argv.filter((word) => word !== '--help' && word !== '-h');
+  const [first] = words;
+  // `molt pod --help`: of several commands at once.
+  const isGroup = first !== undefined && listSubcommands(first, COMMANDS).length > 0;
+  if (isGroup && words.length === 1 && words.length < host.argv.length && COMMANDS.every(({ name }) => name !== first))
+    return { entry: entry('help'), argv: words };
+  const found = findCommand(host.argv, commands, host.program);
+  if (found !== undefined) return found;
   if (has('--version', '-V')) return { entry: entry('version'), argv: without('--version', '-V') };
   if (has('--help', '-h') || host.stdout.isTTY === true) return { entry: entry('help'), argv: without('--help', '-h') };
   throw new MoltError('USAGE', 'no command is given', { hint: `${host.program} help` });

@@ -23,7 +23,7 @@ import type { OpenAgent } from './open.ts';
 import { PhaseTimer, type Phase } from './phase-timer.ts';
 import type { PodSummary } from './pods.ts';
 import { dropRestoreNote, readRestoreNote, writeRestoreNote, type RestoreNote } from './restore-journal.ts';
-import { provision } from './provision.ts';
+import { provision, type Provisioned } from './provision.ts';
 import { bindingsOf, publicPorts } from './restore-pod.ts';
 import { checkRevived } from './revived.ts';
 import { findRunner, type Runner } from './runner.ts';
@@ -130,7 +130,8 @@ export async function restoreInPlace(
   let early: Staged | undefined;
   let done: Replaced;
   const { from, to: dirs } = await dirsOf(context, open, commit);
-  const runner = await findRunner(context, agent);
+  let runner = await findRunner(context, agent);
+  let unstarted: string | undefined;
   try {
     using _ = lockAgent(context.home, agent, 'restore');
     const pending = await readRestoreNote(context.home, agent);
@@ -143,6 +144,12 @@ export async function restoreInPlace(
       await runner.stop([...dirs.values()], () => (stopped = runner));
       timer.end('stop');
     }
+    // Somebody may have to agree to what would run, and that is asked before anything is written.
+    if (runner === undefined && pending?.phase !== 'under-way' && !hasFiles(dirs)) {
+      const provisioned = await provisionGone(context, open, commit, options);
+      if (provisioned !== undefined && 'problem' in provisioned) unstarted = provisioned.problem;
+      else runner = provisioned?.runner;
+    }
     isBegun = true;
     const replacing = { dirs, from, pending, early, runner, timer };
     done = await replaceFiles(context, open, { ...options, commit }, replacing);
@@ -154,14 +161,19 @@ export async function restoreInPlace(
   const result = { ...done.result, phases: timer.phases };
   if (options.isStartWanted === false)
     return stopped === undefined ? result : { ...result, lifecycle: { stopped: true, started: false } };
-  let starter = stopped ?? (done.isEmpty ? runner : undefined);
-  if (starter === undefined && done.isEmpty && options.ask !== undefined) {
-    const provisioned = await provision(context, open, commit, options.ask);
-    if ('problem' in provisioned) return { ...result, unstarted: provisioned.problem };
-    starter = provisioned.runner;
-  }
-  if (starter === undefined) return result;
+  const starter = stopped ?? (done.isEmpty ? runner : undefined);
+  if (starter === undefined) return { ...result, ...(unstarted !== undefined && { unstarted }) };
   return { ...result, ...(await startAgain(context, agent, { starter, stopped, done, dirs, timer })) };
+}
+
+/** Returns what will run an agent that is gone, and that nothing is known to run; undefined where nothing is to be started. */
+async function provisionGone(
+  context: OpsContext,
+  open: OpenAgent,
+  commit: CommitId,
+  { ask, isStartWanted }: InPlaceOptions,
+): Promise<Provisioned | undefined> {
+  return ask === undefined || isStartWanted === false ? undefined : provision(context, open, commit, ask);
 }
 
 /** Says whether something has to be stopped first. @throws {MoltError} RUNNING when it can't be */

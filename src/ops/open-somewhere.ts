@@ -1,6 +1,7 @@
 // Opens what a restore reads from: the repository on this machine, or, where that is gone, a remote that was set for it.
 
-import { isMoltError, MoltError } from '../model/error.ts';
+import { readdirSync } from 'node:fs';
+import { isMoltError, isSystemError, MoltError } from '../model/error.ts';
 import type { OpsContext } from './context.ts';
 import { resolveAgent } from './open.ts';
 import { openPlace } from './open-place.ts';
@@ -16,11 +17,20 @@ export async function openSomewhere(
   context: OpsContext,
   label: string | undefined,
   words: readonly string[],
-  options: { readonly isCopyWanted: boolean },
+  options: {
+    readonly isCopyWanted: boolean;
+    /** Whether no way was given: then, of several agents, the only one whose folder is gone is meant. */
+    readonly isGoneMeant: boolean;
+  },
 ): Promise<OpenWords> {
   try {
     return await (options.isCopyWanted ? openForTag : openForWords)(context, label, words);
   } catch (error) {
+    if (isMoltError(error, 'AMBIGUOUS') && options.isGoneMeant && label === undefined) {
+      const gone = (await context.home.listAgents()).filter(({ stateDir }) => isGone(stateDir));
+      const [only] = gone;
+      if (only !== undefined && gone.length === 1) return openForWords(context, only.label, words);
+    }
     if (!isMoltError(error, 'NO_REPOSITORY')) throw error;
     const named = await takeAgent(context, label, words);
     const agent = await resolveAgent(context, named.agent).catch(() => undefined);
@@ -44,5 +54,13 @@ export async function openSomewhere(
       }
     }
     throw error;
+  }
+}
+
+function isGone(stateDir: string): boolean {
+  try {
+    return readdirSync(stateDir).length === 0;
+  } catch (error) {
+    return isSystemError(error, 'ENOENT');
   }
 }

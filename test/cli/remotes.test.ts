@@ -126,6 +126,27 @@ test('a push to all remotes names what a merge kept side by side, and the files 
   );
 });
 
+test('the agent may be the first word of push, fetch and pull', async (t) => {
+  const { json, run } = await makeAgentMachine(t, FILES);
+  const dir = await makeFolder(t);
+  await json(['remote', 'add', 'origin', `file://${dir}/remote`, '-a', 'bot']);
+  await json(['restore', 'bot', '--target', 'twin', '--no-start']);
+  t.like(await json(['push', 'bot']), { agent: 'bot', remote: 'origin' });
+  t.like(await json(['push', 'twin', 'origin']), { agent: 'twin', remote: 'origin' });
+  t.like(await json(['fetch', 'bot']), { remote: 'origin' });
+  t.like(await json(['pull', 'bot', 'origin']), { outcome: 'up-to-date' });
+  t.like(await run(['push', 'bot', 'origin', 'more']), { status: 2 });
+});
+
+test('of several agents, restore means the one whose folder is gone; a group of commands has a help', async (t) => {
+  const { json, run, text, stateDir } = await makeAgentMachine(t, FILES);
+  await json(['restore', 'bot', '--target', 'twin', '--no-start']);
+  t.like(await run(['restore', 'latest']), { status: 2 });
+  await rm(stateDir, { recursive: true });
+  t.like(await json(['restore', 'latest']), { agent: 'bot', mode: 'in-place', files: { removed: 0 } });
+  t.regex(await text(['pod', '--help']), /pod start/);
+});
+
 test('where the repository of this machine is gone, a restore reads a remote, or says how it comes back', async (t) => {
   const { json, run, home, stateDir } = await makeAgentMachine(t, FILES);
   const dir = await makeFolder(t);

@@ -6,6 +6,7 @@ import { defineCommand } from '../command.ts';
 import { describeExchange, describeFilesBehind, describeOutcome, exchangeDocument } from '../exchange-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { LIMIT_RATE, withLimit } from '../rate.ts';
+import { REMOTE_WORDS, takeRemote } from '../remote-words.ts';
 import { formatCount } from '../text.ts';
 
 /** Copies from which a push counts as durable. */
@@ -17,7 +18,7 @@ export const command = defineCommand({
   summary: 'send to a remote what it lacks',
   description:
     'Sends all branches that only go forward there, and new tags. What was not saved by molt commit before is not sent.\nA five-minute commit is one request; nothing new is none.',
-  words: [{ name: 'remote', description: 'the remote; the only one, else origin', completes: ['nothing'] }],
+  words: [REMOTE_WORDS],
   options: {
     all: { type: 'boolean', description: 'send to every remote, bringing them all together' },
     'limit-rate': LIMIT_RATE,
@@ -28,15 +29,16 @@ export const command = defineCommand({
     ['push origin -a my-agent', 'send one of several agents'],
     ['push --all', 'send to every remote'],
   ],
-  async run(context, { agent, options, words }) {
+  async run(context, { agent: option, options, words }) {
     const ops = withLimit(makeOpsContext(context), options['limit-rate']);
+    const { agent, remote } = await takeRemote(ops, option, words.remote);
     const forceCheck = options['force-check'];
     if (!options.all) {
-      const result = await push(ops, agent, { remote: words.remote, forceCheck });
+      const result = await push(ops, agent, { remote, forceCheck });
       context.output.result(exchangeDocument(result), () => describeExchange(result, 'pushed to'));
       return;
     }
-    if (words.remote !== undefined) throw new MoltError('USAGE', `push --all takes no remote, not '${words.remote}'`);
+    if (remote !== undefined) throw new MoltError('USAGE', `push --all takes no remote, not '${remote}'`);
     const { agent: label, results, merged, copies } = await pushAll(ops, agent, { forceCheck });
     const durable = copies >= DURABLE_COPIES;
     const document = results.map((result) =>

@@ -107,6 +107,7 @@ export const command = defineCommand({
       from === undefined
         ? await openSomewhere(ops, agent, words.revision, {
             isCopyWanted: way !== 'in-place' && way !== 'undo' && way !== undefined,
+            isGoneMeant: way === undefined,
           })
         : await openThere(ops, from, words.revision);
     const { open } = opened;
