@@ -13,6 +13,7 @@ import type { Agent } from './home.ts';
 import { openRepositoryOf } from './open.ts';
 import { lookAt } from './open-place.ts';
 import type { PodRecord } from './pod-record.ts';
+import { dropPodRestoreNote } from './pod-restore-note.ts';
 import { getPod } from './pods.ts';
 import { refName } from './ref-name.ts';
 import { normalizeRemoteUrl } from './remotes.ts';
@@ -24,14 +25,18 @@ import { agentOf } from './restore-pod.ts';
  */
 export async function adoptPod(context: OpsContext, url: string, name: string): Promise<Agent> {
   const record = await getPod(context, name);
+  const finish = async (agent: Agent): Promise<Agent> => {
+    await dropPodRestoreNote(context.home, name);
+    return agent;
+  };
   const { repositoryId } = await lookAt(context, normalizeRemoteUrl(url));
   const known = await findAgentOf(context, repositoryId);
-  if (known !== undefined) return giveBranch(context, known, record, { isNew: true });
+  if (known !== undefined) return finish(await giveBranch(context, known, record, { isNew: true }));
   const { stateDir } = record;
   await clone(context, { url, label: name, stateDir, name: 'origin' });
   const cloned = await context.home.findAgent(name);
   if (cloned === undefined) throw new Error(`agent ${name} was cloned and is not there`);
-  return giveBranch(context, cloned, record, { isNew: false });
+  return finish(await giveBranch(context, cloned, record, { isNew: false }));
 }
 
 async function giveBranch(

@@ -29,7 +29,7 @@ import { placeFiles } from './place-files.ts';
 import { generationDir } from './pod-folders.ts';
 import { podDir, type PodRecord } from './pod-record.ts';
 import { dropPodRestoreNote, readPodRestoreNote, writePodRestoreNote } from './pod-restore-note.ts';
-import { checkRuntime, findPod, makePod, podExists, startPod, type PodSummary } from './pods.ts';
+import { checkRuntime, findPod, inspectPod, makePod, podExists, startPod, type PodSummary } from './pods.ts';
 import { checkRefIsFree, refName } from './ref-name.ts';
 import { removeTree } from './remove-tree.ts';
 import type { Moment } from './restore.ts';
@@ -156,8 +156,10 @@ export async function applyPodRestore(
     rebound: made.rebound,
     record: made.record,
   };
+  // What came straight from a remote is only at its end when its history is here too (adopt-pod.ts).
+  const isAtEnd = open.fetchedBytes === undefined;
   if (!isStartWanted) {
-    await dropPodRestoreNote(home, target);
+    if (isAtEnd) await dropPodRestoreNote(home, target);
     return { ...done, phases: [...plan.phases, ...timer.phases], pod: undefined, problems: [] };
   }
   for (const { text } of made.hazards) context.reporter.warn(text);
@@ -166,7 +168,7 @@ export async function applyPodRestore(
   context.reporter.progress({ phase: 'health check' });
   const problems = await checkRevived(context, plan.profile, plan.to, made.expectations);
   timer.end('health check');
-  if (problems.length === 0) await dropPodRestoreNote(home, target);
+  if (problems.length === 0 && isAtEnd) await dropPodRestoreNote(home, target);
   return { ...done, phases: [...plan.phases, ...timer.phases], pod, problems };
 }
 
@@ -181,7 +183,11 @@ interface Made {
  * Returns what the same restore made before it was cut off, if its files are whole; removes what it made if they are not.
  * @throws {MoltError} EXISTS when the name belongs to something else
  */
-async function findBegun(context: OpsContext, { repository }: OpenAgent, plan: PodPlan): Promise<Made | undefined> {
+async function findBegun(
+  context: OpsContext,
+  { repository, fetchedBytes }: OpenAgent,
+  plan: PodPlan,
+): Promise<Made | undefined> {
   const { home } = context;
   const { target } = plan;
   const [note, record, agent] = [
@@ -190,7 +196,8 @@ async function findBegun(context: OpsContext, { repository }: OpenAgent, plan: P
     await home.findAgent(target),
   ];
   const isOwn = note !== undefined && note.commit === plan.commit && note.generation === 1;
-  if (isOwn && record !== undefined && agent?.stateDir === plan.dir && note.expectations !== undefined)
+  const isKnown = fetchedBytes === undefined ? agent?.stateDir === plan.dir : agent === undefined;
+  if (isOwn && record !== undefined && isKnown && note.expectations !== undefined)
     return { record, expectations: note.expectations, hazards: [], rebound: [] };
   if (agent !== undefined) throw taken(agentExists(target));
   if (record !== undefined && note === undefined) throw taken(podExists(target));
@@ -337,6 +344,8 @@ async function startMade(context: OpsContext, { target, dir }: PodPlan, record: 
   try {
     return await startPod(context, record);
   } catch (error) {
+    // A restore that was cut off after the start.
+    if (isMoltError(error, 'RUNNING')) return inspectPod(context, record);
     if (!isMoltError(error)) throw error;
     const { code, message, hint, details } = error;
     const next = `the restored state is whole in "${dir}": molt pod start ${target} tries again, molt pod remove ${target} gives it up`;
