@@ -110,13 +110,13 @@ export async function commitOf(context: OpsContext, label: string): Promise<Comm
 
 /** Returns the newest commit of a branch. */
 export function tipOf({ repository }: OpenAgent, branch: string): CommitId | undefined {
-  return repository.refs.get(`refs/heads/${branch}`) as CommitId | undefined;
+  return repository.refs.get(`refs/heads/${branch}`);
 }
 
 /** Returns the paths of a commit. */
 export async function pathsOf({ repository }: OpenAgent, commit: CommitId): Promise<string[]> {
   const entries = await readRestoreEntries(repository, await readCommitView(repository, commit));
-  return entries.map(({ path }) => String(path));
+  return entries.map(({ path }) => path);
 }
 
 /** Says whether some commit of a branch has a path. */
@@ -124,7 +124,7 @@ export async function isSaved(open: OpenAgent, branch: string, path: string): Pr
   const tip = tipOf(open, branch);
   if (tip === undefined) return false;
   for await (const { commit } of walkHistory(open.repository, tip))
-    if ((await pathsOf(open, commit.id as CommitId)).includes(path)) return true;
+    if ((await pathsOf(open, commit.id)).includes(path)) return true;
   return false;
 }
 

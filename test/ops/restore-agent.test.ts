@@ -43,18 +43,17 @@ async function makeCopy(t: ExecutionContext, more: Readonly<Record<string, unkno
 
 test('a pod goes back beside itself, and forth, and who asks it meanwhile is answered', async (t) => {
   const { context, endpoint, home, agent } = await makeCopy(t);
-  let isOver = false;
+  const asker = { isOver: false };
   let refused = 0;
   let asked = 0;
   const asking = (async () => {
-    while (!isOver) {
-      // oxlint-disable-next-line no-await-in-loop -- one question after the other
+    while (!asker.isOver) {
       await askNotes(endpoint).catch(() => (refused += 1));
       asked += 1;
     }
   })();
   const done = await restore(context, 'copy', 'HEAD');
-  isOver = true;
+  asker.isOver = true;
   await asking;
   t.true(asked > 0 && refused <= 1, `${refused} of ${asked} were refused`);
   t.like(done, { switch: 'beside', problems: [], pod: { generation: 2, healthy: true, endpoint } });
