@@ -1,5 +1,5 @@
 // Measures molt beside restic, borg and bup in one run, interleaved: `npm run bench -- [--size 480MB] [--rounds 3] [--ticks 288]`, then
-// its pushes beside restic's (remotes.ts). `--rows local` or `--rows remotes` does one of them, `--only molt,restic` names the programs.
+// its pushes beside restic’s (remotes.ts), then restores into pods (pods.ts); `--rows local,remotes,pods` chooses, `--only molt,restic` names the programs.
 // What is not installed is left out and named. Seconds drift with the machine; the ratios are what counts.
 
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { BenchAgent, SHAPES, type AgentShape } from './agent.ts';
 import { listLacking, runRemotes } from './remotes.ts';
+import { measurePods } from './pods.ts';
 import { TOOLS, type Tool } from './tools.ts';
 import { isInstalled, median, type Cost } from './timed.ts';
 
@@ -17,7 +18,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     ticks: { type: 'string', default: '288' },
     only: { type: 'string' },
-    rows: { type: 'string', default: 'local,remotes' },
+    rows: { type: 'string', default: 'local,remotes,pods' },
   },
 });
 const wanted = values.only?.split(',');
@@ -159,7 +160,8 @@ function print(): void {
 
 const parts = new Set(values.rows.split(','));
 for (const part of parts)
-  if (part !== 'local' && part !== 'remotes') throw new Error('--rows is local, remotes, or both');
+  if (!['local', 'remotes', 'pods'].includes(part))
+    throw new Error('--rows is local, remotes, pods, or several of them');
 
 try {
   if (parts.has('local')) {
@@ -178,3 +180,5 @@ if (parts.has('remotes')) {
     if (values.rows === 'remotes') process.exitCode = 1;
   } else await runRemotes({ size: values.size, rounds: Number(values.rounds) });
 }
+
+if (parts.has('pods')) await measurePods(values.size, Number(values.rounds));

@@ -21,7 +21,8 @@ export interface Tool {
   storedBytes(place: string): number;
 }
 
-const MOLT = join(import.meta.dirname, '..', 'bin', 'molt.cjs');
+/** The program, as it is built. */
+export const MOLT = join(import.meta.dirname, '..', 'bin', 'molt.cjs');
 
 const molt: Tool = {
   name: 'molt',
@@ -99,7 +100,8 @@ export const TOOLS: readonly Tool[] = [molt, restic, borg, bup];
 const RESTIC_ENV = { RESTIC_PASSWORD: 'bench' };
 const BORG_ENV = { BORG_PASSPHRASE: 'bench', BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK: 'yes' };
 
-function moltEnv(place: string): NodeJS.ProcessEnv {
+/** Returns what molt needs of the surroundings. */
+export function moltEnv(place: string): NodeJS.ProcessEnv {
   return { MOLT_HOME: place, MOLT_PASSPHRASE: 'bench bench bench' };
 }
 
