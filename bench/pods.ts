@@ -1,7 +1,7 @@
 // Measures restores into pods: what is molt's own of them beside restic's restore, and what a client of the agent notices. The start of
 // the agent itself is told apart.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -111,8 +111,8 @@ async function playClients(lab: string): Promise<string[]> {
       JSON.stringify({ command, front, ports: [{ name: 'http', port }], health: { http: { path: '/healthz' } } }),
     );
     molt(home, 'init', 'notes', '--state', dir, '--pod', file);
-    const { pod } = molt(home, 'restore', 'notes', '--target', 'pod').result;
     try {
+      const { pod } = molt(home, 'restore', 'notes', '--target', 'pod').result;
       molt(home, 'backup', 'create', 'pod');
       const seen = await ask(home, `${pod?.endpoint}/healthz`);
       const ownStartMs = seen.phases.find(({ name }) => name === 'start')?.durationMs ?? 0;
@@ -130,7 +130,8 @@ async function playClients(lab: string): Promise<string[]> {
             ),
       );
     } finally {
-      molt(home, 'pod', 'stop', 'pod');
+      // It may have failed before there was a pod; what went wrong then is what counts.
+      spawnSync('node', [MOLT, 'pod', 'stop', 'pod'], { env: { ...process.env, ...moltEnv(home) } });
     }
   }
   return lines;

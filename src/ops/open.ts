@@ -95,9 +95,11 @@ export async function openRepositoryOf(context: OpsContext, given: Agent): Promi
 }
 
 /** Lets an agent live where its pod does: a restore that was cut off right after its switch had not told it yet. */
-async function followPod({ home }: OpsContext, agent: Agent): Promise<Agent> {
+async function followPod(context: OpsContext, agent: Agent): Promise<Agent> {
+  const { home } = context;
   const name = findPodName(home, agent);
-  const pod = name === undefined ? undefined : await readPodRecord(home, name);
+  const noted = name === undefined ? undefined : await readPodRecord(home, name);
+  const pod = noted?.next === undefined ? noted : await (await import('./pods.ts')).settlePod(context, noted);
   if (pod?.agent !== agent.label || pod.stateDir === agent.stateDir) return agent;
   const moved = { ...agent, stateDir: pod.stateDir };
   await home.updateAgent(moved);

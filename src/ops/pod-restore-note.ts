@@ -16,6 +16,8 @@ export interface PodRestoreNote {
   readonly commit: CommitId;
   /** The generation that is being made. */
   readonly generation: number;
+  /** The state folder of the generation that it takes the place of, if it does; absolute. */
+  readonly replaces?: string | undefined;
   /** What the pod will be asked for; there once its files are whole and bound to their place. */
   readonly expectations?: Expectations | undefined;
 }
@@ -31,6 +33,7 @@ export async function readPodRestoreNote(home: Home, pod: string): Promise<PodRe
     return {
       commit: fields.text('commit', HEX_20) as CommitId,
       generation: fields.integer('generation'),
+      ...(fields.has('replaces') && { replaces: fields.text('replaces', /^\//) }),
       // Written by this file alone, into a folder of this user's alone.
       ...(fields.has('expectations') && { expectations: value.expectations as Expectations }),
     };

@@ -209,6 +209,15 @@ export async function stopPod(context: OpsContext, record: PodRecord): Promise<b
   return true;
 }
 
+/** Returns the record of a pod with the generation that really counts, and keeps it, should a molt have been killed while it switched. */
+export async function settlePod(context: OpsContext, record: PodRecord): Promise<PodRecord> {
+  if (record.next === undefined) return record;
+  const { current } = await look(context, record);
+  const settled = { ...current, next: undefined };
+  await writePodRecord(context.home, settled, { replace: true });
+  return settled;
+}
+
 /** Says whether nothing of a pod runs, and nothing is about to start it again. */
 export async function isPodStopped(context: OpsContext, record: PodRecord): Promise<boolean> {
   return (await look(context, record)).status.state === 'stopped';

@@ -20,7 +20,7 @@ import { placeFiles } from './place-files.ts';
 import { generationDir, isInPod } from './pod-folders.ts';
 import type { PodRecord } from './pod-record.ts';
 import { dropPodRestoreNote, readPodRestoreNote, writePodRestoreNote } from './pod-restore-note.ts';
-import { findPodOf, inspectPod, planGeneration, switchPod } from './pods.ts';
+import { findPodOf, inspectPod, planGeneration, settlePod, switchPod } from './pods.ts';
 import { writeRestoreNote } from './restore-journal.ts';
 import { bindingsOf, publicPorts } from './restore-pod.ts';
 import { checkRevived } from './revived.ts';
@@ -86,7 +86,8 @@ export async function restoreBeside(
     const rebound = await profile.rebind({ ...relocation, ...rebinding });
     await flushTree(dir);
     timer.end('re-bind');
-    await writePodRestoreNote(home, pod.name, { commit, generation: next.generation, expectations });
+    const replaces = agent.stateDir;
+    await writePodRestoreNote(home, pod.name, { commit, generation: next.generation, replaces, expectations });
     switched = await switchPod(context, pod, next);
     timer.end('start beside, and switch');
     const moved = await finishBeside(context, open);
@@ -126,11 +127,11 @@ export async function finishBeside(
   const { home } = context;
   const { agent, repository } = open;
   if (!isInPod(home, agent)) return open;
-  const pod = await findPodOf(context, agent.label);
+  const known = await findPodOf(context, agent.label);
+  const pod = known && (await settlePod(context, known));
   const note = pod && (await readPodRestoreNote(home, pod.name));
-  if (pod === undefined || note === undefined || pod.generation !== note.generation || note.generation === 1)
-    return open;
-  const old: Agent = { ...agent, stateDir: join(generationDir(home, pod.name, note.generation - 1), 'state') };
+  if (pod === undefined || note?.replaces === undefined || pod.generation !== note.generation) return open;
+  const old: Agent = { ...agent, stateDir: note.replaces };
   let safety: CommitId | undefined;
   if (existsSync(old.stateDir)) {
     const message = 'what was there before a restore in place';
