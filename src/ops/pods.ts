@@ -210,6 +210,11 @@ export async function stopPod(context: OpsContext, record: PodRecord): Promise<b
   return true;
 }
 
+/** Returns the record of a pod with the generation that really counts, whatever was noted of a switch. */
+export async function currentPod(context: OpsContext, { name }: PodRecord): Promise<PodRecord> {
+  return (await look(context, await getPod(context, name))).current;
+}
+
 /** Returns the record of a pod with the generation that really counts, and keeps it, should a molt have been killed while it switched. */
 export async function settlePod(context: OpsContext, record: PodRecord): Promise<PodRecord> {
   if (record.next === undefined) return record;

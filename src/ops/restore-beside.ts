@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { getProfile } from '../agent/profile.ts';
 import { flushTree } from '../agent/rehydrate.ts';
 import { isLoss } from '../agent/scan.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
 import { lockAgent } from './agent-lock.ts';
 import { commitAgent } from './commit.ts';
@@ -20,7 +21,7 @@ import { placeFiles } from './place-files.ts';
 import { generationDir, isInPod } from './pod-folders.ts';
 import type { PodRecord } from './pod-record.ts';
 import { dropPodRestoreNote, readPodRestoreNote, writePodRestoreNote } from './pod-restore-note.ts';
-import { findPodOf, inspectPod, planGeneration, settlePod, switchPod } from './pods.ts';
+import { currentPod, findPodOf, inspectPod, planGeneration, settlePod, switchPod } from './pods.ts';
 import { writeRestoreNote } from './restore-journal.ts';
 import { bindingsOf, publicPorts } from './restore-pod.ts';
 import { checkRevived } from './revived.ts';
@@ -107,13 +108,27 @@ export async function restoreBeside(
       problems,
     };
   } catch (error) {
-    const now = await findPodOf(context, agent.label);
-    if (now?.generation !== next.generation) {
-      await removeTree(dir);
-      await dropPodRestoreNote(home, pod.name);
-    }
+    // What its supervisor says counts: the record may be what could not be written.
+    if ((await currentPod(context, pod)).generation === next.generation) throw addSwitched(error, agent.label);
+    await dropPodRestoreNote(home, pod.name);
+    await removeTree(dir);
     throw error;
   }
+}
+
+/** Returns the error of a restore whose new generation had taken over already. */
+function addSwitched(error: unknown, label: string): unknown {
+  if (!isMoltError(error)) return error;
+  const { code, message, details } = error;
+  return new MoltError(
+    code,
+    `${message}; the restored ${label} runs already, and what it had before is not saved yet`,
+    {
+      hint: `its files are still there: the next molt restore of ${label}, --undo too, saves them first`,
+      details,
+      cause: error,
+    },
+  );
 }
 
 /**
