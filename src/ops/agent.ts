@@ -15,7 +15,7 @@ import { openRepositoryOf, resolveAgent } from './open.ts';
 import { writePodRecord } from './pod-record.ts';
 import { findPodOf } from './pods.ts';
 import { listRefNames } from './ref-name.ts';
-import { dropRestoreNote, moveRestoreNote } from './restore-journal.ts';
+import { dropRestoreNote, dropStopped, moveRestoreNote } from './restore-journal.ts';
 import { forgetRemotes } from './remotes.ts';
 import { dropSeen } from './seen.ts';
 import { dropCommitCache } from './stat-cache-file.ts';
@@ -103,6 +103,7 @@ export async function applyAgentRemoval(context: OpsContext, plan: AgentRemoval)
   using _ = lockAgent(home, agent, 'restore');
   await dropCommitCache(home, agent);
   await dropRestoreNote(home, agent);
+  await dropStopped(home, agent);
   await home.removeAgent(plan.agent);
   if (!plan.removesRepository) return;
   await forgetRemotes(home, agent.repository);

@@ -22,7 +22,15 @@ import { raiseIncarnation } from './incarnation.ts';
 import type { OpenAgent } from './open.ts';
 import { PhaseTimer, type Phase } from './phase-timer.ts';
 import type { PodSummary } from './pods.ts';
-import { dropRestoreNote, readRestoreNote, writeRestoreNote, type RestoreNote } from './restore-journal.ts';
+import {
+  dropRestoreNote,
+  dropStopped,
+  isStoppedNoted,
+  noteStopped,
+  readRestoreNote,
+  writeRestoreNote,
+  type RestoreNote,
+} from './restore-journal.ts';
 import { provision, type Provisioned } from './provision.ts';
 import { bindingsOf, publicPorts } from './restore-pod.ts';
 import { checkRevived } from './revived.ts';
@@ -141,9 +149,12 @@ export async function restoreInPlace(
     early = isUp ? await stageEarly(context, open, { ...options, commit }, dirs) : undefined;
     if (isUp) timer.end('stage while it runs');
     if (isUp && runner !== undefined) {
+      await noteStopped(context.home, agent);
       await runner.stop([...dirs.values()], () => (stopped = runner));
       timer.end('stop');
     }
+    // One that was killed had stopped it, and owes it the start.
+    if (!isUp && runner !== undefined && (await isStoppedNoted(context.home, agent))) stopped = runner;
     // Somebody may have to agree to what would run, and that is asked before anything is written.
     if (runner === undefined && pending?.phase !== 'under-way' && !hasFiles(dirs)) {
       const provisioned = await provisionGone(context, open, commit, options);
@@ -159,8 +170,10 @@ export async function restoreInPlace(
     throw stopped === undefined && !isBegun ? error : await explainFailure(context, open, stopped, options, error);
   }
   const result = { ...done.result, phases: timer.phases };
-  if (options.isStartWanted === false)
+  if (options.isStartWanted === false) {
+    await dropStopped(context.home, agent);
     return stopped === undefined ? result : { ...result, lifecycle: { stopped: true, started: false } };
+  }
   const starter = stopped ?? (done.isEmpty ? runner : undefined);
   if (starter === undefined) return { ...result, ...(unstarted !== undefined && { unstarted }) };
   return { ...result, ...(await startAgain(context, agent, { starter, stopped, done, dirs, timer })) };
@@ -220,6 +233,7 @@ async function startAgain(
 ): Promise<Pick<InPlaceResult, 'lifecycle' | 'pod' | 'problems'>> {
   const { problem, pod } = await starter.start();
   timer.end('start');
+  if (problem === undefined) await dropStopped(context.home, agent);
   const lifecycle = {
     stopped: stopped !== undefined,
     started: problem === undefined,
@@ -251,6 +265,7 @@ async function explainFailure(
   const isBack = findRunning(agent.stateDir, [agent.stateDir]) !== undefined;
   const isLeft = isStartWanted === false || isBack;
   const { problem } = isLeft ? {} : await stopped.start();
+  if (problem === undefined) await dropStopped(context.home, agent);
   const state = isBack ? 'runs' : isLeft ? 'is stopped' : problem ? `is stopped: ${problem}` : 'was started again';
   return addToError(context, error, `no file was changed, and ${agent.label} ${state}`);
 }

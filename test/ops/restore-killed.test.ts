@@ -40,41 +40,47 @@ for (const at of [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
     t.log(isKilled ? 'killed' : 'it had ended before');
   });
 
-for (const at of [1, 3, 5, 7, 9, 11, 13, 15])
-  test.serial(
-    `a pod that goes back and is killed at step ${at} is brought back by the same again, and nothing is lost`,
-    async (t) => {
-      const machine = await makePodded(t);
-      const { context, home } = machine;
-      const { pod: begun } = await machine.target('copy');
-      await tellNote(begun?.endpoint, 'two');
-      const wanted = await commitOf(context, 'copy');
-      await tellNote(begun?.endpoint, 'three');
-      const isKilled = killedAt(home, 'in-place', 'copy', wanted, at);
-      if (isKilled) {
+const ways = [
+  ['beside', {}, [1, 3, 5, 7, 9, 11, 13, 15]],
+  ['stopped first', { front: false }, [3, 6, 9, 10, 12, 14, 16, 18, 20, 22]],
+] as const;
+
+for (const [way, more, steps] of ways)
+  for (const at of steps)
+    test.serial(
+      `a pod that goes back ${way} and is killed at step ${at} is brought back by the same again, and nothing is lost`,
+      async (t) => {
+        const machine = await makePodded(t, more);
+        const { context, home } = machine;
+        const { pod: begun } = await machine.target('copy');
+        await tellNote(begun?.endpoint, 'two');
+        const wanted = await commitOf(context, 'copy');
+        await tellNote(begun?.endpoint, 'three');
+        const isKilled = killedAt(home, 'in-place', 'copy', wanted, at);
+        if (isKilled) {
+          await using open = await openAgent(context, 'copy');
+          await restoreAgent(context, open, wanted);
+        }
+        const [pod] = await listPods(context);
+        t.like(pod, { name: 'copy', state: 'running', healthy: true });
+        t.deepEqual(await askNotes(pod?.endpoint), ['one', 'two']);
         await using open = await openAgent(context, 'copy');
-        await restoreAgent(context, open, wanted);
-      }
-      const [pod] = await listPods(context);
-      t.like(pod, { name: 'copy', state: 'running', healthy: true });
-      t.deepEqual(await askNotes(pod?.endpoint), ['one', 'two']);
-      await using open = await openAgent(context, 'copy');
-      const saved: string[][] = [];
-      for await (const { commit, text } of walkHistory(open.repository, tipOf(open, 'copy') as CommitId)) {
-        if (text.kind !== 'safety') continue;
-        const dir = join(mkdtempSync(join(tmpdir(), 'molt-safety-')), 'files');
-        const moment = await findMoment(context, open, { revision: commit.id, timestamp: undefined });
-        await applyRestore(
-          context,
-          open,
-          await planRestore(context, open, { revision: moment.commit, timestamp: undefined, dir }),
+        const saved: string[][] = [];
+        for await (const { commit, text } of walkHistory(open.repository, tipOf(open, 'copy') as CommitId)) {
+          if (text.kind !== 'safety') continue;
+          const dir = join(mkdtempSync(join(tmpdir(), 'molt-safety-')), 'files');
+          const moment = await findMoment(context, open, { revision: commit.id, timestamp: undefined });
+          await applyRestore(
+            context,
+            open,
+            await planRestore(context, open, { revision: moment.commit, timestamp: undefined, dir }),
+          );
+          saved.push(readNotes(join(dir, 'state')));
+        }
+        t.true(
+          saved.some((notes) => notes.includes('three')),
+          JSON.stringify(saved),
         );
-        saved.push(readNotes(join(dir, 'state')));
-      }
-      t.true(
-        saved.some((notes) => notes.includes('three')),
-        JSON.stringify(saved),
-      );
-      t.log(isKilled ? 'killed' : 'it had ended before');
-    },
-  );
+        t.log(isKilled ? 'killed' : 'it had ended before');
+      },
+    );
