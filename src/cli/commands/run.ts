@@ -9,7 +9,7 @@ import { environmentOfChildren } from '../../ops/child-environment.ts';
 import { dropRecoveryKeyFile, writeRecoveryKeyFile } from '../../ops/recovery-key-file.ts';
 import type { RunEvent, RunOptions, RunPorts } from '../../ops/run.ts';
 import { defineCommand, type Context } from '../command.ts';
-import { parseDuration } from '../duration.ts';
+import { parseDuration } from '../../model/duration.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { describeEvent, eventDocument } from '../run-text.ts';
 

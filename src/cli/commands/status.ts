@@ -7,7 +7,7 @@ import { formatAge, formatTime } from '../../model/time-format.ts';
 import { readStatus, type Status } from '../../ops/status.ts';
 import { defineCommand, type Context } from '../command.ts';
 import { formatChanges, formatComponents, formatReason } from '../commit-text.ts';
-import { parseDuration } from '../duration.ts';
+import { parseDuration } from '../../model/duration.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { formatCount, formatTable } from '../text.ts';
 
