@@ -96,7 +96,14 @@ function formatTargets(): Target[] {
 /** The tables of an index run and what names them. */
 function runTargets(): Target[] {
   const commits = Buffer.alloc(COMMIT_ROW_BYTES * 2);
-  const commit = { id: GIT as CommitId, timeMs: -5, seq: 3 as SegmentSeq, kind: 'full', hasPaths: true } as const;
+  const commit = {
+    id: GIT as CommitId,
+    timeMs: -5,
+    seq: 3 as SegmentSeq,
+    kind: 'full',
+    hasPaths: true,
+    isExpired: false,
+  } as const;
   encodeCommitRow({ ...commit, parentSeq: undefined }, commits, 0);
   encodeCommitRow({ ...commit, timeMs: 5, seq: 4 as SegmentSeq, parentSeq: 3 }, commits, COMMIT_ROW_BYTES);
   const entries = [Buffer.alloc(ENTRY_ROW_BYTES * 3, 0x80), Buffer.alloc(ENTRY_ROW_BYTES * 2, 1)];

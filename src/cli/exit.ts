@@ -5,8 +5,10 @@ import { MoltError } from '../model/error.ts';
 
 const STATUS: Readonly<Record<ErrorCode, number>> = {
   NOT_FOUND: 1,
+  EXPIRED: 1,
   EXISTS: 1,
   CONFLICT: 1,
+  SWEPT: 1,
   IO: 1,
   USAGE: 2,
   AMBIGUOUS: 2,

@@ -3,11 +3,12 @@
 
 import { zstdCompressSync } from 'node:zlib';
 import { MoltError } from '../model/error.ts';
-import type { CommitId, GitId, SegmentSeq } from '../model/ids.ts';
-import { Fields, HEX_20, HEX_32 } from './fields.ts';
+import type { CommitId, GitId, PackId, SegmentSeq } from '../model/ids.ts';
+import { Fields, HEX_32 } from './fields.ts';
 import type { EncodedBlock } from './container.ts';
 import { BLOCK, ENCODING } from './layout.ts';
-import { REF_MAX_LENGTH, REF_NAME } from './segment.ts';
+import { parseRefs } from './log-base.ts';
+import { NO_PREVIOUS } from './segment.ts';
 
 /** An index run as a checkpoint names it. */
 export interface RunNote {
@@ -18,6 +19,22 @@ export interface RunNote {
   readonly toSeq: number;
   readonly objects: number;
 }
+
+/** Where a log begins, by its last sweep. */
+export interface LogBegin {
+  /** The last number that is gone, 0 if none is, and the hash of what stood there. */
+  readonly seq: number;
+  readonly hash: string;
+  /** The sweep's own number, 0 if there was none. */
+  readonly sweepSeq: number;
+  /** Packs of commits whose content is gone. */
+  readonly history: readonly PackId[];
+  /** Packs that may still be there and must not be named again. */
+  readonly swept: readonly PackId[];
+}
+
+/** The beginning of a log that nothing was swept of. */
+export const FIRST_BEGIN: LogBegin = { seq: 0, hash: NO_PREVIOUS, sweepSeq: 0, history: [], swept: [] };
 
 /** What a checkpoint says. */
 export interface Checkpoint {
@@ -31,6 +48,7 @@ export interface Checkpoint {
   readonly runs: readonly RunNote[];
   /** Numbers up to seq that are holes. */
   readonly holes: readonly number[];
+  readonly begin: LogBegin;
 }
 
 /** Returns the object name of a checkpoint. */
@@ -55,6 +73,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): EncodedBlock {
       tagged: Object.fromEntries(checkpoint.tagged),
       runs: checkpoint.runs,
       holes: checkpoint.holes,
+      ...(checkpoint.begin !== FIRST_BEGIN && { begin: checkpoint.begin }),
     }),
     'utf8',
   );
@@ -74,17 +93,21 @@ export function parseCheckpoint(plain: Buffer, name: string): Checkpoint {
     toSeq: run.integer('toSeq', 1),
     objects: run.integer('objects'),
   }));
-  const ids = (key: string): Map<string, GitId> => {
-    const entries = fields.entries(key).map(([ref, id]): [string, GitId] => {
-      if (ref.length > REF_MAX_LENGTH || !REF_NAME.test(ref) || typeof id !== 'string' || !HEX_20.test(id)) {
-        throw new MoltError('DAMAGED', `${name} has an impossible ref`);
-      }
-      return [ref, id as GitId];
-    });
-    return new Map(entries);
+  const [refs, tagged] = [parseRefs(fields, 'refs', name), parseRefs(fields, 'tagged', name)];
+  const begin = fields.has('begin')
+    ? parseBegin(new Fields(fields.value('begin'), `the beginning in ${name}`))
+    : FIRST_BEGIN;
+  return { seq, hash: fields.text('hash', HEX_32), refs, tagged, runs, holes: fields.integers('holes'), begin };
+}
+
+function parseBegin(fields: Fields): LogBegin {
+  return {
+    seq: fields.integer('seq'),
+    hash: fields.text('hash', HEX_32),
+    sweepSeq: fields.integer('sweepSeq'),
+    history: fields.texts('history', HEX_32) as PackId[],
+    swept: fields.texts('swept', HEX_32) as PackId[],
   };
-  const [refs, tagged] = [ids('refs'), ids('tagged')];
-  return { seq, hash: fields.text('hash', HEX_32), refs, tagged, runs, holes: fields.integers('holes') };
 }
 
 function parseJson(plain: Buffer, name: string): unknown {

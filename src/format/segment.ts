@@ -3,10 +3,19 @@
 import { MoltError } from '../model/error.ts';
 import type { CommitId, GitId, PackId, SegmentSeq } from '../model/ids.ts';
 import { Fields, HEX_16, HEX_20, HEX_32 } from './fields.ts';
+import {
+  encodeLogBase,
+  encodePackNotes,
+  parseLogBase,
+  parsePackNotes,
+  type LogBase,
+  type PackNote,
+} from './log-base.ts';
+import { REF_NAME } from './ref-name.ts';
 import { PATH_HASH_BYTES, PATH_NOTE_MOST } from './path-note.ts';
 
-/** The kinds of log event. `base` and `sweep` come with pruning; a reader that meets a type it does not know stops politely. */
-export type SegmentType = 'commit';
+/** The kinds of log event: a `sweep` says what of the log is gone, and what it stood for. A reader that meets another one stops politely. */
+export type SegmentType = 'commit' | 'sweep';
 
 /** A ref that moves; undefined is absence. */
 export interface RefMove {
@@ -35,17 +44,13 @@ export interface CommitNote {
   readonly parents?: readonly CommitId[] | undefined;
   /** Hashes of the paths that differ from its first parent's (path-note.ts); undefined if the note does not say. */
   readonly paths?: Buffer | undefined;
+  /** The segment that first brought it, where that is another one: a swept one. */
+  readonly seq?: SegmentSeq | undefined;
 }
 
 /** Why a commit was made. */
 export const COMMIT_KINDS = ['incremental', 'full', 'manual', 'safety'] as const;
 export type CommitKind = (typeof COMMIT_KINDS)[number];
-
-/** A pack that the segment adds. */
-export interface PackNote {
-  readonly id: PackId;
-  readonly sizeBytes: number;
-}
 
 /** What a segment says. */
 export interface SegmentRecord {
@@ -66,6 +71,10 @@ export interface SegmentRecord {
   readonly packs: readonly PackNote[];
   /** In a bundle: commits that whoever takes it must have, with all that they need. */
   readonly requires?: readonly CommitId[] | undefined;
+  /** Those of the packs that hold commits whose content is gone (history-note.ts). */
+  readonly history?: readonly PackId[] | undefined;
+  /** In a sweep: where the log begins, and all that what is gone said. */
+  readonly base?: LogBase | undefined;
 }
 
 /** What stands for "no segment before". */
@@ -102,17 +111,20 @@ export function encodeSegmentRecord(record: SegmentRecord): unknown {
     refs: record.refs.map(({ name, from, to, commit }) => {
       return { name, from: from ?? null, to: to ?? null, ...(commit !== undefined && { commit }) };
     }),
-    commits: record.commits.map(({ id, timeMs, kind, parents, paths }) => {
+    commits: record.commits.map(({ id, timeMs, kind, parents, paths, seq: from }) => {
       return {
         id,
         time: timeMs,
         kind,
         ...(parents !== undefined && { parents }),
         ...(paths !== undefined && { paths: paths.toString('base64') }),
+        ...(from !== undefined && { seq: from }),
       };
     }),
-    packs: record.packs.map(({ id, sizeBytes }) => ({ id, size: sizeBytes })),
+    packs: encodePackNotes(record.packs),
     ...(record.requires !== undefined && { requires: record.requires }),
+    ...(record.history !== undefined && { history: record.history }),
+    ...(record.base !== undefined && { base: encodeLogBase(record.base) }),
   };
 }
 
@@ -123,7 +135,7 @@ export function encodeSegmentRecord(record: SegmentRecord): unknown {
 export function parseSegmentRecord(value: unknown, name: string): SegmentRecord {
   const fields = new Fields(value, `the record of ${name}`);
   const type = fields.text('type', /^[a-z]{1,20}$/);
-  if (type !== 'commit') {
+  if (type !== 'commit' && type !== 'sweep') {
     throw new MoltError('NEWER_FORMAT', `${name} records a "${type}", which this molt does not know`, {
       hint: 'install a newer molt; nothing was changed',
     });
@@ -149,12 +161,12 @@ export function parseSegmentRecord(value: unknown, name: string): SegmentRecord 
       paths: commit.has('paths')
         ? Buffer.from(commit.text('paths', PATH_NOTE, PATH_NOTE_MAX_LENGTH), 'base64')
         : undefined,
+      ...(commit.has('seq') && { seq: commit.integer('seq', 1) as SegmentSeq }),
     })),
-    packs: fields.list('packs').map((pack) => ({
-      id: pack.text('id', HEX_32) as PackId,
-      sizeBytes: pack.integer('size', 1),
-    })),
+    packs: parsePackNotes(fields, 'packs'),
     requires: fields.has('requires') ? (fields.texts('requires', HEX_20) as CommitId[]) : undefined,
+    ...(fields.has('history') && { history: fields.texts('history', HEX_32) as PackId[] }),
+    ...(type === 'sweep' && { base: parseLogBase(fields, name) }),
   };
 }
 
@@ -175,10 +187,3 @@ function parseOid(fields: Fields, key: string): GitId | undefined {
 /** A note's length as base64, and base64 of any number of bytes. */
 const PATH_NOTE_MAX_LENGTH = Math.ceil((PATH_NOTE_MOST * PATH_HASH_BYTES) / 3) * 4;
 const PATH_NOTE = /^[A-Za-z0-9+/]*={0,2}$/;
-/** No ref's name is longer; to be asked before REF_NAME is, whose memory grows with the text. */
-export const REF_MAX_LENGTH = 240;
-
-/** Names of refs: a branch, a tag or something of molt's own, by git-check-ref-format's rules, a little stricter. */
-export const REF_NAME =
-  // oxlint-disable-next-line no-control-regex -- control characters are what it refuses
-  /^refs\/(heads|tags|molt\/[a-z]{1,16})\/(?!.*(\.\.|\/\/|@\{|\.lock(\/|$)|\/\.))[^\s~^:?*[\\\u0000-\u001f\u007f./][^\s~^:?*[\\\u0000-\u001f\u007f]{0,200}(?<![./])$/;

@@ -6,6 +6,8 @@ export type ErrorCode =
   | 'USAGE'
   /** A name, id, path or time that stands for nothing. */
   | 'NOT_FOUND'
+  /** A moment whose content was pruned. */
+  | 'EXPIRED'
   /** A short id or bare word that stands for several things. */
   | 'AMBIGUOUS'
   /** What should be made is there already. */
@@ -18,6 +20,8 @@ export type ErrorCode =
   | 'RUNNING'
   /** A ref was moved by somebody else since it was read. */
   | 'CONFLICT'
+  /** A storage was pruned while something counted on what it held. */
+  | 'SWEPT'
   /** No slot opens with the secret that was given. */
   | 'WRONG_PASSPHRASE'
   /** A container was sealed under another key than the repository's. */

@@ -24,6 +24,8 @@ export interface CommitOutline {
   /** The segment that brought it, and whether the index has every path that it changed; undefined outside of the table. */
   readonly seq: number | undefined;
   readonly hasPaths: boolean;
+  /** Its content is gone. */
+  readonly isExpired: boolean;
 }
 
 /** Which ancestors are wanted; times are inclusive, in milliseconds since the Unix epoch. */
@@ -196,7 +198,7 @@ class Ancestry {
   #outline(row: number): CommitOutline {
     const read = this.#known(row);
     if (read === undefined) return this.#table.outline(row);
-    return { timeMs: read.text.timeMs, kind: read.text.kind, seq: undefined, hasPaths: false };
+    return { timeMs: read.text.timeMs, kind: read.text.kind, seq: undefined, hasPaths: false, isExpired: false };
   }
 
   #known(row: number): HistoryCommit | undefined {

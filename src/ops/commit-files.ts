@@ -3,7 +3,8 @@
 import { ATTRIBUTES_MAX_BYTES, parseAttributes } from '../format/attributes.ts';
 import type { EntryAttributes, RestoreEntry } from '../model/entry.ts';
 import { MoltError } from '../model/error.ts';
-import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
+import { shortId, type BlobId, type CommitId, type TreeId } from '../model/ids.ts';
+import { formatTime } from '../model/time-format.ts';
 import { readCommit, type Commit } from '../repo/git.ts';
 import type { Repository } from '../repo/repository.ts';
 import { unlessDamaged } from '../repo/storage-failure.ts';
@@ -32,11 +33,23 @@ export interface CommitFile {
   readonly mode: TreeEntry['mode'];
 }
 
-/** Reads a commit and its root tree. */
+/** Reads a commit and its root tree. @throws {MoltError} EXPIRED when its content was pruned, DAMAGED */
 export async function readCommitView(repository: Repository, id: CommitId): Promise<CommitView> {
   const commit = await readCommit(repository, id);
+  if (await repository.isExpired(id)) throw expired(commit);
   const tree = parseTree(await repository.objects.readGit(commit.tree, 'tree'), commit.tree);
   return { commit, top: new Map(tree.map((entry) => [entry.name, entry])) };
+}
+
+function expired({ id, timestampS }: Commit): MoltError {
+  return new MoltError(
+    'EXPIRED',
+    `commit ${shortId(id)} of ${formatTime(timestampS * 1000)} has expired: its content was pruned`,
+    {
+      hint: 'molt backup list shows what can be brought back; a remote may keep it longer: molt restore --from URL',
+      details: { commit: id },
+    },
+  );
 }
 
 /** The commit that the next one follows, read only when it is needed. */

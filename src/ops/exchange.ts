@@ -94,7 +94,10 @@ export async function planPush(
     const from = remote.refs.get(name);
     if (from === to || name.startsWith('refs/molt/')) continue;
     if (from === undefined) {
-      moves.push({ name, from, to, commit: repository.tagged.get(name) });
+      const commit = repository.tagged.get(name);
+      // oxlint-disable-next-line no-await-in-loop -- new tags are few
+      if (commit !== undefined && (await remote.isExpired(commit))) continue;
+      moves.push({ name, from, to, commit });
     } else if (name.startsWith('refs/tags/')) {
       left.push({ name, why: 'another tag has this name there' });
       // oxlint-disable-next-line no-await-in-loop -- few branches differ
@@ -142,7 +145,10 @@ export async function planFetch(repository: Repository, remote: Repository): Pro
   for (const [name, to] of remote.refs) {
     const from = repository.refs.get(name);
     if (!name.startsWith('refs/tags/') || from === to) continue;
-    if (from === undefined) moves.push({ name, from, to, commit: remote.tagged.get(name) });
+    const commit = remote.tagged.get(name);
+    // oxlint-disable-next-line no-await-in-loop -- new tags are few
+    if (from === undefined && commit !== undefined && (await repository.isExpired(commit))) continue;
+    if (from === undefined) moves.push({ name, from, to, commit });
     else left.push({ name, why: 'another tag has this name here' });
   }
   return { moves, left };

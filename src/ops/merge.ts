@@ -82,7 +82,9 @@ async function mergeCommits(
   const { ours, theirs, name } = merging;
   const [base] = await findMergeBases(repository, ours, theirs);
   const views = [await readCommitView(repository, ours), await readCommitView(repository, theirs)] as const;
-  const baseView = base === undefined ? undefined : await readCommitView(repository, base);
+  // Without its content a common ancestor tells no more than that there was one.
+  const isBaseKnown = base !== undefined && !(await repository.isExpired(base));
+  const baseView = isBaseKnown ? await readCommitView(repository, base) : undefined;
   const { entries, conflicts } = mergeEntries({
     base: baseView === undefined ? new Map() : await readEntries(repository, baseView),
     ours: await readEntries(repository, views[0]),

@@ -15,9 +15,11 @@ export async function findCandidates(
   repository: Repository,
   paths: readonly string[],
 ): Promise<(commit: CommitOutline) => boolean> {
-  if (paths.length === 0 || !paths.every(isNotedPath)) return () => true;
+  if (paths.length === 0) return () => true;
+  if (!paths.every(isNotedPath)) return ({ isExpired }) => !isExpired;
   const segments = await Promise.all(paths.map((path) => repository.index.findSegmentsByPath(hashPath(path))));
-  return ({ seq, hasPaths }) => !hasPaths || seq === undefined || segments.some((found) => found.has(seq));
+  return ({ seq, hasPaths, isExpired }) =>
+    !isExpired && (!hasPaths || seq === undefined || segments.some((found) => found.has(seq)));
 }
 
 /** Tells which commits of a walk changed some paths. */
@@ -52,7 +54,9 @@ export class PathHistory {
     return true;
   }
 
-  async #treeOf(id: CommitId): Promise<TreeId> {
+  /** Returns the tree of a parent; of one that has expired nobody can tell how it was. */
+  async #treeOf(id: CommitId): Promise<TreeId | undefined> {
+    if (await this.#repository.isExpired(id)) return undefined;
     return (await readCommit(this.#repository, id, this.#before)).tree;
   }
 

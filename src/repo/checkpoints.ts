@@ -10,7 +10,14 @@ import {
   type RunNote,
 } from '../format/checkpoint.ts';
 import { ContainerWriter } from '../format/container.ts';
-import { buildIndexRun, indexName, renumberPacks, RUN_TABLES, type RunTableName } from '../format/index-run.ts';
+import {
+  buildIndexRun,
+  indexName,
+  renumberPacks,
+  RUN_TABLES,
+  type RunContent,
+  type RunTableName,
+} from '../format/index-run.ts';
 import { mergeRows } from '../format/rows.ts';
 import { BLOCK, BLOCK_MAX_BYTES, KIND } from '../format/layout.ts';
 import { segmentName } from '../format/segment.ts';
@@ -21,6 +28,7 @@ import type { Containers } from './containers.ts';
 import type { IndexRun } from './index-run.ts';
 import type { Repository } from './repository.ts';
 import { isDamage } from './storage-failure.ts';
+import { leaveOut } from './swept-rows.ts';
 
 /** Entries of one run at most, so that merging it stays quick and takes little memory. */
 const RUN_MAX_ENTRIES = 1 << 20;
@@ -54,12 +62,17 @@ export async function writeCheckpoint(
   const { seq, hash } = log.tip;
   const kept = [...index.runs];
   const merging = kept.splice(findMergeStart(kept, index.tailSize, options.atLeisure));
-  const run = await mergeRuns(repository, merging, (kept.at(-1)?.note.toSeq ?? 0) + 1, seq);
+  // After a sweep no run stays as it is.
+  const older = index.swept === undefined ? kept.map(({ note }) => ({ note, sizeBytes: 0 })) : [];
+  // oxlint-disable-next-line no-await-in-loop -- one run in memory at a time
+  if (index.swept !== undefined) for (const run of kept) await rewriteRun(repository, run, older);
+  const run = await mergeRuns(repository, merging, (older.at(-1)?.note.toSeq ?? 0) + 1, seq);
   await storage.createOnce(indexName(run.note.id), run.parts);
-  const runs = [...kept.map(({ note }) => note), run.note];
+  const runs = [...older.map(({ note }) => note), run.note];
   // Bad objects behind the tip are no holes yet: the next segment says what they are.
   const holes = log.holes.filter((hole) => hole < seq);
-  const checkpoint: Checkpoint = { seq, hash, refs: log.refs, tagged: log.tagged, runs, holes };
+  const { refs, tagged, begin } = log;
+  const checkpoint: Checkpoint = { seq, hash, refs, tagged, runs, holes, begin };
   const writer = new ContainerWriter({
     ...repository.containerSpec(),
     kind: KIND.checkpoint,
@@ -71,7 +84,23 @@ export async function writeCheckpoint(
   await storage.createOnce(checkpointName(seq, hash), container.parts);
   index.reset(runs);
   await tidyCaches(repository, checkpoint);
-  return run.sizeBytes + container.sizeBytes;
+  return run.sizeBytes + container.sizeBytes + older.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+}
+
+/** Writes a run anew without what a sweep took away; the next one covers the segments of one that has nothing left. */
+async function rewriteRun(repository: Repository, run: IndexRun, done: WrittenRun[]): Promise<void> {
+  const content = leaveOut(await run.readContent(), repository.index.swept, run.name);
+  if (content.entries.length + content.commits.length + content.paths.length === 0) return;
+  const fromSeq = (done.at(-1)?.note.toSeq ?? 0) + 1;
+  const packs = new Map<PackId, number>();
+  const entries = renumberPacks(content.entries, content.packs, packs, run.name);
+  const written = build(
+    repository,
+    { fromSeq, toSeq: run.note.toSeq as SegmentSeq },
+    { ...content, entries, packs: [...packs.keys()] },
+  );
+  await repository.storage.createOnce(indexName(written.note.id), written.parts);
+  done.push(written);
 }
 
 /**
@@ -102,17 +131,29 @@ async function mergeRuns(repository: Repository, merging: readonly IndexRun[], f
   let paths = index.tailPathRows();
   for (const run of merging.toReversed()) {
     // oxlint-disable-next-line no-await-in-loop -- one run in memory at a time, the smaller into the larger
-    const content = await run.readContent();
+    const content = leaveOut(await run.readContent(), index.swept, run.name);
     const older = renumberPacks(content.entries, content.packs, packs, run.name);
     entries = mergeTable('entries', older, entries);
     commits = mergeTable('commits', content.commits, commits);
     paths = mergeTable('paths', content.paths, paths);
   }
-  const spec = { ...repository.containerSpec(), kind: KIND.index, seq: toSeq, storageId: repository.storageId };
-  const content = { entries, commits, paths, packs: [...packs.keys()] };
-  const { sha256, parts, sizeBytes, objects } = buildIndexRun(spec, { fromSeq, toSeq }, content);
-  const note: RunNote = { id: sha256, fromSeq, toSeq, objects };
-  return { note, parts, sizeBytes };
+  return build(repository, { fromSeq, toSeq }, { entries, commits, paths, packs: [...packs.keys()] });
+}
+
+/** A run, and how large it is. */
+interface WrittenRun {
+  readonly note: RunNote;
+  readonly sizeBytes: number;
+}
+
+function build(
+  repository: Repository,
+  range: { readonly fromSeq: number; readonly toSeq: SegmentSeq },
+  content: RunContent,
+): WrittenRun & { readonly parts: readonly Buffer[] } {
+  const spec = { ...repository.containerSpec(), kind: KIND.index, seq: range.toSeq, storageId: repository.storageId };
+  const { sha256, parts, sizeBytes, objects } = buildIndexRun(spec, range, content);
+  return { note: { id: sha256, ...range, objects }, parts, sizeBytes };
 }
 
 function mergeTable(table: RunTableName, older: Buffer, newer: Buffer): Buffer {

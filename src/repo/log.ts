@@ -1,11 +1,20 @@
 // The log of a storage: numbered, hash-chained segments, each written once. Refs are what replaying it gives.
 
 import { hash } from 'node:crypto';
+import { FIRST_BEGIN, type LogBegin } from '../format/checkpoint.ts';
 import type { FinishedContainer } from '../format/container.ts';
 import type { Footer } from '../format/footer.ts';
 import { parseKeyring } from '../format/keyring.ts';
 import { KIND } from '../format/layout.ts';
-import { NO_PREVIOUS, parseSegmentRecord, segmentName, type Hole, type SegmentRecord } from '../format/segment.ts';
+import type { LogBase } from '../format/log-base.ts';
+import {
+  NO_PREVIOUS,
+  parseSegmentName,
+  parseSegmentRecord,
+  segmentName,
+  type Hole,
+  type SegmentRecord,
+} from '../format/segment.ts';
 import { MoltError, isMoltError } from '../model/error.ts';
 import type { CommitId, GitId, RepositoryId, SegmentSeq } from '../model/ids.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -46,6 +55,7 @@ export class Log {
   #refs = new Map<string, GitId>();
   #tagged = new Map<string, CommitId>();
   #tip = { seq: 0 as SegmentSeq, hash: NO_PREVIOUS };
+  #begin = FIRST_BEGIN;
   #holes: number[] = [];
   #openHoles: Hole[] = [];
   #problems: LogProblem[] = [];
@@ -81,6 +91,11 @@ export class Log {
     return this.#tip;
   }
 
+  /** Where the log begins: what its last sweep left. */
+  get begin(): LogBegin {
+    return this.#begin;
+  }
+
   /** Numbers up to the tip that hold no segment of this log. */
   get holes(): readonly number[] {
     return this.#holes;
@@ -90,13 +105,15 @@ export class Log {
     return this.#problems;
   }
 
-  /** Starts from a checkpoint instead of the beginning. */
+  /** Starts from a checkpoint or a sweep instead of the beginning. */
   restart(from: {
     tip: { seq: SegmentSeq; hash: string };
     refs: ReadonlyMap<string, GitId>;
     tagged: ReadonlyMap<string, CommitId>;
     holes: readonly number[];
+    begin: LogBegin;
   }): void {
+    this.#begin = from.begin;
     this.#tip = from.tip;
     this.#refs = new Map(from.refs);
     this.#tagged = new Map(from.tagged);
@@ -153,8 +170,11 @@ export class Log {
       const name = segmentName(record.seq);
       // oxlint-disable-next-line no-await-in-loop -- one try after the other
       await this.#refuseOldEpoch();
+      const { seq: tipSeq } = this.#tip;
       // oxlint-disable-next-line no-await-in-loop -- one try after the other
       if (await this.#create(name, container)) {
+        // oxlint-disable-next-line no-await-in-loop -- the same
+        await this.#refusePruned(tipSeq, record.seq);
         const segment = { record, footer, hash: container.sha256, sizeBytes: container.sizeBytes };
         this.#apply(segment);
         return segment;
@@ -165,6 +185,31 @@ export class Log {
       if (this.#tip.seq === before && this.next().seq <= record.seq) {
         throw new MoltError('IO', `${name} is taken, but can't be read`, { hint: 'run molt verify' });
       }
+    }
+  }
+
+  /**
+   * A number is free also where the log was pruned beyond it while this process slept. Names are deleted in their order: as long as the
+   * segment that the new one follows is there, its own number was not.
+   */
+  async #refusePruned(tipSeq: number, seq: SegmentSeq): Promise<void> {
+    if (tipSeq === 0 || !(await this.#isPruned(tipSeq, seq))) return;
+    await this.#containers.storage.delete(segmentName(seq));
+    throw new MoltError('SWEPT', 'the log was pruned while this process slept, and nothing was saved', {
+      hint: 'run the command again',
+    });
+  }
+
+  /** Says whether the log goes on behind a number although the one before it is gone; no if that can't be found out: the segment stands. */
+  async #isPruned(tipSeq: number, seq: SegmentSeq): Promise<boolean> {
+    const { storage } = this.#containers;
+    try {
+      if ((await storage.stat(segmentName(tipSeq))) !== undefined) return false;
+      for await (const { name } of storage.list('log/', segmentName(seq))) return parseSegmentName(name) !== undefined;
+      return false;
+    } catch (error) {
+      if (isMoltError(error)) return false;
+      throw error;
     }
   }
 
@@ -304,7 +349,18 @@ export class Log {
       if (to === undefined || commit === undefined) this.#tagged.delete(name);
       else this.#tagged.set(name, commit);
     }
+    if (record.base !== undefined) this.#applyBase(record.seq, record.base);
+    else if (record.history !== undefined && record.seq > this.#begin.sweepSeq)
+      this.#begin = { ...this.#begin, history: [...this.#begin.history, ...record.history] };
     this.#applied.push(segment);
+  }
+
+  /** What a sweep says of the refs holds: it was sealed for its place. */
+  #applyBase(sweepSeq: SegmentSeq, { seq, hash: sha256, refs, tagged, history, swept }: LogBase): void {
+    this.#begin = { seq, hash: sha256, sweepSeq, history, swept };
+    this.#refs = new Map(refs);
+    this.#tagged = new Map(tagged);
+    this.#holes = this.#holes.filter((hole) => hole > seq);
   }
 }
 

@@ -8,13 +8,21 @@ import {
   placeOf,
   PREFIX_BYTES,
   RUN_TABLES,
+  type ContainerRef,
   type EntryRef,
   type IndexEntry,
   type Place,
 } from '../format/index-run.ts';
 import { ENCODING } from '../format/layout.ts';
 import type { RunNote } from '../format/checkpoint.ts';
-import { encodeCommitRow, COMMIT_ROW_BYTES, type CommitEntry } from '../format/commit-rows.ts';
+import {
+  encodeCommitRow,
+  sweepCommitRows,
+  COMMIT_ROW_BYTES,
+  type CommitEntry,
+  type SweptCommits,
+} from '../format/commit-rows.ts';
+import type { HistoryEntry } from '../format/history-note.ts';
 import { listPathHashes } from '../format/path-note.ts';
 import { mergeRows, sortRows } from '../format/rows.ts';
 import type { CommitNote } from '../format/segment.ts';
@@ -25,11 +33,19 @@ import { IndexRun } from './index-run.ts';
 import { mapKey } from './keys.ts';
 import { isDamage } from './storage-failure.ts';
 
+/** What the table says of commits whose segment is not known any more: only they themselves tell their parents. */
+const OF_HISTORY = { seq: 0 as SegmentSeq, parentSeq: undefined, hasPaths: false, isExpired: true };
+
 /** Makes an index of the same storage, from its checkpoints and log or from its log alone. */
 export type ReopenIndex = (useCheckpoints: boolean) => Promise<ObjectIndex>;
 
 /** A commit of the tail. */
 export type TailCommit = CommitNote & { readonly seq: SegmentSeq };
+
+/** What a sweep took away, that runs of before it still list: segments up to a number, packs, and the content of commits. */
+export interface Swept extends SweptCommits {
+  readonly packs: ReadonlySet<PackId>;
+}
 
 /** The object index of one storage, as of the log's tip. */
 export class ObjectIndex {
@@ -38,6 +54,10 @@ export class ObjectIndex {
   #runs: readonly IndexRun[] = [];
   #tail = new Map<string, Place>();
   #commits: TailCommit[] = [];
+  /** Expired commits that no run lists. */
+  #history: readonly HistoryEntry[] = [];
+  /** What a sweep since the last checkpoint took away. */
+  #swept: Swept | undefined;
   /** The last segment whose commits were added. */
   #commitsSeq = 0;
   #rebuilding: Promise<void> | undefined;
@@ -53,6 +73,8 @@ export class ObjectIndex {
     this.#runs = runs.map((note) => new IndexRun(note, this.#containers));
     this.#tail = new Map();
     this.#commits = [];
+    this.#history = [];
+    this.#swept = undefined;
     this.#commitsSeq = runs.at(-1)?.toSeq ?? 0;
   }
 
@@ -73,6 +95,8 @@ export class ObjectIndex {
     this.#runs = index.#runs;
     this.#tail = index.#tail;
     this.#commits = index.#commits;
+    this.#history = index.#history;
+    this.#swept = index.#swept;
     this.#commitsSeq = index.#commitsSeq;
   }
 
@@ -98,6 +122,28 @@ export class ObjectIndex {
     this.#commitsSeq = fresh.at(-1)?.seq ?? this.#commitsSeq;
   }
 
+  /** What a sweep since the last checkpoint took away: the next one must leave it out of every run. */
+  get swept(): Swept | undefined {
+    return this.#swept;
+  }
+
+  /** Takes away what a sweep did. The tail's objects are forgotten: what of them is left has to be added again. */
+  sweep(swept: Swept): void {
+    const { packs = [], expired = [] } = this.#swept ?? {};
+    this.#swept = {
+      throughSeq: swept.throughSeq,
+      packs: new Set([...packs, ...swept.packs]),
+      expired: new Set([...expired, ...swept.expired]),
+    };
+    this.#tail = new Map();
+  }
+
+  /** Adds commits that came by segments which are gone: those that have their content, and those whose content is gone too. */
+  addGone(commits: readonly TailCommit[], history: readonly HistoryEntry[]): void {
+    this.#commits.unshift(...commits);
+    this.#history = [...this.#history, ...history];
+  }
+
   /** Returns the tail's entries as sorted rows. @param packs numbers of the packs that they name, filled in here */
   tailEntries(packs: Map<PackId, number>): Buffer {
     const rows = Buffer.allocUnsafe(this.#tail.size * ENTRY_ROW_BYTES);
@@ -111,14 +157,18 @@ export class ObjectIndex {
 
   /** Returns the tail's commits as sorted rows. */
   async tailCommitRows(): Promise<Buffer> {
-    const rows = Buffer.allocUnsafe(this.#commits.length * COMMIT_ROW_BYTES);
+    const rows = Buffer.allocUnsafe((this.#commits.length + this.#history.length) * COMMIT_ROW_BYTES);
     let at = 0;
+    for (const commit of this.#history) {
+      encodeCommitRow({ ...commit, ...OF_HISTORY }, rows, at);
+      at += COMMIT_ROW_BYTES;
+    }
     for (const commit of this.#commits) {
       // oxlint-disable-next-line no-await-in-loop -- answered from memory but for the first
       encodeCommitRow(await this.#commitEntry(commit), rows, at);
       at += COMMIT_ROW_BYTES;
     }
-    return sortRows(rows, COMMIT_ROW_BYTES, RUN_TABLES.commits.keyBytes);
+    return sweepCommitRows(sortRows(rows, COMMIT_ROW_BYTES, RUN_TABLES.commits.keyBytes), this.#swept);
   }
 
   /** Returns the tail's path notes as sorted rows. */
@@ -170,6 +220,7 @@ export class ObjectIndex {
     for (const run of this.#runs.toReversed()) {
       // oxlint-disable-next-line no-await-in-loop -- newest first, and mostly the first has it
       for (const ref of await run.findEntries(key)) {
+        if (isSwept(ref.container, this.#swept)) continue;
         // oxlint-disable-next-line no-await-in-loop -- rarely more than one
         const place = await this.#resolve(ref, key);
         if (place !== undefined && (best === undefined || isBetter(place, best))) best = place;
@@ -215,7 +266,7 @@ export class ObjectIndex {
         // oxlint-disable-next-line no-await-in-loop -- newest first: the smaller into the larger
         rows = mergeRows(await run.readTable('commits'), rows, COMMIT_ROW_BYTES, RUN_TABLES.commits.keyBytes);
       }
-      return new CommitTable(rows);
+      return new CommitTable(sweepCommitRows(rows, this.#swept));
     });
   }
 
@@ -232,7 +283,8 @@ export class ObjectIndex {
   /** Finds the segments whose commits note that they changed a path of this hash. */
   async findSegmentsByPath(hash: number): Promise<Set<number>> {
     const found = await this.#ask(() => Promise.all(this.#runs.map((run) => run.findSegmentsByPath(hash))));
-    const segments = new Set(found.flat());
+    const { throughSeq = 0 } = this.#swept ?? {};
+    const segments = new Set(found.flat().filter((seq) => seq > throughSeq));
     for (const { paths, seq } of this.#commits) {
       for (const noted of listPathHashes(paths ?? Buffer.alloc(0))) if (noted === hash) segments.add(seq);
     }
@@ -241,7 +293,7 @@ export class ObjectIndex {
 
   async #commitEntry({ id, timeMs, seq, kind, parents, paths }: TailCommit): Promise<CommitEntry> {
     const parentSeq = parents === undefined || parents.length > 1 ? undefined : await this.#seqOf(parents[0]);
-    return { id, timeMs, seq, kind, parentSeq, hasPaths: paths !== undefined };
+    return { id, timeMs, seq, kind, parentSeq, hasPaths: paths !== undefined, isExpired: false };
   }
 
   /** Returns a parent's segment, 0 for none; undefined when it isn't among the recent ones. */
@@ -256,6 +308,12 @@ export class ObjectIndex {
     }
     return undefined;
   }
+}
+
+/** Says whether a sweep took a container away. */
+export function isSwept(container: ContainerRef, swept: Swept | undefined): boolean {
+  if (swept === undefined) return false;
+  return 'seq' in container ? container.seq <= swept.throughSeq : swept.packs.has(container.pack);
 }
 
 /** Of two places of one object a pack's is better than a segment's, and a whole one better than a delta. */

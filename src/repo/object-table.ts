@@ -21,6 +21,8 @@ export const MARK = {
   hurt: 1 << 17,
   /** A walk has been there. */
   seen: 1 << 18,
+  /** Something that stays needs it. */
+  live: 1 << 19,
 } as const;
 
 /** Returns the mark of an object that is held with a type. */

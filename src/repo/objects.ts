@@ -63,6 +63,13 @@ export class Objects {
     return { key: baseKey, place: basePlace };
   }
 
+  /** Reads a delta as it is stored, with the key of its base. */
+  async readFrame(key: Buffer, place: Place): Promise<{ readonly frame: Buffer; readonly base: Buffer }> {
+    const base = await this.findBase(key, place);
+    const block = await this.#containers.readBlock(place);
+    return { frame: block.subarray(place.offsetBytes, place.offsetBytes + place.lengthBytes), base };
+  }
+
   /** Returns the key of a delta's base. */
   async findBase(key: Buffer, place: Place): Promise<Buffer> {
     const footer = await this.#containers.readFooter(place.container);

@@ -9,9 +9,13 @@ import { MoltError, isMoltError } from '../model/error.ts';
 import type { CommitId, GitId, PackId, RepositoryId, SegmentSeq, StorageId } from '../model/ids.ts';
 import type { Clock, Random } from '../model/ports.ts';
 import type { Storage } from '../storage/storage.ts';
+import { FIRST_BEGIN } from '../format/checkpoint.ts';
+import { parseHistoryNote, type HistoryEntry } from '../format/history-note.ts';
 import { findCheckpoint, writeCheckpoint } from './checkpoints.ts';
 import { Containers } from './containers.ts';
-import { Log, type LogProblem } from './log.ts';
+import { findBase } from './find-base.ts';
+import { gitKey } from './keys.ts';
+import { Log, type LogProblem, type ReplayedSegment } from './log.ts';
 import type { LostObjects } from './lost-objects.ts';
 import { ObjectIndex } from './object-index.ts';
 import { Objects } from './objects.ts';
@@ -19,11 +23,16 @@ import type { StoredPacks } from './pack-pool.ts';
 import { isDamage, isStorageFailure } from './storage-failure.ts';
 import { deriveRepositoryKeys, type RepositoryKeys } from './secrets.ts';
 import type { RootKeys } from '../crypto/roots.ts';
-import { Transaction } from './transaction.ts';
+import { packName } from '../format/segment.ts';
+import type { LogBase } from '../format/log-base.ts';
+import { Transaction, type TransactionOptions } from './transaction.ts';
 
 /** Segments, or objects, that may wait in the tail before a checkpoint is due, unless the opener says otherwise. */
 const TAIL_SEGMENTS = 16;
 const TAIL_OBJECTS = 20_000;
+
+/** How often work is done again because a sweep came first. */
+const MOST_SWEEPS = 5;
 
 /** What a repository needs from outside. */
 export interface RepositoryPorts {
@@ -65,8 +74,12 @@ export class Repository {
   readonly index: ObjectIndex;
   readonly objects: Objects;
   readonly log: Log;
-  /** Segments in the index's tail. */
+  /** Segments in the index's tail, their numbers, and the packs that they added, with the number of who did. */
   #tailSegments = 0;
+  #tailSeqs: SegmentSeq[] = [];
+  #tailPacks = new Map<PackId, SegmentSeq>();
+  /** Packs of commits whose content is gone. */
+  #history: readonly PackId[] = FIRST_BEGIN.history;
   readonly #checkpointEvery: number;
   #gear: Uint32Array | undefined;
   #packProblems: LogProblem[] = [];
@@ -138,6 +151,24 @@ export class Repository {
     return this.#gear;
   }
 
+  /** Says whether the content of a commit is gone by a sweep. */
+  async isExpired(id: CommitId): Promise<boolean> {
+    if (this.log.begin.sweepSeq === 0 && this.#history.length === 0) return false;
+    const place = await this.index.find(gitKey(id));
+    if (place === undefined || !('pack' in place.container)) return false;
+    if (this.#history.includes(place.container.pack)) return true;
+    const table = await this.index.readCommits();
+    const row = table.find(id);
+    return row >= 0 && table.outline(row).isExpired;
+  }
+
+  /** Lists the commits whose content is gone by a sweep. */
+  async listExpired(): Promise<ReadonlySet<CommitId>> {
+    if (this.#history.length === 0) return new Set();
+    const commits = await this.index.listCommits();
+    return new Set(commits.filter(({ isExpired }) => isExpired).map(({ id }) => id));
+  }
+
   /** Reads what other writers appended since. */
   async refresh(): Promise<void> {
     await this.log.replay();
@@ -153,18 +184,27 @@ export class Repository {
    * Starts a transaction; the caller closes it.
    * @throws {MoltError} what refuseWrites was given
    */
-  begin(options: { readonly packs: boolean } = { packs: false }): Transaction {
+  begin(options: TransactionOptions = { packs: false }): Transaction {
     if (this.#refusal !== undefined) throw this.#refusal;
     return new Transaction(this, options);
   }
 
-  /** Runs a transaction and closes it. */
+  /**
+   * Runs a transaction and closes it. Where a sweep came first, what the transaction took for stored may be gone: then the work is done
+   * again, and must not hold on to anything from the first time.
+   */
   async transact<T>(options: { readonly packs: boolean }, work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    const transaction = this.begin(options);
-    try {
-      return await work(transaction);
-    } finally {
-      await transaction.close();
+    for (let attempt = 1; ; attempt += 1) {
+      const transaction = this.begin(options);
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- again only after a sweep
+        return await work(transaction);
+      } catch (error) {
+        if (!isMoltError(error, 'SWEPT') || attempt === MOST_SWEEPS) throw error;
+      } finally {
+        // oxlint-disable-next-line no-await-in-loop -- the same
+        await transaction.close();
+      }
     }
   }
 
@@ -175,10 +215,10 @@ export class Repository {
       stored.entries,
     );
     if (this.#checkpointEvery === Infinity) return 0;
-    const due =
-      this.#tailSegments >= this.#checkpointEvery || this.index.tailSize >= TAIL_OBJECTS || stored.packs.length > 0;
+    const isLarge = stored.packs.length > 0 || this.index.swept !== undefined;
+    const due = this.#tailSegments >= this.#checkpointEvery || this.index.tailSize >= TAIL_OBJECTS || isLarge;
     // A checkpoint would hide from later readers what is wrong now, and what may be put right: a pack that is still being copied.
-    return due && this.problems.length === 0 ? this.#checkpoint(stored.packs.length > 0) : 0;
+    return due && this.problems.length === 0 ? this.#checkpoint(isLarge) : 0;
   }
 
   /** Returns what all new containers of this repository have in common. */
@@ -201,26 +241,106 @@ export class Repository {
 
   async #index(ownPacks: readonly PackId[], ownEntries: readonly IndexEntry[]): Promise<void> {
     const own = new Set(ownPacks);
+    for (const id of ownPacks) this.#tailPacks.set(id, this.log.tip.seq);
     this.index.add(ownEntries, []);
     for (const { record, footer } of this.log.takeApplied()) {
       this.#tailSegments += 1;
+      // oxlint-disable-next-line no-await-in-loop -- a log is read in order
+      if (record.base !== undefined) await this.#indexSweep(record.base, record.seq);
       for (const { id } of record.packs) {
         // oxlint-disable-next-line no-await-in-loop -- packs since the last checkpoint are few
-        if (!own.has(id)) await this.#indexPack(id, record.seq);
+        if (!own.has(id) && !this.#isBeforeBase(record.seq)) await this.#indexPack(id, record.seq);
       }
-      const commits = record.commits.map((commit) => ({ ...commit, seq: record.seq }));
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      await this.#indexHistory(record);
+      this.#tailSeqs.push(record.seq);
+      const commits = record.commits
+        .filter(({ seq }) => seq === undefined)
+        .map((note) => ({ ...note, seq: record.seq }));
       this.index.add(this.#readable(footerEntries({ seq: record.seq }, footer)), commits);
+    }
+  }
+
+  /** Says whether a segment was there before the sweep from which the log was opened: of its packs only those count that the sweep names. */
+  #isBeforeBase(seq: SegmentSeq): boolean {
+    return seq < this.log.begin.sweepSeq;
+  }
+
+  /** Takes a sweep's containers out of the index, and what is left of the tail in again. */
+  async #indexSweep(base: LogBase, seq: SegmentSeq): Promise<void> {
+    const known = new Set(this.#history);
+    const fresh = base.history.filter((id) => !known.has(id));
+    const expired = new Set<CommitId>();
+    for (const id of fresh) {
+      // oxlint-disable-next-line no-await-in-loop -- one a sweep, mostly
+      for (const commit of await this.#readHistory(id, seq)) expired.add(commit.id);
+    }
+    this.#history = base.history;
+    this.index.sweep({ throughSeq: base.seq, packs: new Set(base.swept), expired });
+    const live = new Set(base.packs.map(({ id }) => id));
+    for (const [id, by] of this.#tailPacks) {
+      if (!live.has(id)) this.#tailPacks.delete(id);
+      // oxlint-disable-next-line no-await-in-loop -- those since the last checkpoint
+      else await this.#indexPack(id, by);
+    }
+    this.#tailSeqs = this.#tailSeqs.filter((number) => number > base.seq);
+    for (const number of this.#tailSeqs) {
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      const footer = await this.containers.readFooter({ seq: number });
+      this.index.add(this.#readable(footerEntries({ seq: number }, footer)), []);
+    }
+  }
+
+  /** Takes up the commits of history packs that came with another storage's history: no segment of this log has brought them. */
+  async #indexHistory({ seq, base, history = [] }: ReplayedSegment['record']): Promise<void> {
+    if (base !== undefined || this.#isBeforeBase(seq)) return;
+    for (const id of history) {
+      // oxlint-disable-next-line no-await-in-loop -- once in a clone
+      this.index.addGone([], await this.#readHistory(id, seq));
+      this.#history = [...this.#history, id];
+    }
+  }
+
+  async #readHistory(id: PackId, seq: SegmentSeq): Promise<HistoryEntry[]> {
+    try {
+      return parseHistoryNote(await this.containers.readFooter({ pack: id }), packName(id));
+    } catch (error) {
+      if (!isMoltError(error) || isStorageFailure(error)) throw error;
+      this.#packProblems.push({ seq, problem: error.message });
+      return [];
     }
   }
 
   async #load(useCheckpoints: boolean): Promise<void> {
     const checkpoint = useCheckpoints ? await findCheckpoint(this.containers) : undefined;
     if (checkpoint !== undefined) {
-      const { refs, tagged, holes } = checkpoint;
-      this.log.restart({ tip: checkpoint, refs, tagged, holes });
+      const { refs, tagged, holes, begin } = checkpoint;
+      this.log.restart({ tip: checkpoint, refs, tagged, holes, begin });
+      this.#history = begin.history;
       this.index.reset(checkpoint.runs);
-    }
+    } else await this.#loadBase();
     await this.refresh();
+  }
+
+  /** Starts from the log's newest sweep, if its beginning is gone. */
+  async #loadBase(): Promise<void> {
+    const found = await findBase(this.containers);
+    if (found === undefined) return;
+    const { base, commits, seq } = found;
+    const { refs, tagged, history, swept } = base;
+    const tip = { seq: base.seq as SegmentSeq, hash: base.hash };
+    this.log.restart({ tip, refs, tagged, holes: [], begin: { ...tip, sweepSeq: seq, history, swept } });
+    // oxlint-disable-next-line no-await-in-loop -- one in memory at a time
+    for (const { id } of base.packs) await this.#indexPack(id, seq);
+    const expired: HistoryEntry[] = [];
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    for (const id of history) expired.push(...(await this.#readHistory(id, seq)));
+    this.#history = history;
+    const gone = commits.flatMap((note) => (note.seq === undefined ? [] : [{ ...note, seq: note.seq }]));
+    this.index.addGone(
+      gone.filter((note) => note.seq <= base.seq),
+      expired,
+    );
   }
 
   async #reopenIndex(
@@ -231,6 +351,8 @@ export class Repository {
     const other = new Repository(this.storage, ids, keys, { clock: this.clock, random: this.random });
     await other.#load(useCheckpoints);
     this.#tailSegments = other.#tailSegments;
+    this.#tailPacks = other.#tailPacks;
+    this.#tailSeqs = other.#tailSeqs;
     return other.index;
   }
 
@@ -246,6 +368,8 @@ export class Repository {
     try {
       const storedBytes = await writeCheckpoint(this, { atLeisure });
       this.#tailSegments = 0;
+      this.#tailSeqs = [];
+      this.#tailPacks = new Map();
       return storedBytes;
     } catch (error) {
       if (!isMoltError(error)) throw error;
@@ -266,6 +390,7 @@ export class Repository {
 
   /** A damaged pack must not keep the rest of the repository from opening. */
   async #indexPack(id: PackId, seq: SegmentSeq): Promise<void> {
+    this.#tailPacks.set(id, seq);
     try {
       this.index.add(this.#readable(footerEntries({ pack: id }, await this.containers.readFooter({ pack: id }))), []);
     } catch (error) {

@@ -8,12 +8,12 @@ import {
   parseSegmentRecord,
   segmentName,
   type CommitNote,
-  type PackNote,
   type RefMove,
   type SegmentRecord,
 } from '../format/segment.ts';
+import type { LogBase, PackNote } from '../format/log-base.ts';
 import { MoltError } from '../model/error.ts';
-import type { CommitId, GitId } from '../model/ids.ts';
+import type { CommitId, GitId, PackId } from '../model/ids.ts';
 import type { PlacedObject } from './block-builder.ts';
 import type { NextSegment } from './log.ts';
 import type { Repository } from './repository.ts';
@@ -32,6 +32,10 @@ export interface SegmentContent {
   readonly packs: readonly PackNote[];
   readonly blocks: readonly SegmentBlock[];
   readonly requires?: readonly CommitId[];
+  /** Those of the packs that hold commits whose content is gone. */
+  readonly history?: readonly PackId[];
+  /** Makes a sweep of it: what is left, as of this segment. */
+  readonly base?: LogBase;
 }
 
 /** A segment that is ready to be written. */
@@ -48,7 +52,7 @@ export interface SealedSegment {
 export function sealSegment(
   repository: Repository,
   { seq, previous, holes }: NextSegment,
-  { moves, commits, packs, blocks, requires }: SegmentContent,
+  { moves, commits, packs, blocks, requires, history, base }: SegmentContent,
 ): SealedSegment {
   for (const move of moves) checkMove(move, repository.refs.get(move.name));
   const writer = new ContainerWriter({
@@ -63,7 +67,7 @@ export function sealSegment(
     for (const object of placed) objects.push({ ...object, block: number });
   }
   const record: SegmentRecord = {
-    type: 'commit',
+    type: base === undefined ? 'commit' : 'sweep',
     seq,
     previous,
     writer: repository.writerId,
@@ -75,6 +79,8 @@ export function sealSegment(
     commits,
     packs,
     requires,
+    ...(history !== undefined && history.length > 0 && { history }),
+    ...(base !== undefined && { base }),
   };
   const value = encodeSegmentRecord(record);
   // A segment that no reader took would be a hole, and its commit lost: better to fail while nothing is written.

@@ -8,9 +8,10 @@ import { FixedChunker } from '../chunk/fixed-chunker.ts';
 import { encodeBlock } from '../chunk/compress.ts';
 import { encodeBlobRecord, type BlobRecord, type NodeEntry } from '../format/blob.ts';
 import type { EncodedBlock } from '../format/container.ts';
-import type { Place } from '../format/index-run.ts';
+import type { ContainerRef, Place } from '../format/index-run.ts';
 import { BLOCK, BLOCK_MAX_BYTES, ENCODING, OBJECT, type ObjectType } from '../format/layout.ts';
-import { REF_NAME, type CommitNote, type RefMove } from '../format/segment.ts';
+import { REF_NAME } from '../format/ref-name.ts';
+import type { CommitNote, RefMove } from '../format/segment.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { BlobWriter, Chunking } from '../model/entry.ts';
 import type { BlobId, GitId } from '../model/ids.ts';
@@ -21,7 +22,7 @@ import { gitKey, mapKey } from './keys.ts';
 import { gitIdOf, type GitType } from './objects.ts';
 import { PackPool, type EncodedPlainBlock, type StoredPacks } from './pack-pool.ts';
 import type { Repository } from './repository.ts';
-import { sealSegment, type SegmentBlock } from './seal-segment.ts';
+import { sealSegment, type SegmentBlock, type SegmentContent } from './seal-segment.ts';
 import { Sha1Thread } from './sha1-thread.ts';
 import { isDamage } from './storage-failure.ts';
 
@@ -39,6 +40,15 @@ const INLINE_BYTES = 4 << 20;
 /** A blob of this size starts the thread that hashes blobs, and then it hashes those of the lesser size too. */
 const HASH_THREAD_BYTES = 48 << 20;
 const HASHED_THERE_BYTES = 8 << 20;
+
+/** How a transaction stores. */
+export interface TransactionOptions {
+  readonly packs: boolean;
+  readonly isGoing?: (container: ContainerRef) => boolean;
+}
+
+/** What a sweep says beside what a commit does; asked for each place in the log. */
+export type SealSweep = (stored: StoredPacks) => Pick<SegmentContent, 'packs' | 'base'>;
 
 /** What a transaction published. */
 export interface Published {
@@ -68,14 +78,22 @@ export class Transaction implements ObjectSink {
   /** A block went to the pool since it was last asked whether it has room. */
   #emitted = false;
   readonly #whole: boolean;
+  readonly #isGoing: (container: ContainerRef) => boolean;
   #pooled = false;
   #mayBePublished = false;
   #sha1Thread: Sha1Thread | undefined;
+  /** The sweep that it began after: another one may take away what it does not write because it is stored. */
+  readonly #sweepSeq: number;
 
-  /** @param options.packs all objects go to packs whole, as a full backup asks for */
-  constructor(repository: Repository, options: { readonly packs: boolean }) {
+  /**
+   * @param options.packs all objects go to packs whole, as a full backup asks for
+   * @param options.isGoing says of a container that it is about to be swept away: what it holds counts as not stored
+   */
+  constructor(repository: Repository, options: TransactionOptions) {
     this.#repository = repository;
     this.#whole = options.packs;
+    this.#isGoing = options.isGoing ?? (() => false);
+    this.#sweepSeq = repository.log.begin.sweepSeq;
     this.#packs = new PackPool(repository.storage, () => repository.containerSpec());
     this.#builder = new BlockBuilder(
       (block) => this.#take(block),
@@ -224,7 +242,7 @@ export class Transaction implements ObjectSink {
   }
 
   #isEnough(place: Place | undefined): boolean {
-    return place !== undefined && (!this.#whole || 'pack' in place.container);
+    return place !== undefined && !this.#isGoing(place.container) && (!this.#whole || 'pack' in place.container);
   }
 
   /** Writes an object of the log's segments whole into a pack, for a full backup; does nothing if a pack has it. */
@@ -238,14 +256,28 @@ export class Transaction implements ObjectSink {
     await this.#add(mapKey(key), { key, ...found }, found.type === OBJECT.chunk ? group : 'metadata', undefined);
   }
 
+  /** Writes a delta of a segment that goes as it is into this one; false if it does not fit any more, or is none. */
+  async carryDelta(key: Buffer): Promise<boolean> {
+    const { index, objects } = this.#repository;
+    const place = await index.find(key);
+    if (place?.encoding !== ENCODING.deltas || this.#segmentBytes + place.lengthBytes > SEGMENT_LIMIT_BYTES)
+      return false;
+    const bytes = await objects.readPlace(key, place);
+    const { frame, base } = await objects.readFrame(key, place);
+    this.#new.set(mapKey(key), { type: place.type, bytes: undefined });
+    this.#builder.add('delta', { key, type: place.type, bytes: frame, objectBytes: bytes.length, base });
+    return true;
+  }
+
   /**
    * Makes everything durable and visible in one step.
    * @param moves refs that move; publishing fails when one of them does not stand at `from` any more
    * @param commits what goes into the time table
-   * @throws {MoltError} CONFLICT when another writer moved a ref; the transaction may be published again with other moves. USAGE when a
-   * ref can't have its name
+   * @param sealSweep makes a sweep of it; may throw to give up when another writer was first
+   * @throws {MoltError} CONFLICT when another writer moved a ref; the transaction may be published again with other moves. SWEPT when a
+   * sweep came first: then it has to be done anew. USAGE when a ref can't have its name
    */
-  async publish(moves: readonly RefMove[], commits: readonly CommitNote[]): Promise<Published> {
+  async publish(moves: readonly RefMove[], commits: readonly CommitNote[], sealSweep?: SealSweep): Promise<Published> {
     for (const { name } of moves) checkRefName(name);
     this.#builder.flush();
     const stored = await this.#storePacks();
@@ -254,11 +286,14 @@ export class Transaction implements ObjectSink {
     this.#mayBePublished = true;
     try {
       const content = { moves, commits, packs: stored.packs, blocks: this.#segmentBlocks };
-      const segment = await repository.log.append((next) => sealSegment(repository, next, content));
+      const segment = await repository.log.append((next) => {
+        checkNotSwept(repository, this.#sweepSeq);
+        return sealSegment(repository, next, { ...content, ...sealSweep?.(stored) });
+      });
       const cachedBytes = await repository.indexNew(stored);
       return { seq: segment.record.seq, storedBytes: stored.storedBytes + segment.sizeBytes + cachedBytes };
     } catch (error) {
-      if (!isMoltError(error, 'CONFLICT')) throw error;
+      if (!isMoltError(error, 'CONFLICT', 'SWEPT')) throw error;
       this.#mayBePublished = false;
       // What won must be known before the caller can put its commit on top of it.
       await repository.refresh();
@@ -383,6 +418,14 @@ export class Transaction implements ObjectSink {
     }
     return { ids: [], nodes: [] };
   }
+}
+
+/** @throws {MoltError} SWEPT when a log was swept since */
+export function checkNotSwept({ log }: Repository, sweepSeq: number): void {
+  if (log.begin.sweepSeq === sweepSeq) return;
+  throw new MoltError('SWEPT', 'the repository was pruned while this ran, and nothing was saved', {
+    hint: 'run the command again',
+  });
 }
 
 /**

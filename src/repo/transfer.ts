@@ -8,23 +8,21 @@ import pMap, { pMapIterable } from 'p-map';
 import { encodeBlock } from '../chunk/compress.ts';
 import type { ContainerReader, EncodedBlock } from '../format/container.ts';
 import type { Footer, ObjectEntry } from '../format/footer.ts';
+import { parseHistoryNote } from '../format/history-note.ts';
 import { footerEntries, type IndexEntry } from '../format/index-run.ts';
 import { BLOCK, ENCODING, KIND, OBJECT } from '../format/layout.ts';
-import {
-  packName,
-  parseSegmentRecord,
-  segmentName,
-  type CommitNote,
-  type PackNote,
-  type RefMove,
-} from '../format/segment.ts';
+import { packName, parseSegmentRecord, segmentName, type CommitNote, type RefMove } from '../format/segment.ts';
+import type { PackNote } from '../format/log-base.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { PackId, SegmentSeq } from '../model/ids.ts';
 import type { CommitTable } from './commit-table.ts';
 import { decode, namedPack } from './containers.ts';
+import { buildHistoryPack, type HistoryCommit } from './history-pack.ts';
 import { gitKey, mapKey } from './keys.ts';
 import type { Repository } from './repository.ts';
 import { sealSegment, type SegmentBlock } from './seal-segment.ts';
+import { GapFinder } from './transfer-gaps.ts';
+import { checkNotSwept } from './transaction.ts';
 import { keepYoungHeapSmall } from './young-heap.ts';
 
 /** What one segment carries at most before another one is begun. */
@@ -37,6 +35,8 @@ const PACKS_AT_ONCE = 3;
 const MANY_SEGMENTS = 16;
 /** How often a ref may be moved by others before a transfer gives up. */
 const MOST_TRIES = 100;
+/** And how often the target may be swept. */
+const MOST_SWEEPS = 5;
 
 /** What to copy. */
 export interface TransferOptions {
@@ -77,7 +77,16 @@ export interface Transferred {
  * @throws {MoltError} DAMAGED when something of the source can't be read, what the storages fail with, and what `moves` throws
  */
 export async function transfer(source: Repository, target: Repository, options: TransferOptions): Promise<Transferred> {
-  return new Transfer(source, target, options).run();
+  for (let tries = 1; ; tries += 1) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- again only when the target was swept meanwhile
+      return await new Transfer(source, target, options).run();
+    } catch (error) {
+      if (!isMoltError(error, 'SWEPT') || tries === MOST_SWEEPS) throw error;
+    }
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    await target.refresh();
+  }
 }
 
 /** A segment of the source, opened. */
@@ -97,26 +106,40 @@ class Transfer {
   #blockBytes = 0;
   #objects = new Set<string>();
   #commits: CommitNote[] = [];
+  /** The commits of the segments before. */
+  readonly #sent: CommitNote[] = [];
   #packs: PackNote[] = [];
+  /** Those of them that hold commits whose content is gone. */
+  #ownHistory: PackId[] = [];
+  /** The packs that the source's last sweep names, once they were taken. */
+  #basePacks: ReadonlySet<PackId> = new Set();
   #packEntries: IndexEntry[] = [];
   #knownBytes = 0;
   /** The target's commits, where looking up every object would take long. */
   #known: CommitTable | undefined;
+  /** The target's last sweep: what is known to be there may be gone by another one. */
+  readonly #sweepSeq: number;
+  /** The source's packs of commits whose content is gone. */
+  readonly #history: ReadonlySet<PackId>;
 
   constructor(source: Repository, target: Repository, options: TransferOptions) {
     keepYoungHeapSmall();
     this.#source = source;
     this.#target = target;
     this.#options = options;
+    this.#sweepSeq = target.log.begin.sweepSeq;
+    this.#history = new Set(source.log.begin.history);
   }
 
   async run(): Promise<Transferred> {
     const { isKnown, signal } = this.#options;
-    const { tip, holes } = this.#source.log;
+    const { tip, holes, begin } = this.#source.log;
     const skipped = new Set(holes);
     const wanted: SegmentSeq[] = [];
-    for (let seq = 1 as SegmentSeq; seq <= tip.seq; seq = (seq + 1) as SegmentSeq)
+    for (let seq = (begin.seq + 1) as SegmentSeq; seq <= tip.seq; seq = (seq + 1) as SegmentSeq)
       if (!skipped.has(seq) && !isKnown(seq)) wanted.push(seq);
+    // What was known of before the last sweep lies elsewhere since.
+    if ((wanted[0] ?? Infinity) < begin.sweepSeq) await this.#takeBase(begin.sweepSeq as SegmentSeq);
     if (wanted.length >= MANY_SEGMENTS && this.#options.heals !== true)
       this.#known = await this.#target.index.readCommits();
     const ahead = { concurrency: SEGMENTS_AHEAD, backpressure: SEGMENTS_AHEAD };
@@ -124,8 +147,68 @@ class Transfer {
       signal?.throwIfAborted();
       if (segment !== undefined) await this.#take(segment);
     }
+    await this.#fillGaps();
     await this.#publishMoves();
     return this.#done;
+  }
+
+  /** Takes what the source's last sweep left: all its packs, and the commits whose segments are gone. */
+  async #takeBase(seq: SegmentSeq): Promise<void> {
+    const segment = await this.#openSegment(seq);
+    const record = segment && parseSegmentRecord(segment.footer.record, segment.reader.name);
+    if (record?.base === undefined) return;
+    const { packs } = record.base;
+    this.#basePacks = new Set(packs.map(({ id }) => id));
+    this.#knownBytes += packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    for (let at = 0; at < packs.length; at += PACKS_AT_ONCE) {
+      this.#options.signal?.throwIfAborted();
+      // oxlint-disable-next-line no-await-in-loop -- a few packs in memory at a time
+      await this.#takePacks(packs.slice(at, at + PACKS_AT_ONCE));
+    }
+    this.#addCommits(record.commits);
+  }
+
+  async #takePacks(notes: readonly PackNote[]): Promise<void> {
+    const packs = await pMap(notes, (pack) => this.#takePack(pack), { concurrency: PACKS_AT_ONCE });
+    for (const [at, entries] of packs.entries()) {
+      const note = notes[at];
+      if (entries === undefined || note === undefined) continue;
+      this.#packs.push(note);
+      this.#packEntries.push(...entries);
+      for (const { key } of entries) this.#objects.add(mapKey(key));
+    }
+  }
+
+  #addCommits(commits: readonly CommitNote[]): void {
+    for (const { seq: _, ...commit } of commits)
+      if (this.#objects.has(mapKey(gitKey(commit.id)))) this.#commits.push(commit);
+  }
+
+  /** Sends what the commits need and the target had once: a sweep may have taken it. */
+  async #fillGaps(): Promise<void> {
+    if (this.#target.log.begin.sweepSeq === 0) return;
+    const gaps = new GapFinder(this.#source, this.#target, (key) => this.#objects.has(mapKey(key)));
+    for (const { id } of [...this.#sent, ...this.#commits]) {
+      // oxlint-disable-next-line no-await-in-loop -- oldest first, each shares most with the one before
+      for await (const key of gaps.listGaps(id)) await this.#takeObject(key);
+    }
+  }
+
+  async #takeObject(key: Buffer): Promise<void> {
+    const found = await this.#source.objects.find(key);
+    if (found === undefined) throw new MoltError('DAMAGED', 'an object is missing', { hint: 'run molt verify' });
+    const { bytes, type, place } = found;
+    const object = { key, type, offsetBytes: 0, lengthBytes: bytes.length, objectBytes: bytes.length, base: undefined };
+    const isSecret = place.encoding === ENCODING.raw;
+    const encoded = isSecret ? { encoding: 'raw' as const, bytes } : encodeBlock(bytes);
+    const { encoding } = encoded;
+    const block = { type: BLOCK.data, encoding: ENCODING[encoding], bytes: encoded.bytes, plainBytes: bytes.length };
+    this.#add({ block, objects: [object] });
+    if (this.#isFull()) await this.#publish([]);
+  }
+
+  #isFull(): boolean {
+    return this.#blockBytes >= SEGMENT_LIMIT_BYTES || this.#objects.size >= SEGMENT_LIMIT_OBJECTS;
   }
 
   async #openSegment(seq: SegmentSeq): Promise<OpenSegment | undefined> {
@@ -150,16 +233,10 @@ class Transfer {
     const objects = isThere ? footer.objects.filter(({ type }) => type === OBJECT.tag) : footer.objects;
     if (isThere && objects.length === 0) return;
     this.#knownBytes += bytes.length + record.packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    const packs = await pMap(isThere ? [] : record.packs, (pack) => this.#takePack(pack), {
-      concurrency: PACKS_AT_ONCE,
-    });
-    for (const [at, entries] of packs.entries()) {
-      const note = record.packs[at];
-      if (entries === undefined || note === undefined) continue;
-      this.#packs.push(note);
-      this.#packEntries.push(...entries);
-      for (const { key } of entries) this.#objects.add(mapKey(key));
-    }
+    // Packs from before the sweep came with it, or are gone.
+    const isStale = record.seq < this.#source.log.begin.sweepSeq;
+    if (!isThere)
+      await this.#takePacks(isStale ? record.packs.filter(({ id }) => this.#basePacks.has(id)) : record.packs);
     const inBlock = Map.groupBy(footer.objects, ({ block }) => block);
     for (const [number, some] of Map.groupBy(objects, ({ block }) => block)) {
       const lacking: ObjectEntry[] = [];
@@ -169,18 +246,28 @@ class Transfer {
       // oxlint-disable-next-line no-await-in-loop -- one block in memory after the other
       await this.#takeBlock({ bytes, reader, footer }, number, lacking, inBlock.get(number)?.length ?? 0);
     }
-    for (const commit of record.commits) if (this.#objects.has(mapKey(gitKey(commit.id)))) this.#commits.push(commit);
-    if (this.#blockBytes >= SEGMENT_LIMIT_BYTES || this.#objects.size >= SEGMENT_LIMIT_OBJECTS) await this.#publish([]);
+    this.#addCommits(record.commits);
+    if (this.#isFull()) await this.#publish([]);
   }
 
   async #has(key: Buffer): Promise<boolean> {
     return this.#objects.has(mapKey(key)) || (await this.#target.index.find(key)) !== undefined;
   }
 
-  /** Sends a pack whole; returns its objects, or undefined if the target has it. */
+  /** Sends a pack whole; returns its objects, or undefined if the target has it, or got what it lacks of it otherwise. */
   async #takePack(note: PackNote): Promise<readonly IndexEntry[] | undefined> {
     const { id, sizeBytes } = note;
     const name = packName(id);
+    if (this.#history.has(id)) return this.#takeHistory(note);
+    // A name that the target swept may be deleted at any time.
+    if (this.#target.log.begin.swept.includes(id)) {
+      const { objects } = await this.#source.containers.readFooter({ pack: id });
+      for (const { key } of objects) {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        if (!(await this.#has(key))) await this.#takeObject(key);
+      }
+      return undefined;
+    }
     // A copy that was cut off may have left it; a pack is written whole or not at all.
     const isThere = (await this.#target.storage.stat(name))?.sizeBytes === sizeBytes;
     // From far away all of it is read at once: its footer alone takes as many requests.
@@ -195,6 +282,27 @@ class Transfer {
     this.#done.packs += 1;
     this.#count(bytes.length);
     return entries;
+  }
+
+  /** Sends what the target lacks of a history pack, as one: of commits that it has it may have the content too. */
+  async #takeHistory({ id }: PackNote): Promise<undefined> {
+    const footer = await this.#source.containers.readFooter({ pack: id });
+    const lacking: HistoryCommit[] = [];
+    for (const entry of parseHistoryNote(footer, packName(id))) {
+      // oxlint-disable-next-line no-await-in-loop -- one block after the other
+      if (await this.#has(gitKey(entry.id))) continue;
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      lacking.push({ ...entry, content: await this.#source.objects.readGit(entry.id, 'commit') });
+    }
+    if (lacking.length === 0) return;
+    const pack = buildHistoryPack(this.#target.containerSpec(), lacking);
+    await this.#target.storage.createOnce(packName(pack.note.id), pack.parts);
+    this.#done.packs += 1;
+    this.#count(pack.note.sizeBytes);
+    this.#packs.push(pack.note);
+    this.#packEntries.push(...pack.entries);
+    this.#ownHistory.push(pack.note.id);
+    for (const { key } of pack.entries) this.#objects.add(mapKey(key));
   }
 
   async #readPack(name: string, id: PackId): Promise<Buffer> {
@@ -271,17 +379,23 @@ class Transfer {
 
   async #publish(moves: readonly RefMove[]): Promise<void> {
     const target = this.#target;
-    const content = { moves, commits: this.#commits, packs: this.#packs, blocks: this.#blocks };
-    const segment = await target.log.append((next) => sealSegment(target, next, content));
+    const history = this.#ownHistory;
+    const content = { moves, commits: this.#commits, packs: this.#packs, blocks: this.#blocks, history };
+    const segment = await target.log.append((next) => {
+      checkNotSwept(target, this.#sweepSeq);
+      return sealSegment(target, next, content);
+    });
     this.#done.segments += 1;
     this.#done.objects += this.#objects.size;
     this.#done.moves = [...this.#done.moves, ...moves.filter((move) => !staysPut(move))];
     this.#count(segment.sizeBytes);
     await target.indexNew({ packs: this.#packs, entries: this.#packEntries, storedBytes: 0 });
+    this.#sent.push(...this.#commits);
     this.#blocks = [];
     this.#blockBytes = 0;
     this.#objects = new Set();
     this.#commits = [];
+    this.#ownHistory = [];
     this.#packs = [];
     this.#packEntries = [];
   }

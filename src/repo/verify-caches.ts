@@ -54,6 +54,13 @@ export class CacheCheck {
     return this.#newest === undefined || this.#isComplete;
   }
 
+  /** What the newest checkpoint says of the log's sweeps; it is sealed, whether or not the log agrees. */
+  get newestBegin(): { readonly seq: number; readonly sweepSeq: number } | undefined {
+    const seq = Math.max(0, ...this.#checkpoints.keys());
+    const sweepSeq = this.#checkpoints.get(seq)?.[0]?.checkpoint.begin.sweepSeq;
+    return sweepSeq === undefined ? undefined : { seq, sweepSeq };
+  }
+
   /** Reads all checkpoints, before the log is checked. */
   async readCheckpoints(): Promise<void> {
     const { containers, report, onRead } = this.#options;
@@ -85,7 +92,9 @@ export class CacheCheck {
 
   /** Compares the checkpoints of a segment with the log as of it. */
   compare(log: LogCheck, segment: { readonly seq: SegmentSeq; readonly hash: string }): void {
-    for (const found of this.#checkpoints.get(segment.seq) ?? []) {
+    // As of a segment before the sweep that the log begins with, nobody can tell any more what the refs were.
+    const isBefore = segment.seq < (log.base?.seq ?? 0);
+    for (const found of isBefore ? [] : (this.#checkpoints.get(segment.seq) ?? [])) {
       const { name, checkpoint } = found;
       const disagrees = (what: string): void =>
         this.#options.report.add(name, new MoltError('DAMAGED', `${name} disagrees with the log: ${what}`));
@@ -102,7 +111,8 @@ export class CacheCheck {
   /** Checks the index runs, and what is left over, when the whole log was told. */
   async finish(log: LogCheck): Promise<void> {
     const { report } = this.#options;
-    for (const { name } of [...this.#checkpoints.values()].flat()) {
+    for (const { name, checkpoint } of [...this.#checkpoints.values()].flat()) {
+      if (checkpoint.seq <= (log.base?.base.seq ?? 0)) continue;
       const problem = `${name} is of a segment that is not there: the end of the log is lost, or the storage was set back`;
       report.add(name, new MoltError('DAMAGED', problem));
     }
@@ -149,10 +159,20 @@ export class CacheCheck {
     if (tables.fromSeq !== note.fromSeq || tables.toSeq !== note.toSeq)
       throw wrong('covers other segments than its checkpoint says');
     await this.#compareEntries(run, wrong);
-    const ofRun = [...log.commits.values()].filter(({ seq }) => seq >= note.fromSeq && seq <= note.toSeq);
+    const begin = log.base?.base.seq ?? 0;
+    const ofRun = [...log.commits.values()].filter(
+      ({ seq }) => seq > begin && seq >= note.fromSeq && seq <= note.toSeq,
+    );
     const commits = await run.readTable('commits');
     if (!isInOrder(commits, 'commits')) throw wrong('lists commits out of order');
-    compareCommits(log, ofRun, new CommitTable(commits).entries(), wrong);
+    const entries = new CommitTable(commits).entries();
+    checkGone(log, entries, wrong);
+    compareCommits(
+      log,
+      ofRun,
+      entries.filter(({ seq }) => seq > begin),
+      wrong,
+    );
     comparePaths(log, ofRun, await run.readTable('paths'), wrong);
   }
 
@@ -242,6 +262,18 @@ function compareCommits(
   }
   const ids = new Set(listed.map(({ id }) => id));
   for (const { id } of ofLog) if (!ids.has(id)) throw wrong(`lacks commit ${id}`);
+}
+
+/** Holds what a run says of commits by what is left of them: a pack that notes them, or the sweep. */
+function checkGone(log: LogCheck, listed: readonly CommitEntry[], wrong: (what: string) => MoltError): void {
+  for (const { id, timeMs, kind, isExpired, seq } of listed) {
+    const isGone = seq <= (log.base?.base.seq ?? 0);
+    const noted = log.expired.get(id) ?? (isGone ? log.commits.get(id) : undefined);
+    if (isExpired !== log.expired.has(id))
+      throw wrong(`lists commit ${id} ${isExpired ? 'as expired' : 'as whole'}, which it is not`);
+    if ((isGone || isExpired) && (noted?.timeMs !== timeMs || noted.kind !== kind))
+      throw wrong(`lists commit ${id} otherwise than the log does`);
+  }
 }
 
 function isSameCommit(log: LogCheck, commit: LoggedCommit, entry: CommitEntry): boolean {

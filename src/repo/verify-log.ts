@@ -11,13 +11,15 @@ import {
   parseSegmentRecord,
   segmentName,
   type CommitNote,
-  type PackNote,
   type SegmentRecord,
 } from '../format/segment.ts';
+import { parseHistoryNote, type HistoryEntry } from '../format/history-note.ts';
+import type { LogBase, PackNote } from '../format/log-base.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
-import type { CommitId, GitId, SegmentSeq } from '../model/ids.ts';
+import type { CommitId, GitId, PackId, SegmentSeq } from '../model/ids.ts';
 import type { ContainerReader } from '../format/container.ts';
 import { decode, namedPack, type Containers, type Named } from './containers.ts';
+import { findSweep, type FoundBase } from './find-base.ts';
 import { LostObjects } from './lost-objects.ts';
 import { isStorageFailure } from './storage-failure.ts';
 import { tagTarget } from './edges.ts';
@@ -38,6 +40,8 @@ export interface LogCheckOptions {
   readonly readsPack: (name: string) => boolean;
   /** Deltas of file content are decoded, with the blocks of their bases. */
   readonly readsDeltas: boolean;
+  /** What the newest checkpoint says of the log's sweeps. */
+  readonly known: { readonly seq: number; readonly sweepSeq: number } | undefined;
   /** Is told what the log says as of each segment. */
   readonly onSegment: (segment: { readonly seq: SegmentSeq; readonly hash: string }) => void;
   readonly onRead: (bytes: number) => void;
@@ -68,6 +72,10 @@ export class LogCheck {
   /** What containers list and can't give. */
   readonly lost = new LostObjects();
   readonly usedPacks = new Set<string>();
+  /** Commits whose content is gone by a sweep, as their pack notes them. */
+  readonly expired = new Map<CommitId, HistoryEntry>();
+  /** Where the log begins; undefined if nothing was swept. */
+  base: FoundBase | undefined;
   /** The newest keyring that a writer knew. */
   keyGeneration = 0;
   readonly #options: LogCheckOptions;
@@ -89,13 +97,48 @@ export class LogCheck {
   }
 
   async run(): Promise<void> {
-    for (const name of this.#options.objects.keys()) {
-      const seq = parseSegmentName(name);
+    const { containers, objects, known } = this.#options;
+    const numbers = [...objects.keys()].map(parseSegmentName).filter((seq) => seq !== undefined);
+    this.base = await findSweep(containers, numbers, known);
+    if (this.base !== undefined) await this.#begin(this.base);
+    for (const seq of numbers) {
       // oxlint-disable-next-line no-await-in-loop -- a chain is read in order
-      if (seq !== undefined) await this.#takeNumber(seq, name);
+      if (seq > (this.base?.base.seq ?? 0)) await this.#takeNumber(seq, segmentName(seq));
     }
     for (const { seq, error } of this.#unreadable) this.#options.report.add(segmentName(seq), error);
     this.#checkNotes();
+  }
+
+  /** Begins at a sweep: what it names stands for all that is gone. */
+  async #begin({ base, commits, seq }: FoundBase): Promise<void> {
+    this.#tip = { seq: base.seq, hash: base.hash };
+    const history = new Set(base.history);
+    // Commits without content first, so that nobody asks for it.
+    const packs = [
+      ...base.packs.filter(({ id }) => history.has(id)),
+      ...base.packs.filter(({ id }) => !history.has(id)),
+    ];
+    for (const pack of packs) {
+      this.usedPacks.add(packName(pack.id));
+      // oxlint-disable-next-line no-await-in-loop -- one pack in memory at a time
+      if (history.has(pack.id)) await this.#readHistory(pack.id);
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      await this.#takePack(pack, packName(pack.id), seq);
+    }
+    // What may still be there of what counts no more is no garbage of anybody else's.
+    for (const id of base.swept) this.usedPacks.add(packName(id));
+    for (const commit of commits)
+      if (commit.seq !== undefined) this.commits.set(commit.id, { ...commit, seq: commit.seq });
+  }
+
+  async #readHistory(id: PackId): Promise<void> {
+    try {
+      const footer = await this.#options.containers.readFooter({ pack: id });
+      for (const entry of parseHistoryNote(footer, packName(id))) this.expired.set(entry.id, entry);
+    } catch (error) {
+      if (!isMoltError(error) || isStorageFailure(error)) throw error;
+      this.#options.report.add(packName(id), error);
+    }
   }
 
   /** Holds what segments note of commits and tags against these themselves. */
@@ -195,13 +238,28 @@ export class LogCheck {
       if (name.startsWith('refs/tags/') && to !== undefined && to !== commit?.id)
         this.tagTargets.set(to, commit?.id ?? to);
     }
-    for (const commit of record.commits) this.commits.set(commit.id, { ...commit, seq: record.seq });
+    for (const commit of record.commits)
+      if (commit.seq === undefined) this.commits.set(commit.id, { ...commit, seq: record.seq });
+    if (record.base === undefined) return;
+    this.#setRefs(record.base);
+  }
+
+  /** From a sweep on the refs are those that it names. */
+  #setRefs({ refs, tagged }: LogBase): void {
+    this.refs.clear();
+    this.tagged.clear();
+    for (const [name, id] of refs) this.refs.set(name, id);
+    for (const [name, id] of tagged) this.tagged.set(name, id);
   }
 
   async #takePacks(record: SegmentRecord): Promise<void> {
+    // Of packs from before the sweep where the log begins only those count that it names.
+    if (record.seq < (this.base?.seq ?? 0)) return;
     for (const pack of record.packs) {
       const name = packName(pack.id);
       if (this.usedPacks.has(name)) continue;
+      // oxlint-disable-next-line no-await-in-loop -- one pack in memory at a time
+      if (record.history?.includes(pack.id) === true) await this.#readHistory(pack.id);
       this.usedPacks.add(name);
       // oxlint-disable-next-line no-await-in-loop -- one pack in memory at a time
       await this.#takePack(pack, name, record.seq);
@@ -285,7 +343,8 @@ export class LogCheck {
       this.#readParents.set(id, parents.join());
     };
     const depth = { content, deltas: this.#options.readsDeltas };
-    for (const problem of await graph.take(container, footer, { depth, readBlock, onTag, onCommit })) {
+    const isExpired = (id: CommitId): boolean => this.expired.has(id);
+    for (const problem of await graph.take(container, footer, { depth, readBlock, onTag, onCommit, isExpired })) {
       report.add(problem.object, problem.error);
       this.lost.add(problem.object, problem.block, problem.key);
     }

@@ -46,6 +46,8 @@ interface TakenContainer {
 interface TakeListeners {
   readonly onTag: (id: GitId, content: Buffer) => void;
   readonly onCommit: (id: CommitId, parents: readonly CommitId[]) => void;
+  /** Says of a commit that its content is gone by design. */
+  readonly isExpired: (id: CommitId) => boolean;
 }
 
 const EVERYTHING: CheckDepth = { content: true, deltas: true };
@@ -59,6 +61,8 @@ export class ObjectGraph {
   readonly #idKey: KeyObject;
   readonly #taken: TakenContainer[] = [];
   readonly #names = new Set<string>();
+  /** Only what is marked as live counts. */
+  #isSwept = false;
 
   constructor(containers: Containers, idKey: KeyObject) {
     this.#containers = containers;
@@ -121,8 +125,36 @@ export class ObjectGraph {
   /** Returns the numbers of objects that are wanted and not held as they should be. */
   *missing(): Iterable<number> {
     for (let number = 0; number < this.table.count; number += 1) {
-      if (!this.table.isSatisfied(number)) yield number;
+      if (!this.table.isSatisfied(number) && this.#counts(number)) yield number;
     }
+  }
+
+  /**
+   * Tells apart what counts after a sweep: containers that stay hold things that nobody needs any more, and what those refer to may be
+   * gone. From now on only what these objects need is missing.
+   */
+  async markLive(keys: Iterable<Buffer>): Promise<void> {
+    this.#isSwept = true;
+    const waiting = [...keys];
+    for (let key = waiting.pop(); key !== undefined; key = waiting.pop()) {
+      const number = this.table.add(key);
+      if ((this.table.marks(number) & MARK.live) !== 0) continue;
+      this.table.mark(number, MARK.live);
+      const { container, entry: at } = this.table.place(number);
+      const ref = this.#taken[container]?.ref;
+      if (!this.table.isHeld(number) || ref === undefined) continue;
+      // oxlint-disable-next-line no-await-in-loop -- neighbouring objects share blocks
+      const footer = await this.#containers.readFooter(ref);
+      const entry = footer.objects[at];
+      if (entry?.base !== undefined) this.table.mark(this.table.add(entry.base), MARK.live);
+      if (entry === undefined || entry.type === OBJECT.chunk) continue;
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      for (const edge of listEdges(entry, await this.read(key))) if (edge.isParent !== true) waiting.push(edge.key);
+    }
+  }
+
+  #counts(number: number): boolean {
+    return !this.#isSwept || (this.table.marks(number) & MARK.live) !== 0;
   }
 
   /** Marks everything that can't be read whole, from missing objects up to commits: passes over the metadata until nothing changes. */
@@ -184,13 +216,14 @@ export class ObjectGraph {
     return decodeDelta(stored, await this.read(entry.base), entry.objectBytes);
   }
 
-  #checkContent(entry: ObjectEntry, bytes: Buffer, { onTag, onCommit }: TakeListeners): void {
+  #checkContent(entry: ObjectEntry, bytes: Buffer, { onTag, onCommit, isExpired }: TakeListeners): void {
     if (bytes.length !== entry.objectBytes)
       throw new MoltError('DAMAGED', `${keyText(entry.key)} has another length than its entry says`);
     this.#checkId(entry, bytes);
     if (entry.type === OBJECT.tag) onTag(keyText(entry.key) as GitId, bytes);
     const edges = listEdges(entry, bytes);
-    for (const edge of edges) this.#want(edge, entry);
+    const isAlone = entry.type === OBJECT.commit && isExpired(keyText(entry.key) as CommitId);
+    for (const edge of edges) if (!isAlone || edge.isParent === true) this.#want(edge, entry);
     if (entry.type === OBJECT.commit) {
       const parents = edges.filter((edge) => edge.isParent === true).map((edge) => keyText(edge.key) as CommitId);
       onCommit(keyText(entry.key) as CommitId, parents);

@@ -80,6 +80,7 @@ export async function checkStorage(target: VerifyTarget, options: VerifyOptions)
     objects,
     readsPack: pickPacks(objects, options),
     readsDeltas: options.readShare > 0,
+    known: caches.newestBegin,
     onSegment: (segment) => caches.compare(log, segment),
     onRead,
   });
@@ -88,7 +89,9 @@ export async function checkStorage(target: VerifyTarget, options: VerifyOptions)
   noteOrphans(log, report, objects);
   for (const id of log.refs.values())
     wantObject(graph, id, log.tagTargets.has(id) && !log.commits.has(id) ? OBJECT.tag : OBJECT.commit);
-  for (const id of log.commits.keys()) wantObject(graph, id, OBJECT.commit);
+  for (const id of [...log.commits.keys(), ...log.expired.keys()]) wantObject(graph, id, OBJECT.commit);
+  if (log.base !== undefined && graph.missing()[Symbol.iterator]().next().done === false)
+    await graph.markLive(listKept(log));
   const [firstMissing] = graph.missing();
   if (firstMissing !== undefined) {
     reportMissing(graph, report);
@@ -97,7 +100,7 @@ export async function checkStorage(target: VerifyTarget, options: VerifyOptions)
   await caches.finish(log);
   if (options.readShare > 0) await new BlobCheck(graph, log, report, options).run();
   const hurt = listHurt(graph, log);
-  const commits = new Set([...log.commits.keys(), ...hurt.map(({ id }) => id)]);
+  const commits = new Set([...log.commits.keys(), ...log.expired.keys(), ...hurt.map(({ id }) => id)]);
   return { report, commitCount: commits.size, hurt, cachesAreSound: caches.isSound, lost: log.lost };
 }
 
@@ -193,6 +196,12 @@ function noteOrphans(log: LogCheck, report: VerifyReport, objects: ReadonlyMap<s
   }
 }
 
+/** Lists what must be whole: commits that have their content, and what refs name. */
+function* listKept(log: LogCheck): Iterable<Buffer> {
+  for (const id of log.commits.keys()) if (!log.expired.has(id)) yield gitKey(id);
+  for (const id of log.refs.values()) if (!log.expired.has(log.tagTargets.get(id) ?? id)) yield gitKey(id);
+}
+
 function wantObject(graph: ObjectGraph, id: GitId, type: ObjectType): void {
   graph.table.mark(graph.table.add(gitKey(id)), wantMark(type));
 }
@@ -214,6 +223,8 @@ function listHurt(graph: ObjectGraph, log: LogCheck): HurtCommit[] {
     const isCommit = (marks & (heldMark(OBJECT.commit) | wantMark(OBJECT.commit))) !== 0;
     if (!isCommit || (marks & MARK.hurt) === 0) continue;
     const id = graph.table.keyText(number) as CommitId;
+    // It has no content that could be hurt.
+    if (log.expired.has(id) && graph.table.isHeld(number)) continue;
     hurt.push({ id, timeMs: log.commits.get(id)?.timeMs, tags: tags.get(id) ?? [] });
   }
   return hurt.toSorted((a, b) => (a.timeMs ?? 0) - (b.timeMs ?? 0));

@@ -119,7 +119,7 @@ function readEntries(bytes: Buffer): unknown {
 test('a commit that claims the last of all segments takes no room for those before', (t) => {
   const rows = Buffer.alloc(COMMIT_ROW_BYTES * 2);
   const id = BLOB as string as CommitId;
-  const commit = { id, timeMs: 1, kind: 'full', hasPaths: true } as const;
+  const commit = { id, timeMs: 1, kind: 'full', hasPaths: true, isExpired: false } as const;
   encodeCommitRow({ ...commit, seq: 0xffff_fffe as SegmentSeq, parentSeq: 2 }, rows, 0);
   encodeCommitRow({ ...commit, timeMs: 2, seq: 2 as SegmentSeq, parentSeq: 0xffff_fffe }, rows, COMMIT_ROW_BYTES);
   const before = process.memoryUsage().arrayBuffers;

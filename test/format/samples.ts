@@ -34,6 +34,22 @@ export const RECORD: SegmentRecord = {
   ],
   packs: [{ id: 'e'.repeat(64) as PackId, sizeBytes: 1 << 25 }],
   requires: ['4'.repeat(40) as CommitId],
+  history: ['e'.repeat(64) as PackId],
+};
+
+export const SWEEP: SegmentRecord = {
+  ...RECORD,
+  type: 'sweep',
+  commits: [{ id: commit('1'), timeMs: 5, kind: 'full', parents: undefined, paths: undefined, seq: 2 as SegmentSeq }],
+  base: {
+    seq: 3,
+    hash: '9'.repeat(64),
+    refs: new Map([['refs/heads/main', commit('2')]]),
+    tagged: new Map([['refs/tags/full/20260305T020000Z', commit('2')]]),
+    packs: [{ id: 'e'.repeat(64) as PackId, sizeBytes: 1 << 25 }],
+    history: ['e'.repeat(64) as PackId],
+    swept: ['8'.repeat(64) as PackId],
+  },
 };
 
 export const CHECKPOINT: Checkpoint = {
@@ -43,6 +59,13 @@ export const CHECKPOINT: Checkpoint = {
   tagged: new Map([['refs/tags/old', '7'.repeat(40) as CommitId]]),
   runs: [{ id: '6'.repeat(64), fromSeq: 1, toSeq: 9, objects: 12 }],
   holes: [3],
+  begin: {
+    seq: 2,
+    hash: '9'.repeat(64),
+    sweepSeq: 8,
+    history: ['e'.repeat(64) as PackId],
+    swept: ['8'.repeat(64) as PackId],
+  },
 };
 
 const attributes = (path: string, change: Partial<EntryAttributes>): EntryAttributes => ({

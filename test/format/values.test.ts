@@ -7,13 +7,8 @@ import { encodeBlobRecord, encodeNode, NODE_FANOUT, parseBlobRecord, parseNode }
 import { checkpointName, parseCheckpointName } from '../../src/format/checkpoint.ts';
 import { Fields } from '../../src/format/fields.ts';
 import { encodeFormatFile, parseFormatFile } from '../../src/format/format-file.ts';
-import {
-  encodeSegmentRecord,
-  parseSegmentName,
-  parseSegmentRecord,
-  REF_NAME,
-  segmentName,
-} from '../../src/format/segment.ts';
+import { REF_NAME } from '../../src/format/ref-name.ts';
+import { encodeSegmentRecord, parseSegmentName, parseSegmentRecord, segmentName } from '../../src/format/segment.ts';
 import { COMPONENTS } from '../../src/model/component.ts';
 import type { EntryAttributes, EntryType } from '../../src/model/entry.ts';
 import type { BlobId, ChunkId } from '../../src/model/ids.ts';
@@ -136,7 +131,7 @@ test('names of segments and checkpoints lead back to their numbers, and others t
 
 test('a segment of a type that this molt does not know is newer, one without a type damaged', async (t) => {
   const value = encodeSegmentRecord(RECORD) as Record<string, unknown>;
-  await rejectsWith(t, () => parseSegmentRecord({ ...value, type: 'sweep' }, 'x'), 'NEWER_FORMAT');
+  await rejectsWith(t, () => parseSegmentRecord({ ...value, type: 'thaw' }, 'x'), 'NEWER_FORMAT');
   for (const type of [undefined, 7, '', 'Commit', 'a b']) {
     await rejectsWith(t, () => parseSegmentRecord({ ...value, type }, 'x'), 'DAMAGED');
   }

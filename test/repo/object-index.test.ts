@@ -39,6 +39,7 @@ const commitEntry = (index: number, timeMs: number, seq = index + 1): CommitEntr
   kind: 'incremental',
   parentSeq: undefined,
   hasPaths: false,
+  isExpired: false,
 });
 
 /** A storage with containers of objects and runs over them. */

@@ -62,7 +62,7 @@ export const command = defineCommand({
 
 async function exportAsGit(context: Context, ops: OpsContext, open: OpenAgent, dir: string): Promise<void> {
   const { exportGit } = await import('../../ops/export-git.ts');
-  const result = await exportGit(ops, open, { dir });
+  const result = await exportGit(ops, open, { dir, expired: await open.repository.listExpired() });
   context.reporter.pause();
   context.output.result(result, () => {
     const what = `${formatCount(result.commits, 'commit')}, ${formatCount(result.objects, 'object')}, ${formatSize(result.sizeBytes)}`;

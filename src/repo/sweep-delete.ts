@@ -1,0 +1,69 @@
+// Deletes what the last sweep says counts no more. Cut off anywhere, it is taken up again by the next call; what is deleted twice is gone
+// once.
+
+import { packName, parseSegmentName } from '../format/segment.ts';
+import { isMoltError, type MoltError } from '../model/error.ts';
+import type { Repository } from './repository.ts';
+
+/** How long after it was written a name of the log is deleted at the earliest: no writer goes by an older sight of the log's end. */
+export const LOG_GRACE_MS = 72 * 3_600_000;
+
+/** What was deleted, and what was not. */
+export interface Deleted {
+  objects: number;
+  sizeBytes: number;
+  /** Bytes and number of what count no more and stay for now, because of their age, or because they are locked. */
+  laterObjects: number;
+  laterBytes: number;
+  readonly refused: { readonly name: string; readonly error: MoltError }[];
+}
+
+/**
+ * Deletes packs and segments that count no more.
+ * @param options.nowMs the storage's time, in milliseconds since the Unix epoch
+ * @param options.packsBeforeMs packs are deleted only if the sweep that took them away was written before this time of the storage
+ */
+export async function deleteSwept(
+  repository: Repository,
+  options: { readonly nowMs: number; readonly packsBeforeMs: number; readonly signal?: AbortSignal | undefined },
+): Promise<Deleted> {
+  const { log, storage } = repository;
+  const { begin } = log;
+  const done: Deleted = { objects: 0, sizeBytes: 0, laterObjects: 0, laterBytes: 0, refused: [] };
+  if (begin.sweepSeq === 0) return done;
+  const remove = async (name: string, sizeBytes: number): Promise<void> => {
+    options.signal?.throwIfAborted();
+    try {
+      await storage.delete(name);
+      done.objects += 1;
+      done.sizeBytes += sizeBytes;
+    } catch (error) {
+      // Locked, mostly: it is told, and everything else goes.
+      if (!isMoltError(error, 'REMOTE_REFUSED', 'IO')) throw error;
+      done.refused.push({ name, error });
+      done.laterObjects += 1;
+      done.laterBytes += sizeBytes;
+    }
+  };
+  const later = (sizeBytes: number): void => {
+    done.laterObjects += 1;
+    done.laterBytes += sizeBytes;
+  };
+  const swept = new Set(begin.swept.map((id) => packName(id)));
+  for await (const { name, sizeBytes, modifiedMs } of storage.list('packs/')) {
+    if (!swept.has(name)) continue;
+    if (modifiedMs < options.packsBeforeMs) await remove(name, sizeBytes);
+    else later(sizeBytes);
+  }
+  // In the order of their numbers: whoever finds the one before its own still there knows that its own was not deleted.
+  let isOld = true;
+  for await (const { name, sizeBytes, modifiedMs } of storage.list('log/')) {
+    const seq = parseSegmentName(name);
+    if (seq === undefined) continue;
+    if (seq > begin.seq) break;
+    isOld &&= modifiedMs < options.nowMs - LOG_GRACE_MS;
+    if (isOld) await remove(name, sizeBytes);
+    else later(sizeBytes);
+  }
+  return done;
+}

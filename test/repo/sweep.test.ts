@@ -1,0 +1,145 @@
+// Sweeps of one storage: what stays is whole, what goes is gone, whoever opens it and however.
+
+import test from 'ava';
+import type { CommitId } from '../../src/model/ids.ts';
+import { readCommit } from '../../src/repo/git.ts';
+import type { Repository } from '../../src/repo/repository.ts';
+import { sweep, type SweepOrder } from '../../src/repo/sweep.ts';
+import { deleteSwept, LOG_GRACE_MS } from '../../src/repo/sweep-delete.ts';
+import { checkStorage } from '../../src/repo/verify.ts';
+import { MemoryStorage } from '../../src/storage/memory.ts';
+import { seededRandom } from '../crypto/random.ts';
+import { commitFiles, listBlobs, makeRepository, openRepository, TIME_MS } from './support.ts';
+
+const OPTIONS = { orphanedBeforeMs: 0 };
+const HOUR_MS = 3_600_000;
+
+/** Decides by ids: everything else of the table goes. */
+function keeping(repository: Repository, ids: readonly CommitId[], dropRefs: readonly string[] = []) {
+  return async (): Promise<SweepOrder> => {
+    const commits = (await repository.index.listCommits()).filter(({ isExpired }) => !isExpired);
+    const kept = new Set(ids);
+    return {
+      keep: commits.filter(({ id }) => kept.has(id)),
+      expire: commits.filter(({ id }) => !kept.has(id)),
+      dropRefs,
+    };
+  };
+}
+
+async function readAll(repository: Repository, commit: CommitId): Promise<Record<string, string>> {
+  const files: Record<string, string> = {};
+  for (const [path, blob] of await listBlobs(repository, commit)) {
+    files[path] = (await repository.objects.readBlobWhole(blob, 1 << 26)).toString('latin1');
+  }
+  return files;
+}
+
+function bytesOf(label: string, length: number): Buffer {
+  return seededRandom(label).bytes(length);
+}
+
+async function makeHistory(clock: { now(): number }, count: number) {
+  const storage = new MemoryStorage(clock);
+  const repository = await makeRepository(storage);
+  const commits: { id: CommitId; files: Record<string, string> }[] = [];
+  const big = bytesOf('big', 700_000);
+  for (let at = 0; at < count; at += 1) {
+    big.write(`change ${at}`, (at * 40_000) % 600_000);
+    const files = {
+      'a/big': Buffer.from(big),
+      'a/note': Buffer.from(`note ${at}\n`.repeat(50)),
+      [`b/${at % 3}`]: bytesOf(`b${at}`, 3000),
+    };
+    const full = at % 5 === 0;
+    const id = await commitFiles(repository, files, {
+      full,
+      timeMs: TIME_MS + at * 300_000,
+      message: `commit ${at}\n`,
+    });
+    commits.push({
+      id,
+      files: Object.fromEntries(Object.entries(files).map(([path, bytes]) => [path, bytes.toString('latin1')])),
+    });
+  }
+  return { storage, repository, commits };
+}
+
+async function checkWhole(t: { deepEqual(a: unknown, b: unknown): void }, repository: Repository): Promise<void> {
+  const { report } = await checkStorage(
+    {
+      storage: repository.storage,
+      repositoryId: repository.id,
+      storageId: repository.storageId,
+      keys: repository.keys,
+    },
+    { readShare: 1, random: () => 0 },
+  );
+  // These repositories have keys and no keyring.
+  t.deepEqual(
+    report.problems.filter(({ object }) => !object.startsWith('keys/')),
+    [],
+  );
+}
+
+for (const [name, pick] of [
+  ['the newest ones', (at: number) => at >= 15],
+  ['fulls and the newest ones', (at: number) => at % 5 === 0 || at >= 17],
+  ['some in between', (at: number) => at % 4 === 3],
+] as const) {
+  test(`a sweep that keeps ${name}`, async (t) => {
+    let nowMs = TIME_MS;
+    const { storage, repository, commits } = await makeHistory({ now: () => nowMs }, 20);
+    const kept = commits.filter((_, at) => pick(at) || at === 19);
+    const before = [...(await listNames(storage))].length;
+    const outcome = await sweep(
+      repository,
+      keeping(
+        repository,
+        kept.map(({ id }) => id),
+      ),
+      OPTIONS,
+    );
+    t.is(outcome?.expired, commits.length - kept.length);
+    nowMs += LOG_GRACE_MS + HOUR_MS;
+    const check = async (opened: Repository): Promise<void> => {
+      for (const { id, files } of kept) t.deepEqual(await readAll(opened, id), files);
+      const table = await opened.index.listCommits();
+      t.is(table.length, commits.length);
+      for (const [at, { id }] of commits.entries()) {
+        t.is((await readCommit(opened, id)).message, `commit ${at}\n`);
+        t.is(await opened.isExpired(id), !kept.some((one) => one.id === id), `${at}`);
+        t.is(table.find((one) => one.id === id)?.isExpired, !kept.some((one) => one.id === id));
+      }
+      t.deepEqual(opened.problems, []);
+    };
+    await check(repository);
+    await check(await openRepository(storage));
+    const deleted = await deleteSwept(repository, { nowMs, packsBeforeMs: nowMs });
+    t.true(deleted.objects > 0);
+    t.is(deleted.laterObjects, 0);
+    t.true([...(await listNames(storage))].length < before);
+    await check(repository);
+    await check(await openRepository(storage));
+    // Without any cache.
+    for (const cache of await listNames(storage)) if (/^(index|checkpoint)\//.test(cache)) await storage.delete(cache);
+    const bare = await openRepository(storage);
+    await check(bare);
+    await commitFiles(bare, { 'a/note': 'after' });
+    await checkWhole(t, await openRepository(storage));
+    t.is(
+      await sweep(
+        await openRepository(storage),
+        keeping(bare, [...kept.map(({ id }) => id), bare.refs.get('refs/heads/main') as CommitId]),
+        OPTIONS,
+      ),
+      undefined,
+    );
+  });
+}
+
+async function listNames(storage: MemoryStorage): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name } of storage.list('')) names.push(name);
+  return names;
+}
