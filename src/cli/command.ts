@@ -12,6 +12,7 @@ export type Completes =
   | 'tag'
   | 'revision'
   | 'revision-path'
+  | 'held'
   | 'command'
   | 'pod'
   | 'file'

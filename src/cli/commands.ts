@@ -238,6 +238,24 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/verify.ts')).command,
   },
   {
+    name: 'hold add',
+    group: 'look after',
+    summary: 'keep a backup for ever',
+    load: async () => (await import('./commands/hold-add.ts')).command,
+  },
+  {
+    name: 'hold list',
+    group: 'look after',
+    summary: 'list the backups that are kept for ever',
+    load: async () => (await import('./commands/hold-list.ts')).command,
+  },
+  {
+    name: 'hold remove',
+    group: 'look after',
+    summary: 'let retention decide about a backup again',
+    load: async () => (await import('./commands/hold-remove.ts')).command,
+  },
+  {
     name: 'key list',
     group: 'look after',
     summary: 'list the keys that open an agent’s repository',

@@ -161,6 +161,10 @@ async function completeKind(
       return { directive: 'words', candidates: await agentNames(makeContext(host, scanned).home) };
     case 'pod':
       return wordsOf(await podNames(makeContext(host, scanned).home), 'pod');
+    case 'held': {
+      const { listHeldNames } = await import('../ops/hold.ts');
+      return { directive: 'words', candidates: await listHeldNames(makeContext(host, scanned), agent) };
+    }
     default:
       break;
   }

@@ -66,7 +66,7 @@ export function commandHelp(program: string, command: Command): string[] {
 }
 
 function isRevision(completes: Completes): boolean {
-  return completes === 'revision' || completes === 'revision-path';
+  return completes === 'revision' || completes === 'revision-path' || completes === 'held';
 }
 
 function optionLines(specs: Readonly<Record<string, OptionSpec>>): string[] {

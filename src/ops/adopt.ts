@@ -13,6 +13,7 @@ import { AGENT_FILE, readCommitView, readDescription } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
 import { copyKeyrings } from './sync-keys.ts';
 import { agentExists, checkLabel, type Agent } from './home.ts';
+import { HOLDS } from './hold.ts';
 import { incarnationRef, readIncarnation } from './incarnation.ts';
 import { addKey } from './key.ts';
 import { openKeys } from './open-keys.ts';
@@ -154,7 +155,9 @@ async function copyAll(
       [...there.refs]
         .filter(
           ([name]) =>
-            name.startsWith('refs/tags/') || [refName('branch', branch), incarnationRef(branch)].includes(name),
+            name.startsWith('refs/tags/') ||
+            name.startsWith(HOLDS) ||
+            [refName('branch', branch), incarnationRef(branch)].includes(name),
         )
         .filter(([name]) => !here.refs.has(name))
         .map(([name, to]) => ({ name, from: undefined, to, commit: there.tagged.get(name) })),

@@ -14,6 +14,7 @@ import { BundleWriter } from '../storage/bundle.ts';
 import { readHistoryCommit, walkHistory } from './ancestry.ts';
 import type { OpsContext } from './context.ts';
 import { copyKeyrings } from './sync-keys.ts';
+import { HOLDS } from './hold.ts';
 import { branchRef } from './home.ts';
 import { incarnationRef } from './incarnation.ts';
 import type { OpenAgent } from './open.ts';
@@ -115,7 +116,9 @@ async function planSince({ agent, repository }: OpenAgent, since: CommitId): Pro
   const incarnation = incarnationRef(agent.branch);
   const tags = [...repository.refs].flatMap(([name, to]) => {
     const commit = repository.tagged.get(name);
-    const isReached = commit !== undefined && (ids.has(commit) || (name === incarnation && known.has(commit)));
+    const isReached =
+      commit !== undefined &&
+      (ids.has(commit) || ((name === incarnation || name.startsWith(HOLDS)) && known.has(commit)));
     return isReached ? [{ name, to, commit }] : [];
   });
   return { commits: commits.toReversed(), refs: [{ name: ref, to: tip, commit: undefined }, ...tags] };

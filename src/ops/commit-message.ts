@@ -41,19 +41,12 @@ export function encodeCommitText(text: CommitText): string {
 
 /** Reads a commit message; what a stranger's commit lacks is left at its default. */
 export function parseCommitText(text: string, fallbackMs: number): CommitText {
-  const trailers = new Map<string, string>();
-  const lines = text.trimEnd().split('\n');
-  let end = lines.length;
-  for (; end > 0; end -= 1) {
-    const match = /^Molt-([A-Za-z]+): (.*)$/.exec(lines[end - 1] ?? '');
-    if (match?.[1] === undefined) break;
-    trailers.set(match[1], match[2] ?? '');
-  }
+  const { said, trailers } = splitTrailers(text);
   const kind = trailers.get('Kind');
   const counts = /^\+(\d+) ~(\d+) -(\d+) =(\d+)$/.exec(trailers.get('Files') ?? '') ?? [];
   const time = Date.parse(trailers.get('Time') ?? '');
   return {
-    message: lines.slice(0, end).join('\n').trim(),
+    message: said,
     kind: kind === 'full' || kind === 'manual' || kind === 'safety' ? kind : 'incremental',
     trigger: trailers.get('Trigger') ?? 'unknown',
     timeMs: Number.isNaN(time) ? fallbackMs : time,
@@ -65,6 +58,22 @@ export function parseCommitText(text: string, fallbackMs: number): CommitText {
     },
     components: parseComponents(trailers.get('Components') ?? ''),
   };
+}
+
+/** Splits a message into what was said and its last lines of the form `Molt-Word: value`, by their words. */
+export function splitTrailers(text: string): {
+  readonly said: string;
+  readonly trailers: ReadonlyMap<string, string>;
+} {
+  const trailers = new Map<string, string>();
+  const lines = text.trimEnd().split('\n');
+  let end = lines.length;
+  for (; end > 0; end -= 1) {
+    const match = /^Molt-([A-Za-z]+): (.*)$/.exec(lines[end - 1] ?? '');
+    if (match?.[1] === undefined) break;
+    trailers.set(match[1], match[2] ?? '');
+  }
+  return { said: lines.slice(0, end).join('\n').trim(), trailers };
 }
 
 function parseComponents(text: string): ComponentSize[] {

@@ -10,6 +10,7 @@ import type { RequestKind } from '../storage/remote.ts';
 import type { OpsContext } from './context.ts';
 import { isAncestor } from './ancestry.ts';
 import { branchRef, type Agent } from './home.ts';
+import { planHolds } from './hold.ts';
 import {
   checkRemoteFence,
   findFence,
@@ -88,7 +89,7 @@ export async function planPush(
   remote: Repository,
 ): Promise<PlannedMoves> {
   await checkRemoteFence(context, agent, remote);
-  const moves: RefMove[] = await planIncarnations(repository, remote);
+  const moves = [...(await planIncarnations(repository, remote)), ...(await planHolds(repository, remote))];
   const left: LeftRef[] = [];
   for (const [name, to] of repository.refs) {
     const from = remote.refs.get(name);
@@ -138,9 +139,9 @@ async function isFencedOff(
   return agents.every((one) => findFence({ ...one, branch }, there) !== undefined);
 }
 
-/** Plans to take over tags that are new here, and what is known of incarnations. Branches stay apart: pull moves the agent's own. */
+/** Plans to take over tags that are new here, and what is known of incarnations and holds. Branches stay apart: pull moves the agent's own. */
 export async function planFetch(repository: Repository, remote: Repository): Promise<PlannedMoves> {
-  const moves: RefMove[] = await planIncarnations(remote, repository);
+  const moves = [...(await planIncarnations(remote, repository)), ...(await planHolds(remote, repository))];
   const left: LeftRef[] = [];
   for (const [name, to] of remote.refs) {
     const from = repository.refs.get(name);

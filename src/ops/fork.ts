@@ -13,15 +13,16 @@ import { gitIdOf } from '../repo/objects.ts';
 import type { Repository } from '../repo/repository.ts';
 import type { Transaction } from '../repo/transaction.ts';
 import type { OpsContext } from './context.ts';
+import { HOLDS } from './hold.ts';
 
 /**
- * Copies all that branches and tags reach into an empty repository, where each branch begins its first incarnation.
+ * Copies all that branches, tags and holds reach into an empty repository, where each branch begins its first incarnation.
  * @throws {MoltError} DAMAGED when something can't be read
  */
 export async function forkInto(context: OpsContext, from: Repository, to: Repository): Promise<void> {
   await to.transact({ packs: true }, async (transaction) => {
     const fork = new Fork(context, from, transaction);
-    const refs = [...from.refs].filter(([name]) => !name.startsWith('refs/molt/'));
+    const refs = [...from.refs].filter(([name]) => !name.startsWith('refs/molt/') || name.startsWith(HOLDS));
     for (const [, id] of refs) {
       // oxlint-disable-next-line no-await-in-loop -- one object after the other
       await fork.copy(gitKey(id));

@@ -24,6 +24,7 @@ import { isAncestor } from './ancestry.ts';
 import type { OpsContext } from './context.ts';
 import type { LeftRef, MovedRef } from './exchange.ts';
 import type { Agent, Home } from './home.ts';
+import { planHolds } from './hold.ts';
 import { planIncarnations } from './incarnation.ts';
 import { openKeys, openKeysElsewhere } from './open-keys.ts';
 import { openAgent } from './open.ts';
@@ -204,7 +205,7 @@ async function planImport(
   here: Repository,
   there: Repository,
 ): Promise<{ readonly moves: readonly RefMove[]; readonly left: readonly LeftRef[] }> {
-  const moves: RefMove[] = await planIncarnations(there, here);
+  const moves = [...(await planIncarnations(there, here)), ...(await planHolds(there, here))];
   const left: LeftRef[] = [];
   for (const [name, to] of there.refs) {
     const from = here.refs.get(name);

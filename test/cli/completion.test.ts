@@ -20,6 +20,7 @@ test('what comes next is offered: commands, options, values, agents, branches, t
   const machine = await makeAgentMachine(t, FILES);
   await machine.text(['branch', 'calm']);
   await machine.text(['tag', 'v1']);
+  const held = await machine.json(['hold', 'add', 'v1']);
   const offers = async (line: string, expected: readonly string[]): Promise<void> => {
     const found = await complete(machine, ...line.split(' '));
     t.deepEqual(
@@ -40,6 +41,8 @@ test('what comes next is offered: commands, options, values, agents, branches, t
   await offers('diff bot HEAD ', ['v1', 'calm']);
   await offers('switch ', ['main', 'calm', 'bot']);
   await offers('tag -d v', ['v1']);
+  await offers('hold add ', ['v1', 'HEAD']);
+  await offers('hold remove ', [held.commit.slice(0, 10)]);
   await offers('cat H', ['HEAD:']);
   await offers('cat HEAD:', ['HEAD:MEMORY.md', 'HEAD:work/']);
   await offers('show bot v1:work/', ['v1:work/plan.md']);
