@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import type { KeyWrapper, SlotPlace } from '../crypto/slot.ts';
 import { MAX_EXEC_WRAPPED_BYTES, SECRET_KEY_BYTES } from '../crypto/slot.ts';
 import { MoltError } from '../model/error.ts';
-import { environmentOfChildren } from './child-environment.ts';
+import { withoutSecrets } from '../model/secret-variables.ts';
 
 /** Long enough to find a token and touch it. */
 const TIMEOUT_MS = 60_000;
@@ -31,7 +31,7 @@ function head(action: 'wrap' | 'unwrap', { repository, slot }: SlotPlace): objec
 
 async function runCommand(command: string, request: object, timeoutMs: number): Promise<Buffer> {
   const child = spawn('/bin/sh', ['-c', command], {
-    env: environmentOfChildren(),
+    env: withoutSecrets(process.env),
     stdio: ['pipe', 'pipe', process.stderr.isTTY ? 'inherit' : 'ignore'],
   });
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();

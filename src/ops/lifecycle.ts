@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findRunning } from '../agent/running.ts';
 import { MoltError } from '../model/error.ts';
+import { withoutSecrets } from '../model/secret-variables.ts';
 import { runCommand } from '../pod/command.ts';
 import { fillText } from '../pod/spec.ts';
 import { makeRoot } from '../storage/folders.ts';
 import { newMark } from '../storage/owner.ts';
-import { environmentOfChildren } from './child-environment.ts';
 import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 
@@ -112,6 +112,6 @@ async function run(
     ...limits,
     outputFile: join(tempDir, `${newMark()}.tmp`),
     cwd: agent.stateDir,
-    env: environmentOfChildren(),
+    env: withoutSecrets(process.env),
   });
 }

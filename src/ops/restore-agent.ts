@@ -20,7 +20,7 @@ export async function planAgent(
   options: InPlaceOptions = {},
 ): Promise<InPlaceResult> {
   const pod = await findBeside(context, open, options);
-  return pod === undefined ? planInPlace(context, open, commit, options) : planBeside(context, open, commit, pod);
+  return pod === undefined ? planInPlace(context, open, commit, options) : planBeside(context, open, commit);
 }
 
 /**

@@ -32,7 +32,6 @@ export async function planBeside(
   context: OpsContext,
   { repository }: OpenAgent,
   commit: CommitId,
-  _pod: PodRecord,
 ): Promise<InPlaceResult> {
   const timer = new PhaseTimer(context);
   const entries = await readRestoreEntries(repository, await readCommitView(repository, commit));

@@ -2,9 +2,9 @@
 // commit, if the user agrees to that, else what its profile runs.
 
 import { MoltError } from '../model/error.ts';
+import { withoutSecrets } from '../model/secret-variables.ts';
 import { fillIn, parsePodSpec, type FilledPod, type PodSpec } from '../pod/spec.ts';
 import { acceptSpec } from './accept-spec.ts';
-import { environmentOfChildren } from './child-environment.ts';
 import { POD_FILE, readCommitView, readDescription } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
@@ -51,7 +51,7 @@ export async function findRunPod(
   return {
     ...fillIn({ ...spec, front: false }, { state, name, ports, generation: record?.generation ?? 1 }),
     // Who writes the command of a container gives it its environment there.
-    envAllow: isLimited ? spec.envAllow : Object.keys(environmentOfChildren()),
+    envAllow: isLimited ? spec.envAllow : Object.keys(withoutSecrets(process.env)),
   };
 }
 

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { MoltError } from '../model/error.ts';
 import { printable } from '../model/printable.ts';
+import { withoutSecrets } from '../model/secret-variables.ts';
 
 /** How a call ended. */
 export interface EngineAnswer {
@@ -11,8 +12,6 @@ export interface EngineAnswer {
   readonly stderr: string;
 }
 
-/** Secrets of molt's that no engine has any business with. */
-const HIDDEN = ['MOLT_PASSPHRASE', 'MOLT_RECOVERY_KEY'];
 const MAX_TEXT = 4 * 1024 * 1024;
 
 /**
@@ -25,7 +24,7 @@ export async function callEngine(
   words: readonly string[],
   { signal, onText }: { readonly signal?: AbortSignal | undefined; readonly onText?: (text: string) => void } = {},
 ): Promise<EngineAnswer> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !HIDDEN.includes(name)));
+  const env = withoutSecrets(process.env);
   const child = spawn(program, words, { env, stdio: ['ignore', 'pipe', 'pipe'], ...(signal && { signal }) });
   const { promise, resolve, reject } = Promise.withResolvers<number | null>();
   const kept = { stdout: '', stderr: '' };

@@ -1,5 +1,5 @@
-// A lock on a pod: SQLite's own on an empty database, so that the system lets go of it the moment its holder is gone, however that
-// ended.
+// A lock between processes: SQLite's own on an empty database, so that the system lets go of it the moment its holder is gone, however
+// that ended: by a kill, in a container that has another process numbering since, or by a power cut.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -10,22 +10,24 @@ import { systemFailure } from '../model/system-error.ts';
 const SQLITE_BUSY = 5;
 
 /**
- * Takes a lock, or returns undefined when somebody else has it. Disposing of it lets go.
+ * Takes a lock, or returns undefined when somebody is in its way. Disposing of it lets go.
+ * @param path of an empty file, which is made and stays
+ * @param how `shared` beside all others who share it, or `alone`
  * @throws {MoltError} IO
  */
-export function tryLock(path: string): Disposable | undefined {
+export function tryLock(path: string, how: 'alone' | 'shared' = 'alone'): Disposable | undefined {
   let database: DatabaseSync | undefined;
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     makeOnce(path);
     database = new DatabaseSync(path, { timeout: 0 });
-    database.exec('BEGIN EXCLUSIVE');
+    database.exec(how === 'alone' ? 'BEGIN EXCLUSIVE' : 'BEGIN; SELECT count(*) FROM sqlite_schema');
     const held = database;
     return { [Symbol.dispose]: () => held.close() };
   } catch (error) {
     database?.close();
     if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY) return undefined;
-    throw systemFailure(error, 'cannot lock a pod', path);
+    throw systemFailure(error, `cannot lock "${path}"`, path);
   }
 }
 

@@ -4,6 +4,7 @@
 import { constants } from 'node:os';
 import { MoltError } from '../model/error.ts';
 import { printable } from '../model/printable.ts';
+import { isSecretVariable } from '../model/secret-variables.ts';
 
 const LABEL = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const WORD = /^[A-Za-z][A-Za-z0-9_-]{0,31}$/;
@@ -17,8 +18,6 @@ const URL_PATH = /^\/[^\u0000-\u0020\u007f-\uffff]{0,1023}$/;
 const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f]/;
 const MAX_TEXT = 32_768;
 const MAX_ITEMS = 1000;
-/** Secrets of molt's own, which no agent has any business with. */
-const WITHHELD = ['MOLT_PASSPHRASE', 'MOLT_RECOVERY_KEY'];
 
 /** An object of a pod.json. Absent and null fields are undefined. */
 export class PodFields {
@@ -163,7 +162,7 @@ export class PodFields {
 
   #envName(name: string, value: unknown): string {
     if (typeof value !== 'string' || !ENV_NAME.test(value)) throw this.problem(name, 'is no name of a variable');
-    if (WITHHELD.includes(value))
+    if (isSecretVariable(value))
       throw this.problem(name, `is ${value}, which is molt’s own and never given to an agent`);
     return value;
   }

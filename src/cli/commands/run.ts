@@ -5,7 +5,7 @@ import { constants } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MoltError } from '../../model/error.ts';
-import { environmentOfChildren } from '../../ops/child-environment.ts';
+import { withoutSecrets } from '../../model/secret-variables.ts';
 import { dropRecoveryKeyFile, writeRecoveryKeyFile } from '../../ops/recovery-key-file.ts';
 import type { RunEvent, RunOptions, RunPorts } from '../../ops/run.ts';
 import { defineCommand, type Context } from '../command.ts';
@@ -125,7 +125,7 @@ function portsOf({ signal, urgent }: Context): RunPorts {
   return {
     stop: signal,
     urgent,
-    surroundings: environmentOfChildren(),
+    surroundings: withoutSecrets(process.env),
     async wait(ms, until) {
       await delay(ms, undefined, { signal: until }).catch(() => undefined);
     },
