@@ -4,7 +4,7 @@ import type { Component } from '../model/component.ts';
 import { shortId } from '../model/ids.ts';
 import { formatJsonTime, formatTime } from '../model/time-format.ts';
 import type { DrillResult } from '../ops/drill.ts';
-import type { InPlaceResult } from '../ops/in-place.ts';
+import type { InPlaceResult } from '../ops/in-place-result.ts';
 import type { Phase } from '../ops/phase-timer.ts';
 import type { PodSummary } from '../ops/pods.ts';
 import type { PodPlan, PodRestoreResult } from '../ops/restore-pod.ts';

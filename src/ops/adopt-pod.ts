@@ -14,7 +14,7 @@ import { openRepositoryOf } from './open.ts';
 import { lookAt } from './open-place.ts';
 import type { PodRecord } from './pod-record.ts';
 import { dropPodRestoreNote } from './pod-restore-note.ts';
-import { getPod } from './pods.ts';
+import { getPod } from './pod-look.ts';
 import { refName } from './ref-name.ts';
 import { normalizeRemoteUrl } from './remotes.ts';
 import { agentOf } from './restore-pod.ts';

@@ -13,7 +13,7 @@ import { agentExists, checkLabel, type Agent, type Incarnation } from './home.ts
 import { readIncarnation } from './incarnation.ts';
 import { openRepositoryOf, resolveAgent } from './open.ts';
 import { writePodRecord } from './pod-record.ts';
-import { findPodOf } from './pods.ts';
+import { findPodOf } from './pod-look.ts';
 import { listRefNames } from './ref-name.ts';
 import { dropRestoreNote, dropStopped, moveRestoreNote } from './restore-journal.ts';
 import { forgetRemotes } from './remotes.ts';

@@ -5,7 +5,9 @@ import { newMark, ownerState } from '../storage/owner.ts';
 import type { OpsContext } from './context.ts';
 import type { OpenAgent } from './open.ts';
 import { podDir } from './pod-record.ts';
-import { findPod, listPods, removePod, stopPod } from './pods.ts';
+import { findPod } from './pod-look.ts';
+import { removePod } from './pod-removal.ts';
+import { listPods, stopPod } from './pods.ts';
 import { removeTree } from './remove-tree.ts';
 import type { Moment } from './restore.ts';
 import {

@@ -99,7 +99,8 @@ async function followPod(context: OpsContext, agent: Agent): Promise<Agent> {
   const { home } = context;
   const name = findPodName(home, agent);
   const noted = name === undefined ? undefined : await readPodRecord(home, name);
-  const pod = noted?.next === undefined ? noted : await (await import('./pods.ts')).settlePod(context, noted);
+  const pod =
+    noted?.next === undefined ? noted : await (await import('./pod-generations.ts')).settlePod(context, noted);
   if (pod?.agent !== agent.label || pod.stateDir === agent.stateDir) return agent;
   const moved = { ...agent, stateDir: pod.stateDir };
   await home.updateAgent(moved);

@@ -1,28 +1,17 @@
 // Pods of this machine: what runs an agent, and how it is. One operation at a time works on a pod; two starts at once are one start
 // and one refusal.
 
-import { chmod, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod } from 'node:fs/promises';
 import { isSystemError, MoltError } from '../model/error.ts';
-import { systemFailure } from '../model/system-error.ts';
-import { tryLock } from '../pod/lock.ts';
-import { POD_HOST } from '../pod/ports.ts';
-import type { PodPlace, PodState, PodStatus, Provider } from '../pod/provider.ts';
+import type { PodState } from '../pod/provider.ts';
 import { getProvider } from '../pod/providers.ts';
-import { fillIn, isFronted, type FilledPod, type PodSpec } from '../pod/spec.ts';
+import { fillIn, type PodSpec } from '../pod/spec.ts';
 import { makeRoot } from '../storage/folders.ts';
 import type { OpsContext } from './context.ts';
-import { checkLabel, type Home } from './home.ts';
-import { choosePorts, choosePrivatePorts, lockPorts, replaceTakenPorts } from './pod-ports.ts';
-import {
-  listPodNames,
-  podDir,
-  readPodRecord,
-  writePodRecord,
-  type PodGeneration,
-  type PodRecord,
-} from './pod-record.ts';
-import { removeTree } from './remove-tree.ts';
+import { checkLabel } from './home.ts';
+import { endpointOf, filledPod, getPod, lockPod, lookAtPod, placeOf, podRuns } from './pod-look.ts';
+import { choosePorts, lockPorts, replaceTakenPorts } from './pod-ports.ts';
+import { listPodNames, podDir, readPodRecord, writePodRecord, type PodRecord } from './pod-record.ts';
 
 /** What to make a pod of. */
 export interface MakePodOptions {
@@ -105,41 +94,6 @@ export async function makePod(context: OpsContext, options: MakePodOptions): Pro
   return record;
 }
 
-/** Returns the pod with this name, or undefined. @throws {MoltError} DAMAGED, NEWER_FORMAT */
-export async function findPod({ home }: OpsContext, name: string): Promise<PodRecord | undefined> {
-  checkLabel(name);
-  return readPodRecord(home, name);
-}
-
-/**
- * Returns the pod with this name, or that of an agent, or the only one.
- * @throws {MoltError} NOT_FOUND, or USAGE when neither is given and there are several
- */
-export async function getPod(context: OpsContext, name: string | undefined, agent?: string): Promise<PodRecord> {
-  const names = await listPodNames(context.home);
-  const [first, ...others] = names;
-  const hint = first === undefined ? 'molt restore --target NAME makes one' : `there is ${names.join(', ')}`;
-  if (name === undefined && agent === undefined && others.length > 0)
-    throw new MoltError('USAGE', 'which pod?', { hint });
-  const isByAgent = name === undefined && agent !== undefined;
-  const wanted = name ?? first;
-  const record = isByAgent ? await findPodOf(context, agent) : wanted && (await findPod(context, wanted));
-  if (record) return record;
-  const what = isByAgent
-    ? `no pod of agent "${agent}"`
-    : name === undefined
-      ? 'no pod on this machine'
-      : `no pod "${name}"`;
-  throw new MoltError('NOT_FOUND', `there is ${what}`, { hint });
-}
-
-/** Returns the pod that runs an agent, or undefined. */
-export async function findPodOf({ home }: OpsContext, agent: string): Promise<PodRecord | undefined> {
-  const names = await listPodNames(home);
-  const records = await Promise.all(names.map((name) => readPodRecord(home, name)));
-  return records.find((record) => record?.agent === agent);
-}
-
 /** Lists the pods of this machine by name, with how they are. */
 export async function listPods(context: OpsContext): Promise<PodSummary[]> {
   const names = await listPodNames(context.home);
@@ -150,9 +104,9 @@ export async function listPods(context: OpsContext): Promise<PodSummary[]> {
 
 /** Returns how a pod is, with what its health check says now. */
 export async function inspectPod(context: OpsContext, record: PodRecord): Promise<PodSummary> {
-  const { provider, place, status, current } = await look(context, record);
+  const { provider, place, status, current } = await lookAtPod(context, record);
   const isRunning = status.state === 'running';
-  const health = isRunning ? await provider.ask(place, filled(current), LIST_HEALTH_MS, context.signal) : undefined;
+  const health = isRunning ? await provider.ask(place, filledPod(current), LIST_HEALTH_MS, context.signal) : undefined;
   return {
     name: record.name,
     agent: record.agent,
@@ -176,13 +130,13 @@ export async function inspectPod(context: OpsContext, record: PodRecord): Promis
  */
 export async function startPod(context: OpsContext, record: PodRecord): Promise<PodSummary> {
   using _ = lockPod(context.home, record.name);
-  const noted = await reread(context, record);
-  const { provider, place, status, current } = await look(context, noted);
+  const noted = await getPod(context, record.name);
+  const { provider, place, status, current } = await lookAtPod(context, noted);
   if (status.state === 'running' || status.state === 'starting') throw podRuns(current, status);
   // What an earlier supervisor left would have its files open.
   if (status.state === 'failed') await provider.stop(place, current.spec.stop);
   const ready = await replaceTakenPorts(context.home, current);
-  const pod = filled(ready);
+  const pod = filledPod(ready);
   await provider.check(pod);
   if (ready !== noted) await writePodRecord(context.home, ready, { replace: true });
   context.reporter.progress({ phase: 'start the pod' });
@@ -201,8 +155,8 @@ export async function startPod(context: OpsContext, record: PodRecord): Promise<
  */
 export async function stopPod(context: OpsContext, record: PodRecord): Promise<boolean> {
   using _ = lockPod(context.home, record.name);
-  const noted = await reread(context, record);
-  const { provider, place, status, current } = await look(context, noted);
+  const noted = await getPod(context, record.name);
+  const { provider, place, status, current } = await lookAtPod(context, noted);
   if (current !== noted) await writePodRecord(context.home, current, { replace: true });
   if (status.state === 'stopped') return false;
   context.reporter.progress({ phase: 'stop the pod' });
@@ -210,23 +164,9 @@ export async function stopPod(context: OpsContext, record: PodRecord): Promise<b
   return true;
 }
 
-/** Returns the record of a pod with the generation that really counts, whatever was noted of a switch. */
-export async function currentPod(context: OpsContext, { name }: PodRecord): Promise<PodRecord> {
-  return (await look(context, await getPod(context, name))).current;
-}
-
-/** Returns the record of a pod with the generation that really counts, and keeps it, should a molt have been killed while it switched. */
-export async function settlePod(context: OpsContext, record: PodRecord): Promise<PodRecord> {
-  if (record.next === undefined) return record;
-  const { current } = await look(context, record);
-  const settled = { ...current, next: undefined };
-  await writePodRecord(context.home, settled, { replace: true });
-  return settled;
-}
-
 /** Says whether nothing of a pod runs, and nothing is about to start it again. */
 export async function isPodStopped(context: OpsContext, record: PodRecord): Promise<boolean> {
-  return (await look(context, record)).status.state === 'stopped';
+  return (await lookAtPod(context, record)).status.state === 'stopped';
 }
 
 /**
@@ -250,12 +190,12 @@ export async function checkRuntime(
 /** Asks a pod how it is, once, by its own health check. */
 export async function checkPod(context: OpsContext, record: PodRecord): Promise<PodHealth> {
   const startedMs = performance.now();
-  const { provider, place, status, current } = await look(context, record);
+  const { provider, place, status, current } = await lookAtPod(context, record);
   const { name } = record;
   const endpoint = endpointOf(current);
   const isUp = status.state === 'running' || status.state === 'starting';
   const health = isUp
-    ? await provider.ask(place, filled(current), current.spec.health.timeoutMs, context.signal)
+    ? await provider.ask(place, filledPod(current), current.spec.health.timeoutMs, context.signal)
     : { isHealthy: false, answer: status.problem ?? 'it is stopped' };
   return {
     name,
@@ -277,154 +217,9 @@ export async function* readPodLog(
   yield* provider.logs(placeOf(context.home, record), { ...options, signal: context.signal });
 }
 
-/** What removing a pod deletes, and what it leaves. */
-export interface PodRemoval {
-  readonly name: string;
-  readonly agent: string;
-  /** What goes: its record, its log, and every generation of its state. */
-  readonly dir: string;
-  /** The state folder, where it lies elsewhere and so stays. */
-  readonly kept: string | undefined;
-}
-
-/**
- * Tells what removing a pod would delete.
- * @throws {MoltError} RUNNING when it is not stopped
- */
-export async function planPodRemoval(context: OpsContext, record: PodRecord): Promise<PodRemoval> {
-  const { status, current } = await look(context, record);
-  if (status.state !== 'stopped') throw podRuns(current, status);
-  const dir = podDir(context.home, record.name);
-  const isOutside = !current.stateDir.startsWith(`${dir}/`);
-  return { name: record.name, agent: record.agent, dir, kept: isOutside ? current.stateDir : undefined };
-}
-
-/**
- * Removes a stopped pod with its state; the history of its agent stays.
- * @throws {MoltError} RUNNING, LOCKED
- */
-export async function removePod(context: OpsContext, record: PodRecord): Promise<PodRemoval> {
-  const { home } = context;
-  using _ = lockPod(home, record.name);
-  const plan = await planPodRemoval(context, await reread(context, record));
-  const aside = join(home.dir, 'pods', `.removed-${record.name}`);
-  try {
-    await removeTree(aside);
-    await rename(plan.dir, aside);
-    await removeTree(aside);
-  } catch (error) {
-    throw systemFailure(error, `pod "${record.name}" could not be removed whole`, plan.dir);
-  }
-  return plan;
-}
-
-/** Returns where the next generation of a pod goes, and the ports that it is to be bound to. Nothing is made. */
-export async function planGeneration(context: OpsContext, record: PodRecord): Promise<PodGeneration> {
-  const { current } = await look(context, record);
-  const generation = Math.max(current.generation, current.next?.generation ?? 0) + 1;
-  const stateDir = join(podDir(context.home, record.name), `gen-${generation}`, 'state');
-  return { generation, stateDir, ports: await choosePrivatePorts(context.home, current), commit: undefined };
-}
-
-/**
- * Lets another generation take the place of the present one. Where the pod runs, it is started beside it, and takes over the public
- * ports in one step once it is healthy; where the pod is stopped, only its record changes.
- * @throws {MoltError} UNHEALTHY when it does not become healthy: the present one goes on. RUNNING when the pod runs and molt does not own
- *   its ports: stop it first. LOCKED
- */
-export async function switchPod(context: OpsContext, record: PodRecord, next: PodGeneration): Promise<PodRecord> {
-  const { home, signal, reporter } = context;
-  using _ = lockPod(home, record.name);
-  const { provider, place, status, current } = await look(context, await reread(context, record));
-  const switched: PodRecord = { ...current, ...next, next: undefined };
-  if (status.state === 'stopped') {
-    await writePodRecord(home, switched, { replace: true });
-    return switched;
-  }
-  if (!isFronted(current.spec) || provider.switchTo === undefined) {
-    throw new MoltError(
-      'RUNNING',
-      `pod "${record.name}" runs, and molt does not own its ports: it has to be stopped first`,
-      {
-        hint: `molt pod stop ${record.name}`,
-      },
-    );
-  }
-  const pod = filled(switched);
-  await provider.check(pod);
-  await writePodRecord(home, { ...current, next }, { replace: true });
-  reporter.progress({ phase: 'start beside' });
-  try {
-    await provider.switchTo(place, pod, {
-      signal,
-      onTry: () => reporter.progress({ phase: 'wait until it is healthy' }),
-    });
-  } catch (error) {
-    const { current: after } = await look(context, await reread(context, record));
-    await writePodRecord(home, { ...after, next: undefined }, { replace: true });
-    throw error;
-  }
-  await writePodRecord(home, switched, { replace: true });
-  return switched;
-}
-
-/** Returns where clients find a pod, if it has a port. */
-export function endpointOf({ spec, ports }: PodRecord): string | undefined {
-  const [first] = spec.ports;
-  const pair = first && ports[first.name];
-  return pair && `http://${POD_HOST}:${pair.public}`;
-}
-
-interface Looked {
-  readonly provider: Provider;
-  readonly place: PodPlace;
-  readonly status: PodStatus;
-  /** The record with the generation that really counts, should its molt have been killed while it switched. */
-  readonly current: PodRecord;
-}
-
-async function look({ home }: OpsContext, record: PodRecord): Promise<Looked> {
-  const provider = await getProvider(record.spec.provider);
-  const place = placeOf(home, record);
-  const status = await provider.inspect(place);
-  const { next } = record;
-  const hasSwitched = next !== undefined && status.generation === next.generation;
-  return { provider, place, status, current: hasSwitched ? { ...record, ...next, next: undefined } : record };
-}
-
-async function reread(context: OpsContext, { name }: PodRecord): Promise<PodRecord> {
-  return getPod(context, name);
-}
-
-function placeOf(home: Home, { name }: PodRecord): PodPlace {
-  return { name, dir: podDir(home, name) };
-}
-
-function filled(record: PodRecord): FilledPod {
-  const { spec, stateDir, name, ports, generation } = record;
-  return fillIn(spec, { state: stateDir, name, ports, generation });
-}
-
-function lockPod(home: Home, name: string): Disposable {
-  const lock = tryLock(join(home.dir, 'locks', `pod-${name}`));
-  if (lock !== undefined) return lock;
-  throw new MoltError('LOCKED', `another molt is at pod "${name}"; nothing was changed`, {
-    hint: `wait until it has ended; molt pod list shows how the pod is`,
-  });
-}
-
 /** Returns the error for a pod's name that is taken. */
 export function podExists(name: string): MoltError {
   return new MoltError('EXISTS', `there is a pod "${name}" already`, {
     hint: `choose another name, or remove it: molt pod remove ${name}`,
-  });
-}
-
-function podRuns(record: PodRecord, { pid, problem }: PodStatus): MoltError {
-  const endpoint = endpointOf(record);
-  const details = [pid && `process ${pid}`, endpoint, problem].filter(Boolean).join(', ');
-  return new MoltError('RUNNING', `pod "${record.name}" runs${details && ` (${details})`}`, {
-    hint: `molt pod stop ${record.name}`,
-    details: { pid },
   });
 }

@@ -7,7 +7,8 @@ import { acceptSpec } from './accept-spec.ts';
 import { POD_FILE, readCommitView, readDescription } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
 import type { OpenAgent } from './open.ts';
-import { checkRuntime, findPod, makePod } from './pods.ts';
+import { findPod } from './pod-look.ts';
+import { checkRuntime, makePod } from './pods.ts';
 import { podRunner, type Runner } from './runner.ts';
 
 /** What runs the agent from now on, or why nothing does. */

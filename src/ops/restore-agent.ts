@@ -4,12 +4,14 @@
 import type { CommitId } from '../model/ids.ts';
 import { isFronted } from '../pod/spec.ts';
 import type { OpsContext } from './context.ts';
-import { planInPlace, restoreInPlace, type InPlaceOptions, type InPlaceResult } from './in-place.ts';
+import { planInPlace, restoreInPlace } from './in-place.ts';
+import type { InPlaceOptions, InPlaceResult } from './in-place-result.ts';
 import type { OpenAgent } from './open.ts';
 import { readRestoreNote } from './restore-journal.ts';
 import { isInPod } from './pod-folders.ts';
 import type { PodRecord } from './pod-record.ts';
-import { findPodOf, isPodStopped } from './pods.ts';
+import { findPodOf } from './pod-look.ts';
+import { isPodStopped } from './pods.ts';
 import { finishBeside, planBeside, restoreBeside } from './restore-beside.ts';
 
 /** Finds out what restoreAgent would do. @throws {MoltError} what reading the commit or the live agent throws */

@@ -14,14 +14,16 @@ import { readCommitView, readRestoreEntries, readRoots } from './commit-files.ts
 import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 import { raiseIncarnation } from './incarnation.ts';
-import type { InPlaceOptions, InPlaceResult } from './in-place.ts';
+import type { InPlaceOptions, InPlaceResult } from './in-place-result.ts';
 import type { OpenAgent } from './open.ts';
 import { PhaseTimer } from './phase-timer.ts';
 import { placeFiles } from './place-files.ts';
 import { generationDir, isInPod } from './pod-folders.ts';
 import type { PodRecord } from './pod-record.ts';
 import { dropPodRestoreNote, readPodRestoreNote, writePodRestoreNote } from './pod-restore-note.ts';
-import { currentPod, findPodOf, inspectPod, planGeneration, settlePod, switchPod } from './pods.ts';
+import { currentPod, planGeneration, settlePod, switchPod } from './pod-generations.ts';
+import { findPodOf } from './pod-look.ts';
+import { inspectPod } from './pods.ts';
 import { writeRestoreNote } from './restore-journal.ts';
 import { bindingsOf, publicPorts } from './restore-pod.ts';
 import { checkRevived } from './revived.ts';

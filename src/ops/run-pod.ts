@@ -9,7 +9,7 @@ import { POD_FILE, readCommitView, readDescription } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 import { openAgent } from './open.ts';
-import { findPodOf } from './pods.ts';
+import { findPodOf } from './pod-look.ts';
 import { getHead } from './revision.ts';
 
 /** Where what is run comes from. */

@@ -6,7 +6,8 @@ import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 import { findLifecycle, startAgent, stopAgent } from './lifecycle.ts';
 import type { PodRecord } from './pod-record.ts';
-import { findPodOf, inspectPod, isPodStopped, startPod, stopPod, type PodSummary } from './pods.ts';
+import { findPodOf } from './pod-look.ts';
+import { inspectPod, isPodStopped, startPod, stopPod, type PodSummary } from './pods.ts';
 
 /** What came of starting an agent. */
 export interface Started {

@@ -8,18 +8,10 @@ import { acceptSpec } from '../../src/ops/accept-spec.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
 import type { PodRecord } from '../../src/ops/pod-record.ts';
 import { readPodRecord, writePodRecord } from '../../src/ops/pod-record.ts';
-import {
-  checkPod,
-  getPod,
-  listPods,
-  makePod,
-  planGeneration,
-  planPodRemoval,
-  removePod,
-  startPod,
-  stopPod,
-  switchPod,
-} from '../../src/ops/pods.ts';
+import { planGeneration, switchPod } from '../../src/ops/pod-generations.ts';
+import { getPod } from '../../src/ops/pod-look.ts';
+import { planPodRemoval, removePod } from '../../src/ops/pod-removal.ts';
+import { checkPod, listPods, makePod, startPod, stopPod } from '../../src/ops/pods.ts';
 import { parsePodSpec, type PodSpec } from '../../src/pod/spec.ts';
 import { freePort, killAtEnd, notesSpec, script, takePort } from '../pod/agent.ts';
 import { makeMachine } from './machine.ts';

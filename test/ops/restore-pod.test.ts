@@ -14,7 +14,8 @@ import { push } from '../../src/ops/push.ts';
 import { addRemote } from '../../src/ops/remote.ts';
 import { findMoment } from '../../src/ops/restore.ts';
 import { applyPodRestore, planPodRestore } from '../../src/ops/restore-pod.ts';
-import { getPod, inspectPod, listPods, makePod, startPod } from '../../src/ops/pods.ts';
+import { getPod } from '../../src/ops/pod-look.ts';
+import { inspectPod, listPods, makePod, startPod } from '../../src/ops/pods.ts';
 import { parsePodSpec } from '../../src/pod/spec.ts';
 import { notesSpec, script, until } from '../pod/agent.ts';
 import {

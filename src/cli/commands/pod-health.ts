@@ -1,7 +1,8 @@
 // `molt pod health`: asks a pod how it is.
 
 import { MoltError } from '../../model/error.ts';
-import { checkPod, getPod } from '../../ops/pods.ts';
+import { getPod } from '../../ops/pod-look.ts';
+import { checkPod } from '../../ops/pods.ts';
 import { defineCommand } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { atEndpoint } from '../pod-text.ts';

@@ -1,7 +1,8 @@
 // `molt pod logs`: what a pod's agent wrote.
 
 import { MoltError } from '../../model/error.ts';
-import { getPod, readPodLog } from '../../ops/pods.ts';
+import { getPod } from '../../ops/pod-look.ts';
+import { readPodLog } from '../../ops/pods.ts';
 import { defineCommand } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
 

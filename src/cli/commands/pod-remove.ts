@@ -1,7 +1,8 @@
 // `molt pod remove`: removes a stopped pod with its state.
 
 import { MoltError } from '../../model/error.ts';
-import { getPod, planPodRemoval, removePod } from '../../ops/pods.ts';
+import { getPod } from '../../ops/pod-look.ts';
+import { planPodRemoval, removePod } from '../../ops/pod-removal.ts';
 import { defineCommand } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
 

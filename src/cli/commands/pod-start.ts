@@ -1,6 +1,7 @@
 // `molt pod start`: starts a pod and waits until it is healthy.
 
-import { getPod, startPod } from '../../ops/pods.ts';
+import { getPod } from '../../ops/pod-look.ts';
+import { startPod } from '../../ops/pods.ts';
 import { defineCommand } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { atEndpoint } from '../pod-text.ts';

@@ -1,6 +1,7 @@
 // `molt pod stop`: stops a pod.
 
-import { getPod, stopPod } from '../../ops/pods.ts';
+import { getPod } from '../../ops/pod-look.ts';
+import { stopPod } from '../../ops/pods.ts';
 import { defineCommand } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
 

@@ -1,0 +1,87 @@
+// How a restore in place of an agent that was stopped for it ends: the agent is started, and asked for what the commit holds; or what
+// went wrong is told with what it left.
+
+import { getProfile } from '../agent/profile.ts';
+import { findRunning } from '../agent/running.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
+import type { OpsContext } from './context.ts';
+import type { Agent } from './home.ts';
+import type { Replaced } from './in-place-files.ts';
+import type { InPlaceOptions, InPlaceResult } from './in-place-result.ts';
+import type { OpenAgent } from './open.ts';
+import type { PhaseTimer } from './phase-timer.ts';
+import { dropStopped, readRestoreNote } from './restore-journal.ts';
+import { checkRevived } from './revived.ts';
+import type { Runner } from './runner.ts';
+
+/** Starts the agent, and asks it for what the commit holds. */
+export async function startAgain(
+  context: OpsContext,
+  agent: Agent,
+  {
+    starter,
+    stopped,
+    done,
+    dirs,
+    timer,
+  }: {
+    starter: Runner;
+    stopped: Runner | undefined;
+    done: Replaced;
+    dirs: ReadonlyMap<string, string>;
+    timer: PhaseTimer;
+  },
+): Promise<Pick<InPlaceResult, 'lifecycle' | 'pod' | 'problems'>> {
+  const { problem, pod } = await starter.start();
+  timer.end('start');
+  if (problem === undefined) await dropStopped(context.home, agent);
+  const lifecycle = {
+    stopped: stopped !== undefined,
+    started: problem === undefined,
+    ...(problem !== undefined && { problem }),
+  };
+  if (problem !== undefined || pod === undefined) return { lifecycle, ...(pod && { pod }) };
+  context.reporter.progress({ phase: 'health check' });
+  const problems = await checkRevived(context, getProfile(agent.profile), dirs, done.expectations);
+  timer.end('health check');
+  return { lifecycle, pod, problems };
+}
+
+/** Says what a failure left on the disk, and starts an agent again that was stopped, if its files are what they were. */
+export async function explainFailure(
+  context: OpsContext,
+  open: OpenAgent,
+  stopped: Runner | undefined,
+  { isStartWanted }: InPlaceOptions,
+  error: unknown,
+): Promise<unknown> {
+  const { agent } = open;
+  const note = await readRestoreNote(context.home, agent);
+  if (note?.phase === 'under-way') {
+    const end = stopped === undefined ? '' : `, and ${agent.label} is stopped`;
+    const hint = 'do it again, or take it back with molt restore --undo, before you start it';
+    return addToError(context, error, `the restore broke off among its files${end}`, hint);
+  }
+  if (stopped === undefined) return addToError(context, error, 'no file was changed');
+  const isBack = findRunning(agent.stateDir, [agent.stateDir]) !== undefined;
+  const isLeft = isStartWanted === false || isBack;
+  const { problem } = isLeft ? {} : await stopped.start();
+  if (problem === undefined) await dropStopped(context.home, agent);
+  const state = isBack ? 'runs' : isLeft ? 'is stopped' : problem ? `is stopped: ${problem}` : 'was started again';
+  return addToError(context, error, `no file was changed, and ${agent.label} ${state}`);
+}
+
+/** Returns an error that says something more; beside a bug it is only reported. */
+function addToError(context: OpsContext, error: unknown, addition: string, hint?: string): unknown {
+  if (isMoltError(error)) {
+    const better = hint ?? error.hint;
+    const { code, message, details } = error;
+    return new MoltError(code, `${message}; ${addition}`, {
+      ...(better !== undefined && { hint: better }),
+      details,
+      cause: error,
+    });
+  }
+  context.reporter.warn(addition);
+  return error;
+}
