@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { setTimeout as delay } from 'node:timers/promises';
-import { findFreePort } from '../../src/pod/ports.ts';
+import { freePort } from '../pod/agent.ts';
 import { identify } from '../../src/pod/process-id.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -74,7 +74,7 @@ async function makePlace(t: ExecutionContext): Promise<Place> {
     url,
     molt,
     async run(argv = [], env = {}) {
-      const port = await findFreePort(20_000 + Math.floor(Math.random() * 12_000), new Set());
+      const port = await freePort();
       const words = ['run', 'bot', ...argv, '--', process.execPath, AGENT, '--port', String(port)];
       return molt(words, { MOLT_REMOTE: url, ...env }, [], port);
     },

@@ -1,37 +1,23 @@
 // Bundles: the whole history or what follows a commit in one file, and what happens when the file is not what was written.
 
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import test, { type ExecutionContext } from 'ava';
 import { isMoltError, type MoltError } from '../../src/model/error.ts';
-import { silentReporter } from '../../src/model/ports.ts';
 import { backUp } from '../../src/ops/backup.ts';
 import { exportBundle } from '../../src/ops/bundle.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
-import { Home } from '../../src/ops/home.ts';
 import { importBundle } from '../../src/ops/import.ts';
 import { openAgent } from '../../src/ops/open.ts';
 import { applyRestore, planRestore } from '../../src/ops/restore.ts';
 import { verifyAgent } from '../../src/ops/verify.ts';
-import { makeMachine, type Machine } from './machine.ts';
+import { makeEmptyContext, makeMachine, type Machine } from './machine.ts';
 
 /** Makes a machine with nothing on it; its user knows the passphrase. */
 function makeEmpty(t: ExecutionContext): OpsContext {
-  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'molt-bundle-')));
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  return {
-    home: new Home(join(dir, 'home')),
-    clock: { now: () => Date.parse('2026-04-01T00:00:00Z') },
-    random: { bytes: (length) => randomBytes(length) },
-    reporter: silentReporter,
-    cwd: dir,
-    userHome: dir,
-    unlock: async () => ({ type: 'passphrase', passphrase: 'first' }),
-    argon2: { memoryKiB: 64, passes: 1, lanes: 1 },
-  };
+  return makeEmptyContext(t, { now: () => Date.parse('2026-04-01T00:00:00Z') });
 }
 
 async function exported({ context }: Machine, since?: string): Promise<Buffer<ArrayBuffer>> {

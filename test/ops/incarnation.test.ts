@@ -1,12 +1,9 @@
 // Who may push a branch that was restored: the machine that restored it. An older one that comes back is refused and keeps its work.
 
-import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { isMoltError, type MoltError } from '../../src/model/error.ts';
-import { silentReporter } from '../../src/model/ports.ts';
 import { walkHistory } from '../../src/ops/ancestry.ts';
 import { backUp } from '../../src/ops/backup.ts';
 import { switchBranch } from '../../src/ops/branch.ts';
@@ -15,7 +12,6 @@ import { clone } from '../../src/ops/clone.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
 import { exportGit } from '../../src/ops/export-git.ts';
 import { fetchRemote } from '../../src/ops/fetch.ts';
-import { Home } from '../../src/ops/home.ts';
 import { importBundle } from '../../src/ops/import.ts';
 import { restoreInPlace } from '../../src/ops/in-place.ts';
 import { findKnownFence, ownNumber, raiseIncarnation, readIncarnation } from '../../src/ops/incarnation.ts';
@@ -28,12 +24,10 @@ import { readStatus } from '../../src/ops/status.ts';
 import { listTags } from '../../src/ops/tag.ts';
 import { verifyAgent } from '../../src/ops/verify.ts';
 import { startS3Server } from '../storage/s3-server.ts';
-import { makeMachine, type Machine } from './machine.ts';
+import { makeEmptyContext, makeMachine, QUICK, type Machine } from './machine.ts';
 
 process.env['AWS_ACCESS_KEY_ID'] = 'testaccess';
 process.env['AWS_SECRET_ACCESS_KEY'] = 'testsecret';
-
-const QUICK = { timing: { pause: async () => {}, random: () => 0.5, idleMs: 3000 } };
 
 /** The machine that was there first, and one that its agent was cloned to; both have pushed all they have. */
 interface Two {
@@ -67,19 +61,7 @@ async function makeTwo(t: ExecutionContext, place: Place): Promise<Two> {
 }
 
 function makeEmpty(t: ExecutionContext, clock: OpsContext['clock']): OpsContext {
-  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'molt-fresh-')));
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }));
-  return {
-    home: new Home(join(dir, 'home')),
-    clock,
-    random: { bytes: (length) => randomBytes(length) },
-    reporter: silentReporter,
-    cwd: dir,
-    userHome: dir,
-    unlock: async () => ({ type: 'passphrase', passphrase: 'first' }),
-    argon2: { memoryKiB: 64, passes: 1, lanes: 1 },
-    remoteOptions: QUICK,
-  };
+  return { ...makeEmptyContext(t, clock), remoteOptions: QUICK };
 }
 
 /** Restores an agent where it lives. */

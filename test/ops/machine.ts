@@ -33,16 +33,7 @@ export async function makeMachine(t: ExecutionContext, time = '2026-03-01T00:00:
   mkdirSync(stateDir);
   let nowMs = Date.parse(time);
   let count = 0;
-  const context: OpsContext = {
-    home: new Home(join(dir, 'home')),
-    clock: { now: () => nowMs },
-    random: { bytes: (length) => randomBytes(length) },
-    reporter: silentReporter,
-    cwd: dir,
-    userHome: dir,
-    unlock: async () => ({ type: 'passphrase', passphrase: 'first' }),
-    argon2: { memoryKiB: 64, passes: 1, lanes: 1 },
-  };
+  const context = contextIn(dir, { now: () => nowMs });
   const write = (file: string, text: string): void => {
     mkdirSync(dirname(join(stateDir, file)), { recursive: true });
     writeFileSync(join(stateDir, file), text);
@@ -82,6 +73,15 @@ export async function makeMachine(t: ExecutionContext, time = '2026-03-01T00:00:
 export function makeEmptyContext(t: ExecutionContext, clock: OpsContext['clock']): OpsContext {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), 'molt-empty-')));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
+  return contextIn(dir, clock);
+}
+
+/** Returns the context of a machine whose files lie in a folder. */
+export function contextIn(
+  dir: string,
+  clock: OpsContext['clock'] = { now: () => Date.now() },
+  passphrase = 'first',
+): OpsContext {
   return {
     home: new Home(join(dir, 'home')),
     clock,
@@ -89,7 +89,10 @@ export function makeEmptyContext(t: ExecutionContext, clock: OpsContext['clock']
     reporter: silentReporter,
     cwd: dir,
     userHome: dir,
-    unlock: async () => ({ type: 'passphrase', passphrase: 'first' }),
+    unlock: async () => ({ type: 'passphrase', passphrase }),
     argon2: { memoryKiB: 64, passes: 1, lanes: 1 },
   };
 }
+
+/** Lets remotes be tried again at once. */
+export const QUICK = { timing: { pause: async () => {}, random: () => 0.5, idleMs: 3000 } };

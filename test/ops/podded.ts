@@ -92,15 +92,18 @@ export function readNotes(stateDir: string): string[] {
   return rows.map(({ text }) => String(text));
 }
 
+/** A connection that is kept for the next question may be one that the pod has just closed: each question gets its own. */
+const ONCE = { headers: { connection: 'close' } };
+
 /** Asks an agent for its notes. */
 export async function askNotes(endpoint: string | undefined): Promise<string[]> {
-  const rows = (await (await fetch(`${endpoint}/notes`)).json()) as { readonly text: string }[];
+  const rows = (await (await fetch(`${endpoint}/notes`, ONCE)).json()) as { readonly text: string }[];
   return rows.map(({ text }) => text);
 }
 
 /** Tells an agent something. */
 export async function tellNote(endpoint: string | undefined, body: string): Promise<void> {
-  await fetch(`${endpoint}/notes`, { method: 'POST', body });
+  await fetch(`${endpoint}/notes`, { ...ONCE, method: 'POST', body });
 }
 
 /** Commits an agent. */

@@ -1,23 +1,20 @@
 // Many machines that push to one remote at once, each its own process; and the check that nothing was lost.
 
 import { execFile } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { silentReporter } from '../../src/model/ports.ts';
 import { walkHistory } from '../../src/ops/ancestry.ts';
 import { switchBranch } from '../../src/ops/branch.ts';
 import { clone } from '../../src/ops/clone.ts';
-import type { OpsContext } from '../../src/ops/context.ts';
 import { fetchRemote } from '../../src/ops/fetch.ts';
-import { Home } from '../../src/ops/home.ts';
 import { initAgent } from '../../src/ops/init.ts';
 import { openAgent } from '../../src/ops/open.ts';
 import { push } from '../../src/ops/push.ts';
 import { addRemote } from '../../src/ops/remote.ts';
 import { loadState } from '../../src/ops/remotes.ts';
 import { verifyAgent } from '../../src/ops/verify.ts';
+import { contextIn } from './machine.ts';
 
 const PROCESS = new URL('pushing-process.ts', import.meta.url).pathname;
 const run = promisify(execFile);
@@ -87,18 +84,5 @@ export async function racePushes(options: {
     made: ids.length,
     lost: ids.filter((id) => !found.has(id)),
     problems: verified.problems.map(({ problem }) => problem),
-  };
-}
-
-function contextIn(dir: string): OpsContext {
-  return {
-    home: new Home(join(dir, 'home')),
-    clock: { now: () => Date.now() },
-    random: { bytes: (length) => randomBytes(length) },
-    reporter: silentReporter,
-    cwd: dir,
-    userHome: dir,
-    unlock: async () => ({ type: 'passphrase', passphrase: 'first' }),
-    argon2: { memoryKiB: 64, passes: 1, lanes: 1 },
   };
 }

@@ -24,12 +24,10 @@ import { checkStorage } from '../../src/repo/verify.ts';
 import { openRemoteStorage } from '../../src/storage/open-remote.ts';
 import { startS3Server, type BucketSetup, type S3Fault, type S3Request, type S3Server } from '../storage/s3-server.ts';
 import { racePushes } from './pushing.ts';
-import { makeEmptyContext, makeMachine, type Machine } from './machine.ts';
+import { makeEmptyContext, makeMachine, QUICK, type Machine } from './machine.ts';
 
 process.env['AWS_ACCESS_KEY_ID'] = 'testaccess';
 process.env['AWS_SECRET_ACCESS_KEY'] = 'testsecret';
-
-const QUICK = { timing: { pause: async () => {}, random: () => 0.5, idleMs: 3000 } };
 
 interface Pair {
   readonly machine: Machine;

@@ -4,47 +4,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { MoltError } from '../../src/model/error.ts';
-import { walkHistory } from '../../src/ops/ancestry.ts';
-import type { OpsContext } from '../../src/ops/context.ts';
 import { Home } from '../../src/ops/home.ts';
-import { openAgent } from '../../src/ops/open.ts';
 import { listPods } from '../../src/ops/pods.ts';
-import { findMoment } from '../../src/ops/restore.ts';
-import { restoreAgent } from '../../src/ops/restore-agent.ts';
-import { askNotes, commitOf, makePodded, tellNote, tipOf, type Podded } from './podded.ts';
-
-async function makeCopy(t: ExecutionContext, more: Readonly<Record<string, unknown>> = {}) {
-  const machine = await makePodded(t, more);
-  const { pod } = await machine.target('copy');
-  await tellNote(pod?.endpoint, 'two');
-  const wanted = await commitOf(machine.context, 'copy');
-  await tellNote(pod?.endpoint, 'three');
-  return { ...machine, endpoint: pod?.endpoint, wanted };
-}
-
-async function restore(context: OpsContext, revision: string) {
-  await using open = await openAgent(context, 'copy');
-  const { commit } = await findMoment(context, open, { revision, timestamp: undefined });
-  return await restoreAgent(context, open, commit);
-}
-
-async function countSafety({ context }: Podded): Promise<number> {
-  await using open = await openAgent(context, 'copy');
-  const tip = tipOf(open, 'copy');
-  let count = 0;
-  if (tip !== undefined)
-    for await (const { text } of walkHistory(open.repository, tip)) if (text.kind === 'safety') count += 1;
-  return count;
-}
+import { expectBack, makeCopy, restoreIt, WAYS, type PoddedCopy } from './podded-copy.ts';
 
 /** The same again, and what must be true then. */
-async function again(t: ExecutionContext, copy: Podded & { endpoint: string | undefined; wanted: string }) {
-  await restore(copy.context, copy.wanted);
-  const [pod] = await listPods(copy.context);
-  t.like(pod, { state: 'running', healthy: true });
-  t.true(existsSync(join(pod?.dir ?? '', 'notes.db')));
-  t.deepEqual(await askNotes(copy.endpoint), ['one', 'two']);
-  t.true((await countSafety(copy)) >= 1);
+async function again(t: ExecutionContext, copy: PoddedCopy): Promise<void> {
+  await restoreIt(copy.context, 'copy', copy.wanted);
+  await expectBack(t, copy);
 }
 
 test('a generation that took over keeps its files, though that could not be written down', async (t) => {
@@ -58,7 +25,9 @@ test('a generation that took over keeps its files, though that could not be writ
       if (args[0].endsWith('pods/copy/pod.json')) isFull = true;
     }
   }
-  await t.throwsAsync(restore({ ...copy.context, home: new FullHome(copy.home) }, copy.wanted), { code: 'IO' });
+  await t.throwsAsync(restoreIt({ ...copy.context, home: new FullHome(copy.home) }, 'copy', copy.wanted), {
+    code: 'IO',
+  });
   t.true(isFull);
   const [pod] = await listPods(copy.context);
   t.like(pod, { state: 'running', generation: 2 });
@@ -67,10 +36,7 @@ test('a generation that took over keeps its files, though that could not be writ
   await again(t, copy);
 });
 
-for (const [way, more] of [
-  ['beside', {}],
-  ['stopped first', { front: false }],
-] as const)
+for (const [way, more] of WAYS)
   for (const at of [2, 5, 8, 11, 12, 13, 14])
     test.serial(
       `an interrupt at step ${at} of a restore ${way} loses nothing, and the same again ends right`,
@@ -82,7 +48,7 @@ for (const [way, more] of [
           if ((steps += 1) === at) stop.abort(new MoltError('INTERRUPTED', 'interrupted'));
         };
         const context = { ...copy.context, signal: stop.signal, reporter: { progress, warn() {} } };
-        const error = await restore(context, copy.wanted).then(
+        const error = await restoreIt(context, 'copy', copy.wanted).then(
           () => undefined,
           (reason: unknown) => reason,
         );

@@ -1,17 +1,11 @@
 // A molt that is killed in the middle of a restore into or of a pod: whatever the step, the same again ends right, and nothing is lost.
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import type { CommitId } from '../../src/model/ids.ts';
-import { walkHistory } from '../../src/ops/ancestry.ts';
-import { openAgent } from '../../src/ops/open.ts';
 import { listPods } from '../../src/ops/pods.ts';
-import { applyRestore, findMoment, planRestore } from '../../src/ops/restore.ts';
-import { restoreAgent } from '../../src/ops/restore-agent.ts';
-import { askNotes, commitOf, killPod, makePodded, readNotes, tellNote, tipOf } from './podded.ts';
+import { askNotes, killPod, makePodded, readNotes } from './podded.ts';
+import { expectBack, makeCopy, restoreIt } from './podded-copy.ts';
 
 const CHILD = join(import.meta.dirname, 'restore-pod-process.ts');
 
@@ -50,37 +44,10 @@ for (const [way, more, steps] of ways)
     test.serial(
       `a pod that goes back ${way} and is killed at step ${at} is brought back by the same again, and nothing is lost`,
       async (t) => {
-        const machine = await makePodded(t, more);
-        const { context, home } = machine;
-        const { pod: begun } = await machine.target('copy');
-        await tellNote(begun?.endpoint, 'two');
-        const wanted = await commitOf(context, 'copy');
-        await tellNote(begun?.endpoint, 'three');
-        const isKilled = killedAt(home, 'in-place', 'copy', wanted, at);
-        if (isKilled) {
-          await using open = await openAgent(context, 'copy');
-          await restoreAgent(context, open, wanted);
-        }
-        const [pod] = await listPods(context);
-        t.like(pod, { name: 'copy', state: 'running', healthy: true });
-        t.deepEqual(await askNotes(pod?.endpoint), ['one', 'two']);
-        await using open = await openAgent(context, 'copy');
-        const saved: string[][] = [];
-        for await (const { commit, text } of walkHistory(open.repository, tipOf(open, 'copy') as CommitId)) {
-          if (text.kind !== 'safety') continue;
-          const dir = join(mkdtempSync(join(tmpdir(), 'molt-safety-')), 'files');
-          const moment = await findMoment(context, open, { revision: commit.id, timestamp: undefined });
-          await applyRestore(
-            context,
-            open,
-            await planRestore(context, open, { revision: moment.commit, timestamp: undefined, dir }),
-          );
-          saved.push(readNotes(join(dir, 'state')));
-        }
-        t.true(
-          saved.some((notes) => notes.includes('three')),
-          JSON.stringify(saved),
-        );
+        const copy = await makeCopy(t, more);
+        const isKilled = killedAt(copy.home, 'in-place', 'copy', copy.wanted, at);
+        if (isKilled) await restoreIt(copy.context, 'copy', copy.wanted);
+        await expectBack(t, copy);
         t.log(isKilled ? 'killed' : 'it had ended before');
       },
     );

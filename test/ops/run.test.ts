@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test, { type ExecutionContext } from 'ava';
 import { isMoltError } from '../../src/model/error.ts';
-import { silentReporter } from '../../src/model/ports.ts';
 import { walkHistory } from '../../src/ops/ancestry.ts';
 import { backUp } from '../../src/ops/backup.ts';
 import { clone } from '../../src/ops/clone.ts';
@@ -20,6 +19,7 @@ import { openAgent } from '../../src/ops/open.ts';
 import { writeRestoreNote } from '../../src/ops/restore-journal.ts';
 import { push } from '../../src/ops/push.ts';
 import { startS3Server } from '../storage/s3-server.ts';
+import { contextIn, QUICK } from './machine.ts';
 import { makeDir, startRun } from './running.ts';
 
 process.env['AWS_ACCESS_KEY_ID'] = 'testaccess';
@@ -33,15 +33,8 @@ type TestMachine = OpsContext & { at(time: number): void };
 function makeMachine(t: ExecutionContext, passphrase = 'first', dir = makeDir(t)): TestMachine {
   let nowMs = Date.parse(START);
   return {
-    home: new Home(join(dir, 'home')),
-    clock: { now: () => nowMs },
-    random: { bytes: (length) => randomBytes(length) },
-    reporter: silentReporter,
-    cwd: dir,
-    userHome: dir,
-    unlock: async () => ({ type: 'passphrase', passphrase }),
-    argon2: { memoryKiB: 64, passes: 1, lanes: 1 },
-    remoteOptions: { timing: { pause: async () => {}, random: () => 0.5, idleMs: 3000 } },
+    ...contextIn(dir, { now: () => nowMs }, passphrase),
+    remoteOptions: QUICK,
     at(time) {
       nowMs = time;
     },

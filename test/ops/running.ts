@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import type { OpsContext } from '../../src/ops/context.ts';
 import { runAgent, type RunEvent, type RunOptions, type RunResult } from '../../src/ops/run.ts';
-import { findFreePort } from '../../src/pod/ports.ts';
+import { freePort } from '../pod/agent.ts';
 
 const AGENT = new URL('../../examples/notes-agent/agent.mjs', import.meta.url).pathname;
 /** The last push and the first look give up after these; the test never lets that happen by itself. */
@@ -34,7 +34,7 @@ export async function startRun(
   context: OpsContext & { at(time: number): void },
   given: Partial<RunOptions> & { readonly label: string; readonly port?: number },
 ): Promise<Running> {
-  const port = given.port ?? (await findFreePort(20_000 + Math.floor(Math.random() * 12_000), new Set()));
+  const port = given.port ?? (await freePort());
   const events: RunEvent[] = [];
   const stop = new AbortController();
   const urgent = new AbortController();

@@ -4,13 +4,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ExecutionContext } from 'ava';
 import { killProcess, stopLeftover } from '../../src/pod/child.ts';
 import { readNote } from '../../src/pod/note.ts';
-import { findFreePort } from '../../src/pod/ports.ts';
+import { isPortFree, POD_HOST } from '../../src/pod/ports.ts';
 import type { PodPlace } from '../../src/pod/provider.ts';
 import { fillIn, parsePodSpec, type FilledPod } from '../../src/pod/spec.ts';
 
@@ -79,18 +80,41 @@ export function killAtEnd(t: ExecutionContext, place: PodPlace): void {
   });
 }
 
-// Tests run at the same time, each file in a process of its own. Below the ports that systems give to connections.
-const firstPort = 10_000 + (process.pid % 220) * 100;
-const given = new Set<number>();
+// Tests run at the same time, each file in a process of its own, and a port that is free when it is looked for may be another test's a
+// moment later. So each process has ports of its own: whoever listens on the first one of a block has the block for as long as it lives.
+// They lie below the ports that systems give to connections.
+const BLOCK = 200;
+const FIRST_PORT = 10_000;
+const BLOCKS = 110;
+/** Pods get further ports after the one that their pod.json asks for. */
+const SPACING = 8;
 
-/** Returns a free port that no other test looks for, with the four after it. */
+let current: Promise<{ readonly end: number; next: number }> | undefined;
+
+/** Returns a free port that no other test looks for, with those after it. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = await findFreePort(firstPort, given);
-    if (given.has(port)) continue;
-    for (const one of [0, 1, 2, 3, 4]) given.add(port + one);
-    return port;
+    current ??= claimBlock();
+    const block = await current;
+    const port = block.next;
+    block.next += SPACING;
+    if (port + SPACING > block.end) current = undefined;
+    else if (await isPortFree(port)) return port;
   }
+}
+
+async function claimBlock(): Promise<{ readonly end: number; next: number }> {
+  for (let index = process.pid % BLOCKS, tries = 0; tries < BLOCKS; index = (index + 1) % BLOCKS, tries += 1) {
+    const first = FIRST_PORT + index * BLOCK;
+    const server = createServer();
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    server.once('error', () => resolve(false));
+    server.listen({ port: first, host: POD_HOST, exclusive: true }, () => resolve(true));
+    if (!(await promise)) continue;
+    server.unref();
+    return { end: first + BLOCK, next: first + 1 };
+  }
+  throw new Error('other tests have all ports');
 }
 
 /** Calls until it returns something else than undefined or false; the timeout of the test ends what never does. */
