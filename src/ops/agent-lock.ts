@@ -7,6 +7,19 @@ import { tryLock } from '../pod/lock.ts';
 import type { Agent, Home } from './home.ts';
 
 /**
+ * Keeps two restores of one agent in place apart, wherever its folder is meanwhile: from the first look to the last start. Disposing of it
+ * lets go.
+ * @throws {MoltError} LOCKED, IO
+ */
+export function lockRestore(home: Home, label: string): Disposable {
+  const lock = tryLock(join(home.dir, 'locks', `restore-${label}`));
+  if (lock !== undefined) return lock;
+  throw new MoltError('LOCKED', `agent "${label}" is being restored by another molt; nothing was changed`, {
+    hint: 'try again when that has ended',
+  });
+}
+
+/**
  * Locks an agent's folder: `commit` beside other commits, `restore` alone. Labels that share a folder share its lock. Disposing of it
  * lets go.
  * @throws {MoltError} LOCKED when somebody else is at it, IO

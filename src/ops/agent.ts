@@ -7,7 +7,7 @@ import { detectProfile } from '../agent/profile.ts';
 import { isSystemError, MoltError } from '../model/error.ts';
 import type { RepositoryId } from '../model/ids.ts';
 import { systemFailure } from '../model/system-error.ts';
-import { lockAgent } from './agent-lock.ts';
+import { lockAgent, lockRestore } from './agent-lock.ts';
 import type { OpsContext } from './context.ts';
 import { agentExists, checkLabel, type Agent, type Incarnation } from './home.ts';
 import { readIncarnation } from './incarnation.ts';
@@ -15,10 +15,11 @@ import { openRepositoryOf, resolveAgent } from './open.ts';
 import { writePodRecord } from './pod-record.ts';
 import { findPodOf } from './pod-look.ts';
 import { listRefNames } from './ref-name.ts';
-import { dropRestoreNote, dropStopped, moveRestoreNote } from './restore-journal.ts';
+import { dropRestoreNote, moveRestoreNote } from './restore-journal.ts';
 import { forgetRemotes } from './remotes.ts';
 import { dropSeen } from './seen.ts';
 import { dropCommitCache } from './stat-cache-file.ts';
+import { dropStopped, moveStopped } from './stopped-note.ts';
 
 /** What removing an agent takes away, and what it leaves. */
 export interface AgentRemoval {
@@ -47,7 +48,8 @@ export async function renameAgent(context: OpsContext, label: string, name: stri
   const agent = await resolveAgent(context, label);
   checkLabel(name);
   if ((await home.findAgent(name)) !== undefined) throw agentExists(name);
-  using _ = lockAgent(home, agent, 'restore');
+  using _ = lockRestore(home, agent.label);
+  using __ = lockAgent(home, agent, 'restore');
   const renamed: Agent = { ...agent, label: name };
   // First the new label, then the old one away: after a crash in between there are two for one agent, and none is lost.
   await home.addAgent(renamed);
@@ -56,6 +58,7 @@ export async function renameAgent(context: OpsContext, label: string, name: stri
     if (!isSystemError(error)) throw error;
   });
   await moveRestoreNote(home, agent, renamed);
+  await moveStopped(home, agent.label, name);
   const pod = await findPodOf(context, agent.label);
   if (pod !== undefined) await writePodRecord(home, { ...pod, agent: name }, { replace: true });
   await home.removeAgent(agent.label);
@@ -100,10 +103,11 @@ export async function applyAgentRemoval(context: OpsContext, plan: AgentRemoval)
   const { home } = context;
   const agent = await resolveAgent(context, plan.agent);
   if (plan.removesRepository) await planAgentRemoval(context, plan.agent, { repository: true });
-  using _ = lockAgent(home, agent, 'restore');
+  using _ = lockRestore(home, agent.label);
+  using __ = lockAgent(home, agent, 'restore');
   await dropCommitCache(home, agent);
   await dropRestoreNote(home, agent);
-  await dropStopped(home, agent);
+  await dropStopped(home, agent.label);
   await home.removeAgent(plan.agent);
   if (!plan.removesRepository) return;
   await forgetRemotes(home, agent.repository);

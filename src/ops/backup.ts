@@ -7,6 +7,7 @@ import { commitAgent, type CommitOptions, type CommitResult } from './commit.ts'
 import type { OpsContext } from './context.ts';
 import { openAgent } from './open.ts';
 import { checkNewRefName, checkRefIsFree } from './ref-name.ts';
+import { dropStoppedIfUp } from './stopped-note.ts';
 
 /** What was saved, and of which agent. */
 export interface BackupResult extends CommitResult {
@@ -27,6 +28,7 @@ export async function backUp(
   await using open = await openAgent(context, label);
   if (options.name !== undefined) checkRefIsFree(open.repository, 'tag', options.name);
   using _ = lockAgent(context.home, open.agent, 'commit');
+  await dropStoppedIfUp(context.home, open.agent);
   const result = await commitAgent(context, open.agent, open.repository, options);
   return { agent: open.agent.label, ...result };
 }

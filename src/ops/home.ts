@@ -8,8 +8,9 @@
 //     remotes/<repository id>/<name>.json URL and rules of a remote (remotes.ts)
 //     views/<repository id>/<name>/       what was last seen of a remote; derived
 //     restores/<label>.json               the last restore in place, and the commit of what was there before
+//     restores/<label>.stopped            while a restore in place owes the agent a start (stopped-note.ts)
 //     locks/<hash of a folder>            keeps a restore in place and commits apart; empty
-//     locks/run-<label>                   keeps two runs of one agent apart; empty
+//     locks/run-<label>, restore-<label>  keep two runs, and two restores in place, of one agent apart; empty
 //     locks/pod-<name>, locks/ports       keep two operations on one pod, and two that choose ports, apart; empty
 //     pods/<name>/pod.json                a pod: its spec as accepted here, and the generation of its state that counts (pod-record.ts)
 //     pods/<name>/gen-<n>/                a generation: state/ and roots/<n>/ as they were restored; bound to this place

@@ -3,14 +3,14 @@
 
 import { getProfile } from '../agent/profile.ts';
 import { findRunning } from '../agent/running.ts';
-import { isMoltError, MoltError } from '../model/error.ts';
 import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 import type { Replaced } from './in-place-files.ts';
 import type { InPlaceOptions, InPlaceResult } from './in-place-result.ts';
 import type { OpenAgent } from './open.ts';
+import { addOutcome, addUnchecked } from './outcome.ts';
 import type { PhaseTimer } from './phase-timer.ts';
-import { dropStopped, readRestoreNote } from './restore-journal.ts';
+import { readRestoreNote } from './restore-journal.ts';
 import { checkRevived } from './revived.ts';
 import type { Runner } from './runner.ts';
 
@@ -34,7 +34,6 @@ export async function startAgain(
 ): Promise<Pick<InPlaceResult, 'lifecycle' | 'pod' | 'problems'>> {
   const { problem, pod } = await starter.start();
   timer.end('start');
-  if (problem === undefined) await dropStopped(context.home, agent);
   const lifecycle = {
     stopped: stopped !== undefined,
     started: problem === undefined,
@@ -42,7 +41,11 @@ export async function startAgain(
   };
   if (problem !== undefined || pod === undefined) return { lifecycle, ...(pod && { pod }) };
   context.reporter.progress({ phase: 'health check' });
-  const problems = await checkRevived(context, getProfile(agent.profile), dirs, done.expectations);
+  const problems = await checkRevived(context, getProfile(agent.profile), dirs, done.expectations).catch(
+    (error: unknown) => {
+      throw addUnchecked(context, error, agent.label);
+    },
+  );
   timer.end('health check');
   return { lifecycle, pod, problems };
 }
@@ -60,28 +63,12 @@ export async function explainFailure(
   if (note?.phase === 'under-way') {
     const end = stopped === undefined ? '' : `, and ${agent.label} is stopped`;
     const hint = 'do it again, or take it back with molt restore --undo, before you start it';
-    return addToError(context, error, `the restore broke off among its files${end}`, hint);
+    return addOutcome(context, error, `the restore broke off among its files${end}`, hint);
   }
-  if (stopped === undefined) return addToError(context, error, 'no file was changed');
+  if (stopped === undefined) return addOutcome(context, error, 'no file was changed');
   const isBack = findRunning(agent.stateDir, [agent.stateDir]) !== undefined;
   const isLeft = isStartWanted === false || isBack;
   const { problem } = isLeft ? {} : await stopped.start();
-  if (problem === undefined) await dropStopped(context.home, agent);
   const state = isBack ? 'runs' : isLeft ? 'is stopped' : problem ? `is stopped: ${problem}` : 'was started again';
-  return addToError(context, error, `no file was changed, and ${agent.label} ${state}`);
-}
-
-/** Returns an error that says something more; beside a bug it is only reported. */
-function addToError(context: OpsContext, error: unknown, addition: string, hint?: string): unknown {
-  if (isMoltError(error)) {
-    const better = hint ?? error.hint;
-    const { code, message, details } = error;
-    return new MoltError(code, `${message}; ${addition}`, {
-      ...(better !== undefined && { hint: better }),
-      details,
-      cause: error,
-    });
-  }
-  context.reporter.warn(addition);
-  return error;
+  return addOutcome(context, error, `no file was changed, and ${agent.label} ${state}`);
 }

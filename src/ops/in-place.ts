@@ -13,12 +13,14 @@ import { hasFiles, refuseRunning, replaceFiles, type Replaced } from './in-place
 import { comparePlan, dirsOf, type Wanted } from './in-place-plan.ts';
 import { resultOf, type InPlaceOptions, type InPlaceResult } from './in-place-result.ts';
 import type { OpenAgent } from './open.ts';
+import { addUnchangedIfCutOff } from './outcome.ts';
 import { PhaseTimer } from './phase-timer.ts';
 import { provision, type Provisioned } from './provision.ts';
-import { dropStopped, isStoppedNoted, noteStopped, readRestoreNote, type RestoreNote } from './restore-journal.ts';
+import { readRestoreNote, type RestoreNote } from './restore-journal.ts';
 import { findRunner, type Runner } from './runner.ts';
 import { liveSide } from './side.ts';
 import { dropStaged, stageFiles, type Staged } from './stage.ts';
+import { dropStopped, isStoppedNoted } from './stopped-note.ts';
 
 /**
  * Finds out what a restore in place would do, without doing it.
@@ -76,12 +78,11 @@ export async function restoreInPlace(
     early = isUp ? await stageEarly(context, open, { ...options, commit }, dirs) : undefined;
     if (isUp) timer.end('stage while it runs');
     if (isUp && runner !== undefined) {
-      await noteStopped(context.home, agent);
       await runner.stop([...dirs.values()], () => (stopped = runner));
       timer.end('stop');
     }
     // One that was killed had stopped it, and owes it the start.
-    if (!isUp && runner !== undefined && (await isStoppedNoted(context.home, agent))) stopped = runner;
+    if (!isUp && runner !== undefined && (await isStoppedNoted(context.home, agent.label))) stopped = runner;
     // Somebody may have to agree to what would run, and that is asked before anything is written.
     if (runner === undefined && pending?.phase !== 'under-way' && !hasFiles(dirs)) {
       const provisioned = await provisionGone(context, open, commit, options);
@@ -94,11 +95,12 @@ export async function restoreInPlace(
   } catch (error) {
     const isHalfDone = (await readRestoreNote(context.home, agent))?.phase === 'under-way';
     if (early !== undefined && !isHalfDone) await dropStaged(dirs).catch(() => undefined);
-    throw stopped === undefined && !isBegun ? error : await explainFailure(context, open, stopped, options, error);
+    if (stopped === undefined && !isBegun) throw addUnchangedIfCutOff(context, error);
+    throw await explainFailure(context, open, stopped, options, error);
   }
   const result = { ...done.result, phases: timer.phases };
   if (options.isStartWanted === false) {
-    await dropStopped(context.home, agent);
+    await dropStopped(context.home, agent.label);
     return stopped === undefined ? result : { ...result, lifecycle: { stopped: true, started: false } };
   }
   const starter = stopped ?? (done.isEmpty ? runner : undefined);

@@ -2,12 +2,17 @@
 // killed meanwhile.
 
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { MoltError } from '../model/error.ts';
 import { isFronted } from '../pod/spec.ts';
 import type { OpsContext } from './context.ts';
 import { filledPod, getPod, lockPod, lookAtPod, tryLockPod } from './pod-look.ts';
 import { choosePrivatePorts } from './pod-ports.ts';
 import { podDir, writePodRecord, type PodGeneration, type PodRecord } from './pod-record.ts';
+
+const POLL_MS = 50;
+/** What a switch takes beside the graces of what ends. */
+const SWITCH_MS = 10_000;
 
 /** Returns the record of a pod with the generation that really counts, whatever was noted of a switch. */
 export async function currentPod(context: OpsContext, { name }: PodRecord): Promise<PodRecord> {
@@ -26,6 +31,27 @@ export async function settlePod(context: OpsContext, known: PodRecord): Promise<
   const settled = { ...current, next: undefined };
   if (lock !== undefined) await writePodRecord(home, settled, { replace: true });
   return settled;
+}
+
+/**
+ * Waits until the generation that another one took over from has ended: it still answers what it was asked before.
+ * @throws {MoltError} LOCKED when it takes longer than its grace, INTERRUPTED
+ */
+export async function awaitSwitched(context: OpsContext, pod: PodRecord): Promise<void> {
+  // As long to answer what it was asked, then to end.
+  const untilMs = performance.now() + 2 * pod.spec.stop.graceMs + SWITCH_MS;
+  for (;;) {
+    // oxlint-disable-next-line no-await-in-loop -- looking again after a while
+    const { status } = await lookAtPod(context, pod);
+    if (status.isSwitching !== true) return;
+    if (performance.now() > untilMs)
+      throw new MoltError('LOCKED', `the former generation of pod "${pod.name}" has not ended yet`, {
+        hint: 'try again when it has: molt pod list shows how the pod is',
+      });
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    await delay(POLL_MS);
+    context.signal?.throwIfAborted();
+  }
 }
 
 /** Returns where the next generation of a pod goes, and the ports that it is to be bound to. Nothing is made. */

@@ -7,6 +7,7 @@ import type { OpsContext } from './context.ts';
 import { getPod, lockPod, lookAtPod, podRuns } from './pod-look.ts';
 import { podDir, type PodRecord } from './pod-record.ts';
 import { removeTree } from './remove-tree.ts';
+import { dropStopped } from './stopped-note.ts';
 
 /** What removing a pod deletes, and what it leaves. */
 export interface PodRemoval {
@@ -42,6 +43,7 @@ export async function removePod(context: OpsContext, record: PodRecord): Promise
   try {
     await removeTree(aside);
     await rename(plan.dir, aside);
+    await dropStopped(home, plan.agent);
     await removeTree(aside);
   } catch (error) {
     throw systemFailure(error, `pod "${record.name}" could not be removed whole`, plan.dir);

@@ -18,6 +18,8 @@ export interface PodRestoreNote {
   readonly generation: number;
   /** The state folder of the generation that it takes the place of, if it does; absolute. */
   readonly replaces?: string | undefined;
+  /** The commit of what that folder held; there once it is saved, and its files may go. */
+  readonly safety?: CommitId | undefined;
   /** What the pod will be asked for; there once its files are whole and bound to their place. */
   readonly expectations?: Expectations | undefined;
 }
@@ -34,6 +36,7 @@ export async function readPodRestoreNote(home: Home, pod: string): Promise<PodRe
       commit: fields.text('commit', HEX_20) as CommitId,
       generation: fields.integer('generation'),
       ...(fields.has('replaces') && { replaces: fields.text('replaces', /^\//) }),
+      ...(fields.has('safety') && { safety: fields.text('safety', HEX_20) as CommitId }),
       // Written by this file alone, into a folder of this user's alone.
       ...(fields.has('expectations') && { expectations: value.expectations as Expectations }),
     };

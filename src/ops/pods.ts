@@ -12,6 +12,7 @@ import { checkLabel } from './home.ts';
 import { endpointOf, filledPod, getPod, lockPod, lookAtPod, placeOf, podRuns } from './pod-look.ts';
 import { choosePorts, lockPorts, replaceTakenPorts } from './pod-ports.ts';
 import { listPodNames, podDir, readPodRecord, writePodRecord, type PodRecord } from './pod-record.ts';
+import { dropStopped, noteStopped } from './stopped-note.ts';
 
 /** What to make a pod of. */
 export interface MakePodOptions {
@@ -144,22 +145,30 @@ export async function startPod(context: OpsContext, record: PodRecord): Promise<
     signal: context.signal,
     onTry: () => context.reporter.progress({ phase: 'wait until it is healthy' }),
   });
+  await dropStopped(context.home, ready.agent);
   // It was healthy just now; a busy machine may answer the next question late.
   return { ...(await inspectPod(context, ready)), healthy: true };
 }
 
 /**
  * Stops a pod; one that does not run stays as it is.
+ * @param onStop given by who starts it again afterwards, which is noted durably first; called when what runs is about to be told to end
  * @returns whether something ran
  * @throws {MoltError} LOCKED when another molt is at it; RUNNING when it can't be stopped
  */
-export async function stopPod(context: OpsContext, record: PodRecord): Promise<boolean> {
-  using _ = lockPod(context.home, record.name);
+export async function stopPod(context: OpsContext, record: PodRecord, onStop?: () => void): Promise<boolean> {
+  const { home, reporter } = context;
+  using _ = lockPod(home, record.name);
   const noted = await getPod(context, record.name);
   const { provider, place, status, current } = await lookAtPod(context, noted);
-  if (current !== noted) await writePodRecord(context.home, current, { replace: true });
-  if (status.state === 'stopped') return false;
-  context.reporter.progress({ phase: 'stop the pod' });
+  if (current !== noted) await writePodRecord(home, current, { replace: true });
+  const isUp = status.state !== 'stopped';
+  if (isUp && onStop !== undefined) {
+    await noteStopped(home, record.agent);
+    onStop();
+  } else await dropStopped(home, record.agent);
+  if (!isUp) return false;
+  reporter.progress({ phase: 'stop the pod' });
   await provider.stop(place, current.spec.stop);
   return true;
 }

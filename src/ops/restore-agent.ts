@@ -3,16 +3,18 @@
 
 import type { CommitId } from '../model/ids.ts';
 import { isFronted } from '../pod/spec.ts';
+import { lockRestore } from './agent-lock.ts';
 import type { OpsContext } from './context.ts';
 import { planInPlace, restoreInPlace } from './in-place.ts';
 import type { InPlaceOptions, InPlaceResult } from './in-place-result.ts';
-import type { OpenAgent } from './open.ts';
+import { resolveAgent, type OpenAgent } from './open.ts';
 import { readRestoreNote } from './restore-journal.ts';
 import { isInPod } from './pod-folders.ts';
 import type { PodRecord } from './pod-record.ts';
 import { findPodOf } from './pod-look.ts';
 import { isPodStopped } from './pods.ts';
 import { finishBeside, planBeside, restoreBeside } from './restore-beside.ts';
+import { dropStopped } from './stopped-note.ts';
 
 /** Finds out what restoreAgent would do. @throws {MoltError} what reading the commit or the live agent throws */
 export async function planAgent(
@@ -27,7 +29,7 @@ export async function planAgent(
 
 /**
  * Restores a commit where the agent is.
- * @throws {MoltError} what restoreInPlace and restoreBeside throw
+ * @throws {MoltError} LOCKED when another molt restores it; what restoreInPlace and restoreBeside throw
  */
 export async function restoreAgent(
   context: OpsContext,
@@ -35,11 +37,14 @@ export async function restoreAgent(
   commit: CommitId,
   options: InPlaceOptions = {},
 ): Promise<InPlaceResult> {
-  const open = await finishBeside(context, opened);
+  const { label } = opened.agent;
+  using _ = lockRestore(context.home, label);
+  // Another restore may have moved it since it was opened.
+  const open = await finishBeside(context, { ...opened, agent: await resolveAgent(context, label) });
   const pod = await findBeside(context, open, options);
-  return pod === undefined
-    ? restoreInPlace(context, open, commit, options)
-    : restoreBeside(context, open, commit, pod, options);
+  if (pod === undefined) return await restoreInPlace(context, open, commit, options);
+  await dropStopped(context.home, label);
+  return await restoreBeside(context, open, commit, pod, options);
 }
 
 /**

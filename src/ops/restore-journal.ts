@@ -41,42 +41,20 @@ export async function writeRestoreNote(home: Home, agent: Agent, note: RestoreNo
   await home.write(fileOf(home, agent), Buffer.from(`${text}\n`, 'utf8'), { replace: true });
 }
 
-/** Notes durably that an agent is about to be stopped for a restore: should molt be killed, the same again starts it. */
-export async function noteStopped(home: Home, agent: Agent): Promise<void> {
-  await home.write(stoppedFile(home, agent), Buffer.from('{}\n', 'utf8'), { replace: true });
-}
-
-/** Says whether an agent was stopped by a restore that did not come to starting it again. */
-export async function isStoppedNoted(home: Home, agent: Agent): Promise<boolean> {
-  return (await readIfThere(stoppedFile(home, agent))) !== undefined;
-}
-
-/** Notes that an agent was started again, or is to stay as it is. */
-export async function dropStopped(home: Home, agent: Agent): Promise<void> {
-  await rm(stoppedFile(home, agent), { force: true });
-}
-
 /** Moves the note of an agent that gets another label, durably. */
 export async function moveRestoreNote(home: Home, from: Agent, to: Agent): Promise<void> {
-  for (const file of [fileOf, stoppedFile]) {
-    const path = file(home, to);
-    try {
-      // oxlint-disable-next-line no-await-in-loop -- two at most
-      await rename(file(home, from), path);
-      syncFolder(dirname(path));
-    } catch (error) {
-      if (!isSystemError(error, 'ENOENT')) throw systemFailure(error, `cannot write "${path}"`, home.dir);
-    }
+  const path = fileOf(home, to);
+  try {
+    await rename(fileOf(home, from), path);
+    syncFolder(dirname(path));
+  } catch (error) {
+    if (!isSystemError(error, 'ENOENT')) throw systemFailure(error, `cannot write "${path}"`, home.dir);
   }
 }
 
 /** Forgets what was restored under an agent's label: another agent that gets it has nothing to undo. */
 export async function dropRestoreNote(home: Home, agent: Agent): Promise<void> {
   await rm(fileOf(home, agent), { force: true });
-}
-
-function stoppedFile(home: Home, agent: Agent): string {
-  return join(home.dir, 'restores', `${agent.label}.stopped`);
 }
 
 function fileOf(home: Home, agent: Agent): string {

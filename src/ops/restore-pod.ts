@@ -24,6 +24,7 @@ import {
 import type { OpsContext } from './context.ts';
 import { agentExists, checkLabel, type Agent } from './home.ts';
 import type { OpenAgent } from './open.ts';
+import { addOutcome, addUnchanged, addUnchangedIfCutOff, addUnchecked } from './outcome.ts';
 import { PhaseTimer, type Phase } from './phase-timer.ts';
 import { placeFiles } from './place-files.ts';
 import { generationDir } from './pod-folders.ts';
@@ -141,10 +142,10 @@ export async function applyPodRestore(
   const timer = new PhaseTimer(context);
   using _ = lockAgent(home, { label: target, stateDir }, 'restore');
   context.reporter.progress({ phase: 'provision' });
-  const begun = await findBegun(context, open, plan);
-  if (begun === undefined) await acceptPlanned(context, open, plan, options);
   const isStartWanted = options.isStartWanted !== false;
-  if (isStartWanted) await checkRuntime(plan.spec, { name: target, stateDir });
+  const begun = await prepare(context, open, plan, options).catch((error: unknown) => {
+    throw addUnchangedIfCutOff(context, error);
+  });
   const checked = isStartWanted && options.isForced !== true ? checkInstalled(context, plan) : Promise.resolve();
   // It is waited for before the start; until then its failure must not count as one that nobody handles.
   checked.catch(() => undefined);
@@ -167,10 +168,26 @@ export async function applyPodRestore(
   const pod = await startMade(context, plan, made.record);
   timer.end('start');
   context.reporter.progress({ phase: 'health check' });
-  const problems = await checkRevived(context, plan.profile, plan.to, made.expectations);
+  const problems = await checkRevived(context, plan.profile, plan.to, made.expectations).catch((error: unknown) => {
+    throw addUnchecked(context, error, target);
+  });
   timer.end('health check');
   if (problems.length === 0 && isAtEnd) await dropPodRestoreNote(home, target);
   return { ...done, phases: [...plan.phases, ...timer.phases], pod, problems };
+}
+
+/** Checks that it can be made, and run; returns what was made of it before, if it was. */
+async function prepare(
+  context: OpsContext,
+  open: OpenAgent,
+  plan: PodPlan,
+  options: PodRestoreOptions,
+): Promise<Made | undefined> {
+  context.signal?.throwIfAborted();
+  const begun = await findBegun(context, open, plan);
+  if (begun === undefined) await acceptPlanned(context, open, plan, options);
+  if (options.isStartWanted !== false) await checkRuntime(plan.spec, { name: plan.target, stateDir: plan.dir });
+  return begun;
 }
 
 interface Made {
@@ -272,8 +289,11 @@ async function makeAll(
     timer.end('flush');
     return { record, expectations, hazards, rebound };
   } catch (error) {
-    if ((await home.findAgent(target)) === undefined) await removeMade(context, target);
-    throw systemFailure(error, `cannot make pod "${target}"`, podDir(home, target));
+    const failure = systemFailure(error, `cannot make pod "${target}"`, podDir(home, target));
+    // What has its agent is whole.
+    if ((await home.findAgent(target)) !== undefined) throw failure;
+    await removeMade(context, target);
+    throw addUnchanged(context, failure);
   }
 }
 
@@ -347,9 +367,8 @@ async function startMade(context: OpsContext, { target, dir }: PodPlan, record: 
   } catch (error) {
     // A restore that was cut off after the start.
     if (isMoltError(error, 'RUNNING')) return inspectPod(context, record);
-    if (!isMoltError(error)) throw error;
-    const { code, message, hint, details } = error;
-    const next = `the restored state is whole in "${dir}": molt pod start ${target} tries again, molt pod remove ${target} gives it up`;
-    throw new MoltError(code, message, { hint: hint === undefined ? next : `${hint}; ${next}`, details, cause: error });
+    const again = `molt pod start ${target} tries again, molt pod remove ${target} gives it up`;
+    const hint = isMoltError(error) && error.hint !== undefined ? `${error.hint}; ${again}` : again;
+    throw addOutcome(context, error, `the restored state is whole in "${dir}"`, hint);
   }
 }

@@ -23,6 +23,7 @@ export async function checkRevived(
     // oxlint-disable-next-line no-await-in-loop -- asking again after a while
     const problems = await profile.check(dirs, expectations);
     if (problems.length === 0 || performance.now() > untilMs) return problems;
+    signal?.throwIfAborted();
     // oxlint-disable-next-line no-await-in-loop -- the same
     await delay(ASK_EVERY_MS, undefined, { signal });
   }

@@ -10,13 +10,13 @@ import { openRemoteStorage } from '../storage/open-remote.ts';
 import { clone } from './clone.ts';
 import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
-import { restoreInPlace } from './in-place.ts';
 import { initAgent, type InitOptions } from './init.ts';
 import { openAgent } from './open.ts';
 import { pull } from './pull.ts';
 import { listRemotes, normalizeRemoteUrl } from './remotes.ts';
 import { readRestoreNote } from './restore-journal.ts';
 import { findMoment } from './restore.ts';
+import { restoreAgent } from './restore-agent.ts';
 
 /** What is to be run. */
 export interface PrepareOptions {
@@ -132,7 +132,7 @@ async function restore(
   }
   await using open = await openAgent(context, agent.label);
   const { commit, timeMs } = await findMoment(context, open, { revision, timestamp: undefined });
-  const { files } = await restoreInPlace(context, open, commit, { isStartWanted: false, why: 'deploy' });
+  const { files } = await restoreAgent(context, open, commit, { isStartWanted: false, why: 'deploy' });
   tell({ event: 'restored', commit, timeMs, files: files.written });
 }
 

@@ -19,6 +19,7 @@ import { podDir } from './pod-record.ts';
 import { findRunPod, type FindPodOptions } from './run-pod.ts';
 import { Saver, type SaveEvent, type Saved } from './run-save.ts';
 import { prepareAgent, type PrepareEvent, type PrepareOptions } from './run-start.ts';
+import { dropStopped } from './stopped-note.ts';
 
 /** What is run, and how it is saved. */
 export interface RunOptions extends Omit<PrepareOptions, 'tell'>, FindPodOptions {
@@ -100,6 +101,7 @@ export async function runAgent(context: OpsContext, options: RunOptions, ports: 
     output: 'inherit',
     onStatus: tellEnds(tell),
   });
+  await dropStopped(context.home, label);
   const stop = (): void => {
     tell({ event: 'stopping' });
     void supervised.stop();

@@ -8,6 +8,7 @@ import { findLifecycle, startAgent, stopAgent } from './lifecycle.ts';
 import type { PodRecord } from './pod-record.ts';
 import { findPodOf } from './pod-look.ts';
 import { inspectPod, isPodStopped, startPod, stopPod, type PodSummary } from './pods.ts';
+import { dropStopped, noteStopped } from './stopped-note.ts';
 
 /** What came of starting an agent. */
 export interface Started {
@@ -23,7 +24,7 @@ export interface Runner {
   /** Says whether it has to be stopped before its files are replaced. */
   isUp(dirs: readonly string[]): Promise<boolean>;
   /**
-   * Stops it, and waits until nothing of it is seen any more.
+   * Stops it, and waits until nothing of it is seen any more. That it is owed the start is noted before.
    * @param onStopped called as soon as it was told to stop, although it may take some time to end
    * @throws {MoltError} RUNNING, LOCKED, INTERRUPTED
    */
@@ -44,8 +45,15 @@ export async function findRunner(context: OpsContext, agent: Agent): Promise<Run
   return {
     pod: undefined,
     isUp: async (dirs) => findRunning(agent.stateDir, dirs) !== undefined,
-    stop: (dirs, onStopped) => stopAgent(context, agent, dirs, lifecycle, onStopped),
-    start: async () => ({ problem: await startAgent(context, agent, lifecycle) }),
+    async stop(dirs, onStopped) {
+      await noteStopped(context.home, agent.label);
+      await stopAgent(context, agent, dirs, lifecycle, onStopped);
+    },
+    async start() {
+      const problem = await startAgent(context, agent, lifecycle);
+      if (problem === undefined) await dropStopped(context.home, agent.label);
+      return { problem };
+    },
   };
 }
 
@@ -55,8 +63,7 @@ export function podRunner(context: OpsContext, pod: PodRecord): Runner {
     pod,
     isUp: async () => !(await isPodStopped(context, pod)),
     async stop(_dirs, onStopped) {
-      onStopped();
-      await stopPod(context, pod);
+      await stopPod(context, pod, onStopped);
     },
     async start() {
       const { signal: _signal, ...unhurried } = context;

@@ -24,6 +24,8 @@ export interface PodStatus {
   readonly restarts: number;
   /** When the state began; milliseconds. */
   readonly sinceMs?: number;
+  /** Whether a generation is about to take over, or the one that it took over from has not ended yet. */
+  readonly isSwitching?: boolean;
   /** How it ended the last time: a status, or the signal. */
   readonly lastExit?: PodExit;
   /** What is wrong, for people. */

@@ -5,13 +5,14 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSystemError, MoltError } from '../model/error.ts';
+import { systemFailure } from '../model/system-error.ts';
 import { stopLeftover, type ChildOutput } from './child.ts';
 import { listenForControl, socketPath, type ControlRequest } from './control.ts';
 import { Front } from './front.ts';
 import { Keeper } from './keeper.ts';
 import { tryLock } from './lock.ts';
 import { logSize, LogWriter, withLog } from './log-file.ts';
-import { dropNote, readNote, writeNote } from './note.ts';
+import { dropNote, readNote, writeNote, type SupervisorNote } from './note.ts';
 import { identify } from './process-id.ts';
 import type { PodExit, PodPlace, PodStatus, ProviderOptions } from './provider.ts';
 import type { FilledPod } from './spec.ts';
@@ -125,7 +126,8 @@ class Supervisor implements Supervised {
   }
 
   get status(): PodStatus {
-    return this.#keeper.status;
+    const isSwitching = this.#next !== undefined || this.#last !== undefined;
+    return { ...this.#keeper.status, ...(isSwitching && { isSwitching }) };
   }
 
   /** Lets other processes find this one and ask it. */
@@ -135,8 +137,13 @@ class Supervisor implements Supervised {
     resources.defer(() => void control.close());
     resources.defer(() => rmSync(this.#socket, { force: true }));
     resources.defer(() => dropNote(this.#place));
+    try {
+      // Without it nobody would ever find this supervisor.
+      writeNote(this.#place, this.#note());
+    } catch (error) {
+      throw systemFailure(error, `cannot note that pod "${this.#place.name}" runs`, this.#place.dir);
+    }
     this.#hasNote = true;
-    this.#writeNote();
     resources.defer(() => {
       this.#hasNote = false;
     });
@@ -228,13 +235,17 @@ class Supervisor implements Supervised {
     }
   }
 
-  #writeNote(): void {
-    if (!this.#hasNote) return;
+  #note(): SupervisorNote {
     const supervisor = identify(process.pid) ?? { pid: process.pid, began: '' };
     const processes = [this.#keeper, this.#next, this.#last].map((keeper) => keeper?.process);
     const agents = processes.filter((agent) => agent !== undefined);
+    return { mark: this.#mark, supervisor, socket: this.#socket, agents, status: this.status };
+  }
+
+  #writeNote(): void {
+    if (!this.#hasNote) return;
     try {
-      writeNote(this.#place, { mark: this.#mark, supervisor, socket: this.#socket, agents, status: this.status });
+      writeNote(this.#place, this.#note());
     } catch (error) {
       // A full disk is no reason to stop an agent; the note that is there still leads to this supervisor.
       if (!isSystemError(error)) throw error;

@@ -29,7 +29,12 @@ export interface Podded extends Machine {
   readonly home: string;
   agent(label?: string): Promise<Agent>;
   /** Restores a moment into a new pod; what runs of it ends with the test. */
-  target(name: string, revision?: string, options?: Partial<PodRestoreOptions>): Promise<PodRestoreResult>;
+  target(
+    name: string,
+    revision?: string,
+    options?: Partial<PodRestoreOptions>,
+    context?: OpsContext,
+  ): Promise<PodRestoreResult>;
 }
 
 /** Consents to everything. */
@@ -58,12 +63,12 @@ export async function makePodded(
     port,
     home: context.home.dir,
     agent,
-    async target(name, revision, options = {}) {
+    async target(name, revision, options = {}, by = context) {
       killPod(t, context, name);
-      await using open = await openAgent(context, 'bot');
-      const moment = await findMoment(context, open, { revision, timestamp: undefined });
-      const plan = await planPodRestore(context, open, moment, name);
-      return await applyPodRestore(context, open, plan, { ask: yes, ...options });
+      await using open = await openAgent(by, 'bot');
+      const moment = await findMoment(by, open, { revision, timestamp: undefined });
+      const plan = await planPodRestore(by, open, moment, name);
+      return await applyPodRestore(by, open, plan, { ask: yes, ...options });
     },
   };
 }

@@ -3,10 +3,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { MoltError } from '../../src/model/error.ts';
+import { isMoltError, MoltError } from '../../src/model/error.ts';
 import { Home } from '../../src/ops/home.ts';
-import { listPods } from '../../src/ops/pods.ts';
+import { endpointOf, getPod } from '../../src/ops/pod-look.ts';
+import { listPods, stopPod } from '../../src/ops/pods.ts';
+import { askNotes, killPod, makePodded, readNotes, tellNote } from './podded.ts';
 import { expectBack, makeCopy, restoreIt, WAYS, type PoddedCopy } from './podded-copy.ts';
+import { stepping } from './steps.ts';
 
 /** The same again, and what must be true then. */
 async function again(t: ExecutionContext, copy: PoddedCopy): Promise<void> {
@@ -37,30 +40,77 @@ test('a generation that took over keeps its files, though that could not be writ
 });
 
 for (const [way, more] of WAYS)
-  for (const at of [2, 5, 8, 11, 12, 13, 14])
-    test.serial(
-      `an interrupt at step ${at} of a restore ${way} loses nothing, and the same again ends right`,
-      async (t) => {
-        const copy = await makeCopy(t, more);
-        const stop = new AbortController();
-        let steps = 0;
-        const progress = (): void => {
-          if ((steps += 1) === at) stop.abort(new MoltError('INTERRUPTED', 'interrupted'));
-        };
-        const context = { ...copy.context, signal: stop.signal, reporter: { progress, warn() {} } };
-        const error = await restoreIt(context, 'copy', copy.wanted).then(
-          () => undefined,
-          (reason: unknown) => reason,
-        );
-        if (error !== undefined)
-          t.true(
-            error instanceof MoltError && error.code === 'INTERRUPTED',
-            error instanceof Error ? error.stack : 'no error',
-          );
-        const [pod] = await listPods(copy.context);
-        t.true(existsSync(join(pod?.dir ?? '', 'notes.db')));
-        t.is(pod?.state, 'running', error instanceof MoltError ? error.message : 'it ended');
-        t.log(error instanceof MoltError ? error.message : 'it ended');
-        await again(t, copy);
-      },
+  test(`a restore ${way} that is interrupted at any step loses nothing, says what there is, and the same again ends right`, async (t) => {
+    const copy = await makeCopy(t, more);
+    const outcomes = new Map<string, number>();
+    let isInterrupted = true;
+    for (let at = 1; isInterrupted; at += 1) {
+      const stop = new AbortController();
+      const { context } = stepping({ ...copy.context, signal: stop.signal }, (step) => {
+        if (step === at) stop.abort(new MoltError('INTERRUPTED', 'interrupted'));
+      });
+      const error = await restoreIt(context, 'copy', copy.wanted).then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      isInterrupted = stop.signal.aborted;
+      if (error !== undefined) {
+        if (!isMoltError(error, 'INTERRUPTED')) throw new Error(`at step ${at}`, { cause: error });
+        t.regex(error.message, OUTCOME, `at step ${at}`);
+      }
+      const [pod] = await listPods(copy.context);
+      t.like(pod, { state: 'running', healthy: true }, `at step ${at}`);
+      t.true(existsSync(join(pod?.dir ?? '', 'notes.db')));
+      const outcome = error instanceof Error ? error.message : 'it ended';
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+      await again(t, copy);
+      await tellNote(copy.endpoint, 'three');
+    }
+    for (const [outcome, count] of outcomes) t.log(`${count} times: ${outcome}`);
+    t.true(outcomes.size >= 3);
+  });
+
+/** What an interrupted restore may say that it left. */
+const OUTCOME =
+  /^interrupted; (nothing was changed|no file was changed, and copy (was started again|runs)|the restored copy runs already, and what it had before is not saved yet|copy is restored and runs; it was not asked for all that the moment holds)$/;
+
+test('a restore into a new pod that is interrupted at any step says what there is, and the same again ends right', async (t) => {
+  const machine = await makePodded(t);
+  const outcomes = new Map<string, number>();
+  let isInterrupted = true;
+  for (let at = 1; isInterrupted; at += 1) {
+    const name = `copy-${at}`;
+    killPod(t, machine.context, name);
+    const stop = new AbortController();
+    const { context } = stepping({ ...machine.context, signal: stop.signal }, (step) => {
+      if (step === at) stop.abort(new MoltError('INTERRUPTED', 'interrupted'));
+    });
+    const error = await machine.target(name, undefined, {}, context).then(
+      () => undefined,
+      (reason: unknown) => reason,
     );
+    isInterrupted = stop.signal.aborted;
+    const outcome = error instanceof Error ? error.message.replaceAll(name, 'copy') : 'it ended';
+    if (error !== undefined && !isMoltError(error, 'INTERRUPTED')) throw new Error(`at step ${at}`, { cause: error });
+    const dir = join(machine.home, 'pods', name);
+    const isThere = existsSync(join(dir, 'gen-1/state/notes.db'));
+    if (outcome === 'interrupted; nothing was changed') {
+      t.false(existsSync(dir), `at step ${at}`);
+      t.is(await machine.context.home.findAgent(name), undefined);
+    } else {
+      t.true(isThere, `at step ${at}: ${outcome}`);
+      if (error !== undefined)
+        t.regex(outcome, /^interrupted; (the restored state is whole in ".*"|copy is restored and runs; .*)$/);
+    }
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    const done = await (error === undefined ? listPods(machine.context) : machine.target(name)).then(async () => {
+      const pod = await getPod(machine.context, name);
+      return { pod, endpoint: endpointOf(pod) };
+    });
+    t.deepEqual(await askNotes(done.endpoint), ['one']);
+    t.deepEqual(readNotes(machine.stateDir), ['one']);
+    await stopPod(machine.context, done.pod);
+  }
+  for (const [outcome, count] of outcomes) t.log(`${count} times: ${outcome}`);
+  t.true(outcomes.size >= 3);
+});

@@ -47,6 +47,7 @@ export const command = defineCommand({
     'whole or not at all. Every byte is checked on its way.\n' +
     'With --component only that is brought back, and everything else stays as it is.\n' +
     'With --from, reads a remote directly, and of it only what the moment needs.',
+  endsItself: true,
   words: [
     {
       name: 'revision',

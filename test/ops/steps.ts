@@ -1,0 +1,38 @@
+// Something that happens at the n-th step of an operation. A step is what it tells its user that it begins, and each small file that it
+// makes durable in molt's folder.
+
+import type { OpsContext } from '../../src/ops/context.ts';
+import { Home } from '../../src/ops/home.ts';
+
+/** A context whose operations are counted. */
+export interface Stepping {
+  readonly context: OpsContext;
+  /** How many steps there were so far. */
+  readonly count: () => number;
+}
+
+/**
+ * Returns a context that calls something at every step.
+ * @param onStep gets the number of the step, from 1, and what begins; a promise is waited for where the step is a file
+ */
+export function stepping(context: OpsContext, onStep: (step: number, what: string) => void | Promise<void>): Stepping {
+  let count = 0;
+  const next = (what: string): void | Promise<void> => {
+    count += 1;
+    return onStep(count, what);
+  };
+  class SteppingHome extends Home {
+    override async write(...args: Parameters<Home['write']>): Promise<void> {
+      await next(args[0]);
+      await super.write(...args);
+    }
+  }
+  return {
+    context: {
+      ...context,
+      home: new SteppingHome(context.home.dir),
+      reporter: { ...context.reporter, progress: ({ phase }) => void next(phase) },
+    },
+    count: () => count,
+  };
+}
