@@ -3,6 +3,7 @@
 
 import { chmod } from 'node:fs/promises';
 import { isSystemError, MoltError } from '../model/error.ts';
+import { shortId } from '../model/ids.ts';
 import type { PodState } from '../pod/provider.ts';
 import { getProvider } from '../pod/providers.ts';
 import { fillIn, type PodSpec } from '../pod/spec.ts';
@@ -12,6 +13,7 @@ import { checkLabel } from './home.ts';
 import { endpointOf, filledPod, getPod, lockPod, lookAtPod, placeOf, podRuns } from './pod-look.ts';
 import { choosePorts, lockPorts, replaceTakenPorts } from './pod-ports.ts';
 import { listPodNames, podDir, readPodRecord, writePodRecord, type PodRecord } from './pod-record.ts';
+import { readRestoreNote } from './restore-journal.ts';
 import { dropStopped, noteStopped } from './stopped-note.ts';
 
 /** What to make a pod of. */
@@ -126,7 +128,7 @@ export async function inspectPod(context: OpsContext, record: PodRecord): Promis
 
 /**
  * Starts a pod and waits until it is healthy.
- * @throws {MoltError} RUNNING when it runs, LOCKED when another molt is at it; UNHEALTHY when it does not become healthy: then it is
+ * @throws {MoltError} RUNNING when it runs, LOCKED when another molt is at it; CONFLICT when its files are half restored; UNHEALTHY when it does not become healthy: then it is
  *   stopped, and the message says what it said last and where its log is
  */
 export async function startPod(context: OpsContext, record: PodRecord): Promise<PodSummary> {
@@ -134,6 +136,7 @@ export async function startPod(context: OpsContext, record: PodRecord): Promise<
   const noted = await getPod(context, record.name);
   const { provider, place, status, current } = await lookAtPod(context, noted);
   if (status.state === 'running' || status.state === 'starting') throw podRuns(current, status);
+  await refuseHalfRestored(context, current);
   // What an earlier supervisor left would have its files open.
   if (status.state === 'failed') await provider.stop(place, current.spec.stop);
   const ready = await replaceTakenPorts(context.home, current);
@@ -148,6 +151,15 @@ export async function startPod(context: OpsContext, record: PodRecord): Promise<
   await dropStopped(context.home, ready.agent);
   // It was healthy just now; a busy machine may answer the next question late.
   return { ...(await inspectPod(context, ready)), healthy: true };
+}
+
+/** An agent that starts on a mix of two moments would make a third of it. */
+async function refuseHalfRestored({ home }: OpsContext, { agent, stateDir }: PodRecord): Promise<void> {
+  const note = await readRestoreNote(home, { label: agent });
+  if (note?.phase !== 'under-way' || (await home.findAgent(agent))?.stateDir !== stateDir) return;
+  throw new MoltError('CONFLICT', `a restore in place of ${agent} broke off among its files; nothing was started`, {
+    hint: `molt restore ${shortId(note.commit)} -a ${agent} --in-place ends it, molt restore --undo -a ${agent} takes it back`,
+  });
 }
 
 /**

@@ -39,7 +39,8 @@ export async function restoreAgent(
 ): Promise<InPlaceResult> {
   const { label } = opened.agent;
   using _ = lockRestore(context.home, label);
-  // Another restore may have moved it since it was opened.
+  // Another restore may have moved it, and saved what was there, since it was opened.
+  await opened.repository.refresh();
   const open = await finishBeside(context, { ...opened, agent: await resolveAgent(context, label) });
   const pod = await findBeside(context, open, options);
   if (pod === undefined) return await restoreInPlace(context, open, commit, options);

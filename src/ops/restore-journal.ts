@@ -22,7 +22,7 @@ export interface RestoreNote {
 }
 
 /** Reads the note of an agent's last restore in place, or undefined if there was none. */
-export async function readRestoreNote(home: Home, agent: Agent): Promise<RestoreNote | undefined> {
+export async function readRestoreNote(home: Home, agent: Pick<Agent, 'label'>): Promise<RestoreNote | undefined> {
   const bytes = await readIfThere(fileOf(home, agent));
   if (bytes === undefined) return undefined;
   const fields = new Fields(JSON.parse(bytes.toString('utf8')), 'the note of the last restore in place');
@@ -57,6 +57,6 @@ export async function dropRestoreNote(home: Home, agent: Agent): Promise<void> {
   await rm(fileOf(home, agent), { force: true });
 }
 
-function fileOf(home: Home, agent: Agent): string {
+function fileOf(home: Home, agent: Pick<Agent, 'label'>): string {
   return join(home.dir, 'restores', `${agent.label}.json`);
 }

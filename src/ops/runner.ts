@@ -46,8 +46,17 @@ export async function findRunner(context: OpsContext, agent: Agent): Promise<Run
     pod: undefined,
     isUp: async (dirs) => findRunning(agent.stateDir, dirs) !== undefined,
     async stop(dirs, onStopped) {
+      let isStopped = false;
       await noteStopped(context.home, agent.label);
-      await stopAgent(context, agent, dirs, lifecycle, onStopped);
+      try {
+        await stopAgent(context, agent, dirs, lifecycle, () => {
+          isStopped = true;
+          onStopped();
+        });
+      } catch (error) {
+        if (!isStopped) await dropStopped(context.home, agent.label);
+        throw error;
+      }
     },
     async start() {
       const problem = await startAgent(context, agent, lifecycle);

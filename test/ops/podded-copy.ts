@@ -1,5 +1,6 @@
 // The pod `copy` of the notes agent, which is to go back to its newest commit; and what must be true of it, whatever happened meanwhile.
 
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,6 +53,23 @@ export async function restoreIt(
   await using open = await openAgent(context, label);
   const { commit } = await findMoment(context, open, { revision, timestamp: undefined });
   return await restoreAgent(context, open, commit, options);
+}
+
+const CHILD = join(import.meta.dirname, 'restore-pod-process.ts');
+
+/** Restores in a process that is killed at a step, or where a phase begins; returns false if it had ended before. */
+export function killedAt(
+  home: string,
+  how: 'target' | 'in-place',
+  label: string,
+  commit: string,
+  at: number | string,
+): boolean {
+  const { signal, status, stderr } = spawnSync(process.execPath, [CHILD, home, how, label, commit, String(at)], {
+    encoding: 'utf8',
+  });
+  if (signal !== 'SIGKILL' && status !== 0) throw new Error(stderr);
+  return signal === 'SIGKILL';
 }
 
 /** Takes the last restore back. */

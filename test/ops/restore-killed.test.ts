@@ -1,21 +1,9 @@
 // A molt that is killed in the middle of a restore into or of a pod: whatever the step, the same again ends right, and nothing is lost.
 
-import { spawnSync } from 'node:child_process';
-import { join } from 'node:path';
 import test from 'ava';
 import { listPods } from '../../src/ops/pods.ts';
 import { askNotes, killPod, makePodded, readNotes } from './podded.ts';
-import { expectBack, makeCopy, restoreIt } from './podded-copy.ts';
-
-const CHILD = join(import.meta.dirname, 'restore-pod-process.ts');
-
-function killedAt(home: string, how: string, label: string, commit: string, at: number): boolean {
-  const { signal, status, stderr } = spawnSync(process.execPath, [CHILD, home, how, label, commit, String(at)], {
-    encoding: 'utf8',
-  });
-  if (signal !== 'SIGKILL' && status !== 0) throw new Error(stderr);
-  return signal === 'SIGKILL';
-}
+import { expectBack, killedAt, makeCopy, restoreIt } from './podded-copy.ts';
 
 for (const at of [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
   test.serial(`a restore into a new pod that is killed at step ${at} is ended by the same again`, async (t) => {

@@ -1,4 +1,4 @@
-// Restores and ends by SIGKILL at its n-th step: `restore-pod-process.ts HOME target|in-place LABEL COMMIT N`. A step is what it tells its
+// Restores and ends by SIGKILL at its n-th step, or where a phase begins: `restore-pod-process.ts HOME target|in-place LABEL COMMIT N|PHASE`. A step is what it tells its
 // user that it begins, and each small file that it makes durable in molt's folder. Ends with status 0 if there are fewer steps.
 
 import { Home } from '../../src/ops/home.ts';
@@ -11,8 +11,8 @@ import { contextIn } from './machine.ts';
 import { stepping } from './steps.ts';
 
 const [dir = '', how = '', label = '', commit = '', at = ''] = process.argv.slice(2);
-const { context } = stepping({ ...contextIn(dir), home: new Home(dir) }, (step) => {
-  if (step === Number(at)) process.kill(process.pid, 'SIGKILL');
+const { context } = stepping({ ...contextIn(dir), home: new Home(dir) }, (step, what) => {
+  if (String(step) === at || what === at) process.kill(process.pid, 'SIGKILL');
 });
 await using open = await openAgent(context, how === 'target' ? 'bot' : label);
 if (how === 'target') {
