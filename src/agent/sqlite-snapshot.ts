@@ -31,7 +31,7 @@ import { checkDeadline } from './sqlite-trouble.ts';
 import { ReadFailure, guard } from './stable-read.ts';
 import { isSameStamp, stampOf } from './stamp.ts';
 
-/** Takes a snapshot's bytes in order; they may be reused after the promise resolves. */
+/** Takes a snapshot's bytes in order, as a BlobWriter does: they are left alone until the next have been taken. */
 export type PageSink = (bytes: Buffer) => void | Promise<void>;
 
 /** A database that was read. */
@@ -102,7 +102,8 @@ export async function readSnapshot(
         descriptors.push(descriptor);
       }
       const [main = -1, wal = -1] = descriptors;
-      const source = { main, wal, pageSize, buffer: Buffer.from(new SharedArrayBuffer(BUFFER_BYTES)) };
+      const [buffer, other] = [makeBuffer(), makeBuffer()];
+      const source = { main, wal, pageSize, buffer, other };
       const read = await readPages(source, progress, context, start);
       if (read !== 'read') return read;
       // The same transaction, and so the same moment.
@@ -116,11 +117,17 @@ export async function readSnapshot(
   }
 }
 
+function makeBuffer(): Buffer {
+  return Buffer.from(new SharedArrayBuffer(BUFFER_BYTES));
+}
+
 interface Source {
   readonly main: number;
   readonly wal: number;
   readonly pageSize: number;
   readonly buffer: Buffer;
+  /** It takes turns with the former. */
+  readonly other: Buffer;
 }
 
 /** How many frames the log has, and how many of them are in the main file. */
@@ -167,15 +174,17 @@ async function copyPages(
 ): Promise<PagesRead> {
   const size = pageCount * source.pageSize;
   let sink: PageSink | undefined;
-  for (let offset = 0; offset < size; offset += source.buffer.length) {
+  let { buffer, other } = source;
+  for (let offset = 0; offset < size; offset += BUFFER_BYTES) {
     checkDeadline(context);
-    const bytes = source.buffer.subarray(0, Math.min(source.buffer.length, size - offset));
+    const bytes = buffer.subarray(0, Math.min(BUFFER_BYTES, size - offset));
     if (!fillPages(source, bytes, offset, log)) return 'short';
     if (offset === 0 && !(isWalHeader(bytes) && parsePageSize(bytes) === source.pageSize)) return 'unfit';
     sink ??= start(size);
     const written = sink(bytes);
-    // oxlint-disable-next-line no-await-in-loop -- the buffer is used again
+    // oxlint-disable-next-line no-await-in-loop -- the other buffer is used again
     if (written !== undefined) await written;
+    [buffer, other] = [other, buffer];
   }
   return sink === undefined ? 'unfit' : 'read';
 }

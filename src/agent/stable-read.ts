@@ -49,7 +49,8 @@ const TAIL_STEP_BYTES = 64 * 1024;
 // A last line longer than this is taken as it is: parsing it would cost more memory than it is worth.
 const MAX_TAIL_BYTES = 16 * 1024 * 1024;
 const NEWLINE = 0x0a;
-const spareBuffers: Buffer[] = [];
+type Buffers = readonly [Buffer, Buffer];
+const spareBuffers: Buffers[] = [];
 
 /**
  * Reads a file into a blob. A file that grows meanwhile is taken up to its size when it was opened, if a second reading shows
@@ -62,13 +63,13 @@ export async function readStable(
   open: (chunking: Chunking, sizesBytes: readonly number[]) => BlobWriter,
   options: StableReadOptions,
 ): Promise<StableRead> {
-  const buffer = spareBuffers.pop() ?? Buffer.from(new SharedArrayBuffer(BUFFER_BYTES));
+  const buffers = spareBuffers.pop() ?? [makeBuffer(), makeBuffer()];
   try {
     for (let attempt = 1; attempt <= options.tries; attempt += 1) {
       const fd = guard(() => openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK));
       try {
         // oxlint-disable-next-line no-await-in-loop -- one try after the other
-        const result = await readOnce({ fd, buffer, open, options, hashing: attempt > 1 });
+        const result = await readOnce({ fd, buffers, open, options, hashing: attempt > 1 });
         if (result.status !== 'changing') return result;
       } finally {
         closeSync(fd);
@@ -76,13 +77,18 @@ export async function readStable(
     }
     return { status: 'changing' };
   } finally {
-    spareBuffers.push(buffer);
+    spareBuffers.push(buffers);
   }
+}
+
+function makeBuffer(): Buffer {
+  return Buffer.from(new SharedArrayBuffer(BUFFER_BYTES));
 }
 
 interface Reading {
   readonly fd: number;
-  readonly buffer: Buffer;
+  /** They take turns: the writer may still read what it was given last. */
+  readonly buffers: Buffers;
   readonly open: (chunking: Chunking, sizesBytes: readonly number[]) => BlobWriter;
   readonly options: StableReadOptions;
   /** Keep a hash, so that a file that only grew can be taken as it was. */
@@ -90,7 +96,8 @@ interface Reading {
 }
 
 async function readOnce(reading: Reading): Promise<StableRead> {
-  const { fd, buffer, options } = reading;
+  const { fd, buffers, options } = reading;
+  const [buffer] = buffers;
   const before = statFile(fd);
   const size = Number(before.size);
   const filled = readInto(fd, buffer, 0, size);
@@ -138,14 +145,16 @@ async function copyPrefix(
 ): Promise<number> {
   let offset = 0;
   let length = Math.min(filled, end);
+  let [buffer, other] = reading.buffers;
   while (length > 0) {
-    const bytes = reading.buffer.subarray(0, length);
+    const bytes = buffer.subarray(0, length);
     hash?.update(bytes);
     const written = writer.write(bytes);
-    // oxlint-disable-next-line no-await-in-loop -- the buffer is used again
+    // oxlint-disable-next-line no-await-in-loop -- the other buffer is used again
     if (written !== undefined) await written;
     offset += length;
-    length = offset < end ? readInto(reading.fd, reading.buffer, offset, end) : 0;
+    [buffer, other] = [other, buffer];
+    length = offset < end ? readInto(reading.fd, buffer, offset, end) : 0;
   }
   return offset;
 }
@@ -153,11 +162,12 @@ async function copyPrefix(
 /** Says whether `[0, end)` still has the given hash. */
 function isPrefix(reading: Reading, end: number, expected: Hash): boolean {
   const hash = createHash('sha256');
+  const buffer = Buffer.allocUnsafe(Math.min(BUFFER_BYTES, end));
   let offset = 0;
   while (offset < end) {
-    const length = readInto(reading.fd, reading.buffer, offset, end);
+    const length = readInto(reading.fd, buffer, offset, end);
     if (length === 0) return false;
-    hash.update(reading.buffer.subarray(0, length));
+    hash.update(buffer.subarray(0, length));
     offset += length;
   }
   return hash.digest().equals(expected.digest());

@@ -37,7 +37,7 @@ export interface SkippedPath {
   readonly kept: boolean;
 }
 
-/** An open, empty file that is to get a blob's content. */
+/** An open file that is to get a blob's content: an empty one, or one that has another blob's. */
 export interface FileToFill {
   readonly descriptor: number;
   readonly blob: BlobId;
@@ -45,6 +45,8 @@ export interface FileToFill {
   readonly sizeBytes: number;
   /** An open file that probably has much of the same content at the same offsets: whatever of it is checked to be right is copied from there. */
   readonly likeness: number | undefined;
+  /** The blob whose content the file has, for certain: only what differs from it is written. Undefined is an empty file. */
+  readonly present?: BlobId | undefined;
   /** Called for each piece that was written. */
   wrote(bytes: number): void;
   /** Called once when the whole content is in the file. */
@@ -67,7 +69,10 @@ export interface BlobSource {
 
 /** Receives one file's bytes in order. */
 export interface BlobWriter {
-  /** Takes the next bytes; the writer copies what it keeps, so the caller may reuse the buffer after the promise resolves. */
+  /**
+   * Takes the next bytes. They must be left alone until the next write has resolved, or the blob is finished or given up: a caller that
+   * uses its memory again takes turns with two buffers.
+   */
   write(bytes: Buffer): void | Promise<void>;
   /** Ends the blob and returns its Git id and size in bytes. */
   finish(): Promise<{ readonly id: BlobId; readonly sizeBytes: number }>;

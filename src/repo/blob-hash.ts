@@ -29,16 +29,16 @@ export class BlobHash {
     return this.#written;
   }
 
-  /** Takes the next bytes, which must be left alone until `settle()` returned. */
+  /** Takes the next bytes, which must be left alone until `settle()` has returned for them. */
   update(bytes: Buffer): void {
     this.#written += bytes.length;
     for (const hash of this.#here) hash.update(bytes);
     this.#thread?.update(isShared(bytes) ? bytes : copyShared(bytes));
   }
 
-  /** Waits until all bytes are hashed. */
-  settle(): void {
-    this.#thread?.settle();
+  /** Waits until all bytes are hashed, but for those of as many updates as given. */
+  settle(left = 0): void {
+    this.#thread?.settle(left);
   }
 
   /**

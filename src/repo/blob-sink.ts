@@ -79,7 +79,8 @@ export class BlobSink implements BlobWriter {
       // oxlint-disable-next-line no-await-in-loop -- back-pressure
       if (done !== undefined) await done;
     }
-    this.#hash.settle();
+    // The next bytes are cut while these are hashed.
+    this.#hash.settle(1);
   }
 
   async finish(): Promise<{ id: BlobId; sizeBytes: number }> {

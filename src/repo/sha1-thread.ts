@@ -40,17 +40,17 @@ export class Sha1Thread {
     this.#send({ type: 'start', header: new Uint8Array(header) });
   }
 
-  /** Hashes bytes in shared memory, which must be left alone until `settle()` returned. */
+  /** Hashes bytes in shared memory, which must be left alone until `settle()` has returned for them. */
   update(bytes: Buffer<SharedArrayBuffer>): void {
     this.#send({ type: 'bytes', memory: bytes.buffer, offset: bytes.byteOffset, length: bytes.length });
   }
 
   /**
-   * Waits until everything that was given is hashed.
+   * Waits until everything that was given is hashed, but for so many orders.
    * @throws {MoltError} IO when the thread does not answer any more
    */
-  settle(): void {
-    for (let done = this.#done(); done !== this.#orders; done = this.#done()) {
+  settle(left = 0): void {
+    for (let done = this.#done(); this.#orders - done > left; done = this.#done()) {
       if (
         Atomics.wait(this.#control, SHA1_CONTROL.done, done, this.#patienceMs) === 'timed-out' &&
         this.#done() === done
