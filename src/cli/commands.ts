@@ -238,6 +238,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/verify.ts')).command,
   },
   {
+    name: 'prune',
+    group: 'look after',
+    summary: 'let go what retention does not keep, here and on the remotes',
+    load: async () => (await import('./commands/prune.ts')).command,
+  },
+  {
     name: 'hold add',
     group: 'look after',
     summary: 'keep a backup for ever',

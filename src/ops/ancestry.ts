@@ -15,6 +15,8 @@ export interface HistoryCommit {
   readonly text: CommitText;
   /** The segment that brought it, if that is known. */
   readonly seq?: SegmentSeq | undefined;
+  /** Its content was pruned. */
+  readonly isExpired: boolean;
 }
 
 /** What is known of a commit before it is read. */
@@ -47,9 +49,11 @@ export async function readHistoryCommit(
   repository: Repository,
   id: CommitId,
   seq?: SegmentSeq,
+  isExpired?: boolean,
 ): Promise<HistoryCommit> {
   const commit = await readCommit(repository, id, seq);
-  return { commit, text: parseCommitText(commit.message, commit.timestampS * 1000), seq };
+  const text = parseCommitText(commit.message, commit.timestampS * 1000);
+  return { commit, text, seq, isExpired: isExpired ?? (await repository.isExpired(id)) };
 }
 
 /** Walks a commit's ancestors and itself, newest first, by all parents. */
@@ -187,8 +191,8 @@ class Ancestry {
   async load(row: number): Promise<HistoryCommit> {
     const known = this.#known(row);
     if (known !== undefined) return known;
-    const { id, seq } = this.#table.entry(row);
-    return readHistoryCommit(this.#repository, id, seq);
+    const { id, seq, isExpired } = this.#table.entry(row);
+    return readHistoryCommit(this.#repository, id, isExpired ? undefined : seq, isExpired);
   }
 
   #timeMs(row: number): number {

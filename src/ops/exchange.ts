@@ -59,7 +59,9 @@ export async function openRemoteRepository(
   keys: { readonly roots: Repository['keys']['roots']; readonly generation: number },
 ): Promise<Repository> {
   const { clock, random } = context;
-  return Repository.open(view, keys, { clock, random, checkpointEvery: CHECKPOINT_EVERY });
+  const there = await Repository.open(view, keys, { clock, random, checkpointEvery: CHECKPOINT_EVERY });
+  view.checkBegin(there.log.begin.seq);
+  return there;
 }
 
 /** Returns the number up to which a log is as it was when a place was noted in it; 0 if it is another log by now. */

@@ -23,6 +23,8 @@ export interface CommitSummary {
   readonly trigger: string;
   readonly files: FileCounts;
   readonly components: readonly ComponentSize[];
+  /** Its content was pruned. */
+  readonly expired: boolean;
 }
 
 /** Which part of a history is meant; times are inclusive, in milliseconds since the Unix epoch. */
@@ -33,7 +35,7 @@ export interface HistoryRange {
 
 /** Returns what lists show of a commit. */
 export function summarize(
-  { commit, text }: HistoryCommit,
+  { commit, text, isExpired }: HistoryCommit,
   tags: ReadonlyMap<CommitId, readonly string[]>,
 ): CommitSummary {
   return {
@@ -47,6 +49,7 @@ export function summarize(
     trigger: text.trigger,
     files: text.counts,
     components: text.components,
+    expired: isExpired,
   };
 }
 
@@ -67,7 +70,7 @@ export function listByKind(
   wanted: HistoryRange & { readonly kinds: ReadonlySet<CommitKind> },
 ): AsyncIterable<HistoryCommit> {
   const { kinds, ...range } = wanted;
-  return walkHistory(repository, tip, { ...range, accepts: ({ kind }) => kinds.has(kind) });
+  return walkHistory(repository, tip, { ...range, accepts: ({ kind, isExpired }) => kinds.has(kind) && !isExpired });
 }
 
 /** Returns the tags of each commit that has some, by name. */

@@ -1,9 +1,11 @@
 // Finds the agent that is meant and opens its repository.
 
 import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Keyring } from '../format/keyring.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { RepositoryId } from '../model/ids.ts';
+import { tryLock } from '../pod/lock.ts';
 import { Repository } from '../repo/repository.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -58,11 +60,21 @@ export async function openAgent(context: OpsContext, label: string | undefined):
   return openRepositoryOf(context, agent);
 }
 
-/** Opens the repository of an agent. */
-export async function openRepositoryOf(context: OpsContext, given: Agent): Promise<OpenAgent> {
+/**
+ * Opens the repository of an agent.
+ * @param options.isPruning nothing is deleted as long as somebody reads: whoever deletes must not count as a reader itself
+ */
+export async function openRepositoryOf(
+  context: OpsContext,
+  given: Agent,
+  { isPruning }: { readonly isPruning: boolean } = { isPruning: false },
+): Promise<OpenAgent> {
   const agent = await followPod(context, given);
-  const storage = await openStorage(context, agent.repository);
+  // While something is deleted the lock can't be had. What is opened from then on does not know of it any more.
+  const lock = isPruning ? undefined : tryLock(readersLock(context, agent), 'shared');
+  let storage: Storage | undefined;
   try {
+    storage = await openStorage(context, agent.repository);
     // Before the log is read: what other processes append and see meanwhile must not look as if it had gone.
     const seen = await loadSeen(context.home, agent.repository);
     const { keyring, roots } = await openKeys(context, storage, agent);
@@ -86,12 +98,19 @@ export async function openRepositoryOf(context: OpsContext, given: Agent): Promi
         if (rollback === undefined)
           await saveSeen(context.home, agent.repository, seenOf(repository, keyring.generation));
         await repository.close();
+        lock?.[Symbol.dispose]();
       },
     };
   } catch (error) {
-    await storage.close();
+    await storage?.close();
+    lock?.[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Keeps what is swept on the disk until nobody reads who opened the repository before. Returns its path. */
+export function readersLock({ home }: Pick<OpsContext, 'home'>, { repository }: Pick<Agent, 'repository'>): string {
+  return join(home.dir, 'locks', `readers-${repository}`);
 }
 
 /** Lets an agent live where its pod does: a restore that was cut off right after its switch had not told it yet. */

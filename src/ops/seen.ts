@@ -79,17 +79,19 @@ export function seenOf(repository: Repository, generation: number): Seen {
 /**
  * Finds out whether a repository lacks what this machine saw of it. A segment that is there but damaged is no rollback: the log's
  * replay, or verify, reports it.
- * @param opened the opened repository, if it is open: then nothing is read on the usual path
+ * @param now.opened the opened repository, if it is open: then nothing is read on the usual path
+ * @param now.beginSeq the last segment that is gone by a sweep; the opened repository knows it
  */
 export async function findRollback(
   storage: Storage,
   seen: Seen | undefined,
-  now: { readonly agent: Agent; readonly keyring: Keyring; readonly opened?: Repository },
+  now: { readonly agent: Agent; readonly keyring: Keyring; readonly opened?: Repository; readonly beginSeq?: number },
 ): Promise<MoltError | undefined> {
   if (seen === undefined) return undefined;
-  const { agent, keyring, opened } = now;
+  const { agent, keyring, opened, beginSeq = opened?.log.begin.seq ?? 0 } = now;
   const what: string[] = [];
-  if (seen.seq > 0 && !(await holds(storage, seen, opened))) {
+  // What was pruned since is no rollback: the sweep says so, and is sealed.
+  if (seen.seq > beginSeq && !(await holds(storage, seen, opened))) {
     const outcome = opened !== undefined && opened.log.next().seq > seen.seq ? 'is another one now' : 'is gone';
     what.push(`${segmentName(seen.seq)}, which this machine saw, ${outcome}`);
   }

@@ -39,7 +39,7 @@ export async function verifyRemote(
     const { roots } = await openKeysElsewhere(context, storage, agent, await readRoots(context, agent));
     const found = await check(context, storage, roots, options);
     const { tip } = await loadState(home, agent.repository, name);
-    if (tip.seq > 0 && (await storage.stat(segmentName(tip.seq))) === undefined) {
+    if (tip.seq > found.beginSeq && (await storage.stat(segmentName(tip.seq))) === undefined) {
       const what = `${segmentName(tip.seq)}, which this machine saw, is gone`;
       found.report.add('log', new MoltError('DAMAGED', `${remote.url} was set back to an earlier state: ${what}`));
     }

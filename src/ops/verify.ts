@@ -74,7 +74,7 @@ export async function verifyAgent(
     const { keyring, roots } = await openKeys(context, storage, agent);
     const found = await check(context, storage, roots, options);
     const seen = await loadSeen(context.home, agent.repository);
-    const rollback = await findRollback(storage, seen, { agent, keyring });
+    const rollback = await findRollback(storage, seen, { agent, keyring, beginSeq: found.beginSeq });
     if (rollback !== undefined) found.report.add('log', rollback);
     if (rollback !== undefined && options.repair) {
       await dropSeen(context.home, agent.repository);

@@ -40,19 +40,25 @@ export class Census {
   /** What `begin.seq + 1` and later segments say that they follow, by their own number. */
   readonly previous: ReadonlyMap<number, string>;
   readonly #repository: Repository;
+  /** Has most of the same objects, and is quicker to read. */
+  readonly #near: Repository | undefined;
   readonly #table: ObjectTable;
   /** The base of an object that is only held as a delta, by number. */
   readonly #bases = new Map<number, number>();
+  /** The bases of a container's deltas, by ordinal. */
+  readonly #basesIn: number[][] = [];
   /** About how many bytes the objects of a container take, by ordinal, and one object takes where it is, by number. */
   readonly #totals: number[] = [];
   #stored = new Float32Array(1024);
 
   private constructor(
     repository: Repository,
+    near: Repository | undefined,
     packs: ReadonlyMap<PackId, PackNote>,
     previous: ReadonlyMap<number, string>,
   ) {
     this.#repository = repository;
+    this.#near = near;
     this.#table = new ObjectTable();
     this.packs = packs;
     this.previous = previous;
@@ -61,12 +67,12 @@ export class Census {
   /** Reads all footers of a repository, as of its log's tip. */
   static async take(
     repository: Repository,
-    options: { readonly signal?: AbortSignal | undefined } = {},
+    options: { readonly near?: Repository | undefined; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Census> {
     const { log, storage } = repository;
     const packs = new Map<PackId, PackNote>();
     const previous = new Map<number, string>();
-    const census = new Census(repository, packs, previous);
+    const census = new Census(repository, options.near, packs, previous);
     const segments: { seq: SegmentSeq; sizeBytes: number; modifiedMs: number }[] = [];
     for await (const { name, sizeBytes, modifiedMs } of storage.list('log/', segmentName(log.begin.seq))) {
       const seq = parseSegmentName(name);
@@ -113,6 +119,17 @@ export class Census {
   async markAll(ref: ContainerRef): Promise<void> {
     const { objects } = await this.#repository.containers.readFooter(ref);
     for (const { key } of objects) this.#table.mark(this.#table.add(key), MARK.live);
+  }
+
+  /**
+   * Marks the bases of all deltas of segments that stay, also of those that nobody needs any more: a delta without its base would be
+   * taken for stored by whoever has the same content again.
+   */
+  markBases(throughSeq: number): void {
+    for (const { ref, ordinal } of this.containers) {
+      if ('seq' in ref && ref.seq > throughSeq)
+        for (const base of this.#basesIn[ordinal] ?? []) this.#table.mark(base, MARK.live);
+    }
   }
 
   /** Counts what was marked, with the bases of deltas. */
@@ -167,6 +184,7 @@ export class Census {
     const isPack = 'pack' in counted.ref;
     for (const [entry, { key, type, base, block, lengthBytes }] of footer.objects.entries()) {
       const number = this.#table.add(key);
+      if (base !== undefined) (this.#basesIn[counted.ordinal] ??= []).push(this.#table.add(base));
       const sizeBytes = storedBytes(footer, block, lengthBytes);
       this.#totals[counted.ordinal] = (this.#totals[counted.ordinal] ?? 0) + sizeBytes;
       const held = this.#table.isHeld(number) ? this.#containerOf(number) : undefined;
@@ -192,7 +210,7 @@ export class Census {
       this.#table.mark(number, MARK.seen | MARK.live);
       if ((this.#table.marks(number) & heldMark(OBJECT.chunk)) !== 0) continue;
       // oxlint-disable-next-line no-await-in-loop -- neighbouring objects share blocks
-      const found = await this.#repository.objects.find(key);
+      const found = (await this.#near?.objects.find(key)) ?? (await this.#repository.objects.find(key));
       if (found === undefined) throw missing(key);
       for (const edge of listEdges({ key, type: found.type }, found.bytes))
         if (edge.isParent !== true) waiting.push(edge.key);

@@ -39,6 +39,8 @@ export class RemoteView implements Storage {
   readonly #cache: Storage;
   readonly #clock: Clock;
   #state: ViewState;
+  /** The last segment that was seen, if it is there no more. */
+  #pruned = 0;
   /** Names that may be there, because the answer to writing them was lost. */
   readonly #uncertain = new Set<string>();
 
@@ -82,12 +84,28 @@ export class RemoteView implements Storage {
     const start = tip.seq > 0 ? tip.seq : await this.#findStart();
     const stats: ObjectStat[] = [];
     for await (const stat of this.remote.list('log/', segmentName(Math.max(start - 1, 0)))) stats.push(stat);
+    if (tip.seq > 0 && stats.length > 0 && stats[0]?.name !== segmentName(tip.seq)) return this.#startOver(expected);
     if (tip.seq > 0) await this.#checkTip(stats[0]);
     const lacking: string[] = [];
     for (const { name } of stats) if ((await this.#cache.stat(name)) === undefined) lacking.push(name);
     await pMap(lacking, (name) => this.#fetch(name), { concurrency: READS_AT_ONCE });
     const local = this.#clock.now();
     this.#state = { ...this.#state, lookedMs: { store: this.remote.nowMs() ?? local, local } };
+  }
+
+  /** The segment that was seen last is gone, and others are there: it was pruned, unless checkBegin finds otherwise. */
+  async #startOver(expected: RepositoryId | undefined): Promise<void> {
+    this.#pruned = Math.max(this.#pruned, this.#state.tip.seq);
+    this.#state = { ...this.#state, tip: UNSEEN.tip };
+    for (const prefix of ['checkpoint/', 'index/', 'log/'])
+      for await (const { name } of this.#cache.list(prefix)) await this.#cache.delete(name);
+    await this.refresh(expected);
+  }
+
+  /** @throws {MoltError} DAMAGED when the log, opened, does not say that what this machine saw last was pruned */
+  checkBegin(beginSeq: number): void {
+    if (this.#pruned > beginSeq)
+      throw wasSetBack(this.label, `${segmentName(this.#pruned)}, which this machine saw, is gone`);
   }
 
   /** Drops what is kept of the log before the newest checkpoint, which stands for it. */

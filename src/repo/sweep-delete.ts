@@ -1,12 +1,14 @@
 // Deletes what the last sweep says counts no more. Cut off anywhere, it is taken up again by the next call; what is deleted twice is gone
 // once.
 
-import { packName, parseSegmentName } from '../format/segment.ts';
+import { packName, parseSegmentName, segmentName } from '../format/segment.ts';
 import { isMoltError, type MoltError } from '../model/error.ts';
 import type { Repository } from './repository.ts';
 
 /** How long after it was written a name of the log is deleted at the earliest: no writer goes by an older sight of the log's end. */
 export const LOG_GRACE_MS = 72 * 3_600_000;
+/** How long packs stay on a remote after the sweep that took them away, for whoever reads there; an hour less than a day's sweeps. */
+export const READER_GRACE_MS = 23 * 3_600_000;
 
 /** What was deleted, and what was not. */
 export interface Deleted {
@@ -21,11 +23,11 @@ export interface Deleted {
 /**
  * Deletes packs and segments that count no more.
  * @param options.nowMs the storage's time, in milliseconds since the Unix epoch
- * @param options.packsBeforeMs packs are deleted only if the sweep that took them away was written before this time of the storage
+ * @param options.packGraceMs packs are deleted only if the sweep that took them away is at least so old
  */
 export async function deleteSwept(
   repository: Repository,
-  options: { readonly nowMs: number; readonly packsBeforeMs: number; readonly signal?: AbortSignal | undefined },
+  options: { readonly nowMs: number; readonly packGraceMs: number; readonly signal?: AbortSignal | undefined },
 ): Promise<Deleted> {
   const { log, storage } = repository;
   const { begin } = log;
@@ -50,9 +52,11 @@ export async function deleteSwept(
     done.laterBytes += sizeBytes;
   };
   const swept = new Set(begin.swept.map((id) => packName(id)));
-  for await (const { name, sizeBytes, modifiedMs } of storage.list('packs/')) {
+  const sweptMs = (await storage.stat(segmentName(begin.sweepSeq)))?.modifiedMs ?? Infinity;
+  const mayGo = options.packGraceMs === 0 || sweptMs <= options.nowMs - options.packGraceMs;
+  for await (const { name, sizeBytes } of storage.list('packs/')) {
     if (!swept.has(name)) continue;
-    if (modifiedMs < options.packsBeforeMs) await remove(name, sizeBytes);
+    if (mayGo) await remove(name, sizeBytes);
     else later(sizeBytes);
   }
   // In the order of their numbers: whoever finds the one before its own still there knows that its own was not deleted.

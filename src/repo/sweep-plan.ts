@@ -23,19 +23,21 @@ const WASTE_SHARE = 0.1;
 
 /**
  * Decides.
- * @param beginSeq the last number that is gone already
+ * @param throughSeq the last segment that goes, by findBegin
  * @param pinned packs that stay whatever is in them
  */
-export function planSweep(census: Census, beginSeq: number, pinned: ReadonlySet<PackId>): SweepPlan {
-  const throughSeq = findBegin(census, beginSeq);
+export function planSweep(census: Census, throughSeq: number, pinned: ReadonlySet<PackId>): SweepPlan {
   const isGoing = ({ ref }: CountedContainer): boolean => 'seq' in ref && ref.seq <= throughSeq;
   const going = [...census.containers.filter(isGoing), ...choosePacks(census, pinned)];
   const copiedBytes = sum(going.map(liveBytes));
   return { throughSeq, going, copiedBytes, freedBytes: sum(going.map(({ sizeBytes }) => sizeBytes)) };
 }
 
-/** Returns the number up to which taking the log's beginning away gains most. What can't be read is left alone. */
-function findBegin({ containers }: Census, beginSeq: number): number {
+/**
+ * Returns the number up to which taking the log's beginning away gains most. What can't be read is left alone.
+ * @param beginSeq the last number that is gone already
+ */
+export function findBegin({ containers }: Census, beginSeq: number): number {
   const segments = containers.flatMap((container) =>
     'seq' in container.ref ? [{ ...container, seq: container.ref.seq }] : [],
   );

@@ -11,7 +11,7 @@ import type { CommitId, PackId } from '../model/ids.ts';
 import { Census, type CountedContainer } from './census.ts';
 import { buildHistoryPack, HISTORY_PACK_COMMITS, type HistoryCommit, type HistoryPack } from './history-pack.ts';
 import type { Repository } from './repository.ts';
-import { planSweep, type SweepPlan } from './sweep-plan.ts';
+import { findBegin, planSweep, type SweepPlan } from './sweep-plan.ts';
 import type { Transaction } from './transaction.ts';
 
 /** What is to stay and what is to go. */
@@ -38,6 +38,8 @@ export interface SweepOutcome {
 export interface SweepOptions {
   /** What garbage is, that no segment names: packs older than this, in milliseconds by the storage's clock. */
   readonly orphanedBeforeMs: number;
+  /** Another storage of the repository that has most of the same objects, and is quicker to read. */
+  readonly near?: Repository | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onPhase?: (phase: string) => void;
 }
@@ -80,11 +82,11 @@ export async function sweep(
 async function plotSweep(
   repository: Repository,
   order: SweepOrder,
-  { signal, onPhase }: SweepOptions,
+  { near, signal, onPhase }: SweepOptions,
 ): Promise<{ census: Census; plan: SweepPlan }> {
   const { log } = repository;
   onPhase?.('count');
-  const census = await Census.take(repository, { signal });
+  const census = await Census.take(repository, { near, signal });
   for (const { id } of order.keep) {
     signal?.throwIfAborted();
     // oxlint-disable-next-line no-await-in-loop -- one tree after the other
@@ -95,7 +97,10 @@ async function plotSweep(
   // oxlint-disable-next-line no-await-in-loop -- few
   for (const pack of log.begin.history) await census.markAll({ pack });
   census.count();
-  return { census, plan: planSweep(census, log.begin.seq, new Set(log.begin.history)) };
+  const throughSeq = findBegin(census, log.begin.seq);
+  census.markBases(throughSeq);
+  census.count();
+  return { census, plan: planSweep(census, throughSeq, new Set(log.begin.history)) };
 }
 
 async function sweepOnce(
@@ -114,7 +119,7 @@ async function sweepOnce(
   const gonePacks = new Set([...plan.going.flatMap(({ ref }) => ('pack' in ref ? [ref.pack] : [])), ...merged]);
   const isGoing = (ref: ContainerRef): boolean =>
     'pack' in ref ? gonePacks.has(ref.pack) : ref.seq <= plan.throughSeq;
-  const transaction = repository.begin({ packs: true, isGoing });
+  const transaction = repository.begin({ packs: true, isGoing, near: options.near });
   try {
     options.onPhase?.('copy');
     for (const container of going.size === 0 ? [] : plan.going) {

@@ -45,6 +45,7 @@ const HASHED_THERE_BYTES = 8 << 20;
 export interface TransactionOptions {
   readonly packs: boolean;
   readonly isGoing?: (container: ContainerRef) => boolean;
+  readonly near?: Repository | undefined;
 }
 
 /** What a sweep says beside what a commit does; asked for each place in the log. */
@@ -79,6 +80,7 @@ export class Transaction implements ObjectSink {
   #emitted = false;
   readonly #whole: boolean;
   readonly #isGoing: (container: ContainerRef) => boolean;
+  readonly #near: Repository | undefined;
   #pooled = false;
   #mayBePublished = false;
   #sha1Thread: Sha1Thread | undefined;
@@ -88,11 +90,13 @@ export class Transaction implements ObjectSink {
   /**
    * @param options.packs all objects go to packs whole, as a full backup asks for
    * @param options.isGoing says of a container that it is about to be swept away: what it holds counts as not stored
+   * @param options.near has most of the same objects, and is quicker to read
    */
   constructor(repository: Repository, options: TransactionOptions) {
     this.#repository = repository;
     this.#whole = options.packs;
     this.#isGoing = options.isGoing ?? (() => false);
+    this.#near = options.near;
     this.#sweepSeq = repository.log.begin.sweepSeq;
     this.#packs = new PackPool(repository.storage, () => repository.containerSpec());
     this.#builder = new BlockBuilder(
@@ -248,7 +252,7 @@ export class Transaction implements ObjectSink {
   /** Writes an object of the log's segments whole into a pack, for a full backup; does nothing if a pack has it. */
   async promote(key: Buffer): Promise<void> {
     if (await this.#isKnown(key)) return;
-    const found = await this.#repository.objects.find(key);
+    const found = (await this.#near?.objects.find(key)) ?? (await this.#repository.objects.find(key));
     if (found === undefined)
       throw new MoltError('DAMAGED', `an object that the full backup needs is missing`, { hint: 'run molt verify' });
     // A chunk that lies uncompressed may be a secret and stays so; others that do would not compress either.

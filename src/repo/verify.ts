@@ -58,6 +58,8 @@ export interface StorageCheck {
   readonly cachesAreSound: boolean;
   /** What can't be read. */
   readonly lost: LostObjects;
+  /** The last segment that is gone by a sweep, 0 if none is. */
+  readonly beginSeq: number;
 }
 
 /** Checks a storage. Problems are data; what is thrown is what kept it from being checked at all. */
@@ -101,7 +103,14 @@ export async function checkStorage(target: VerifyTarget, options: VerifyOptions)
   if (options.readShare > 0) await new BlobCheck(graph, log, report, options).run();
   const hurt = listHurt(graph, log);
   const commits = new Set([...log.commits.keys(), ...log.expired.keys(), ...hurt.map(({ id }) => id)]);
-  return { report, commitCount: commits.size, hurt, cachesAreSound: caches.isSound, lost: log.lost };
+  return {
+    report,
+    commitCount: commits.size,
+    hurt,
+    cachesAreSound: caches.isSound,
+    lost: log.lost,
+    beginSeq: log.base?.base.seq ?? 0,
+  };
 }
 
 function progressOf(

@@ -115,7 +115,7 @@ for (const [name, pick] of [
     };
     await check(repository);
     await check(await openRepository(storage));
-    const deleted = await deleteSwept(repository, { nowMs, packsBeforeMs: nowMs });
+    const deleted = await deleteSwept(repository, { nowMs, packGraceMs: 0 });
     t.true(deleted.objects > 0);
     t.is(deleted.laterObjects, 0);
     t.true([...(await listNames(storage))].length < before);

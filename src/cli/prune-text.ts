@@ -1,0 +1,60 @@
+// What `molt prune` shows: what is kept and why, what goes, and what that frees.
+
+import { shortId } from '../model/ids.ts';
+import { formatTime } from '../model/time-format.ts';
+import type { PrunedBackup, PrunedStorage, PruneResult } from '../ops/prune.ts';
+import type { Output } from './output.ts';
+import { formatCount, formatSize, formatTable } from './text.ts';
+
+/** Returns the lines of a result. */
+export function formatPrune(output: Output, result: PruneResult): string[] {
+  const { backups, dryRun, agent } = result;
+  const shown = backups.filter(({ kind, kept, reasons }) => kind !== 'incremental' || isSpecial(kept, reasons));
+  const rest = backups.filter((backup) => !shown.includes(backup));
+  const rows = shown.map(({ id, kind, time, kept, reasons }) => [
+    `${formatTime(Date.parse(time))} [${kind.toUpperCase()}]`,
+    output.style('yellow', shortId(id)),
+    kept ? 'keep' : output.style('bold', dryRun ? 'would go' : 'expired'),
+    output.style('dim', reasons.join('; ')),
+  ]);
+  return [
+    ...formatTable(rows),
+    ...summarize('incrementals', rest),
+    `${agent}: ${summary(backups, dryRun)}`,
+    ...[...places(result)].map(([name, place]) => `${name}: ${describePlace(place, dryRun)}`),
+  ];
+}
+
+function* places({ here, remotes }: PruneResult): Iterable<[string, PrunedStorage | string]> {
+  yield ['here', here];
+  for (const { name, storage, error } of remotes) yield [name, storage ?? `not pruned: ${error?.message ?? ''}`];
+}
+
+/** An incremental is worth a line of its own if it stays for a reason of its own. */
+function isSpecial(isKept: boolean, reasons: readonly string[]): boolean {
+  return isKept && reasons.some((reason) => /^(held|tag|newest commit)/.test(reason));
+}
+
+function summarize(what: string, backups: readonly PrunedBackup[]): string[] {
+  const count = (isKept: boolean): number => backups.filter(({ kept }) => kept === isKept).length;
+  return backups.length === 0 ? [] : [`${what}: ${count(true)} kept, ${count(false)} not`];
+}
+
+function summary(backups: readonly PrunedBackup[], isDryRun: boolean): string {
+  const gone = backups.filter(({ kept }) => !kept).length;
+  if (gone === 0) return `all ${formatCount(backups.length, 'backup')} are kept`;
+  const verb = isDryRun ? 'would expire' : gone === 1 ? 'has expired' : 'have expired';
+  return `${formatCount(gone, 'backup')} ${verb}, ${backups.length - gone} are kept; what expires stays in molt log without its content`;
+}
+
+function describePlace(place: PrunedStorage | string, isDryRun: boolean): string {
+  if (typeof place === 'string') return place;
+  const { freedBytes, writtenBytes, deletedBytes, deletedObjects, laterBytes, laterObjects, refused } = place;
+  const copied = writtenBytes === 0 ? '' : `, of which about ${formatSize(writtenBytes)} are written anew`;
+  if (isDryRun) return freedBytes === 0 ? 'nothing to free' : `would free ${formatSize(freedBytes)}${copied}`;
+  const parts = [`${formatCount(deletedObjects, 'object')} deleted, ${formatSize(deletedBytes)}`];
+  if (laterObjects > refused.length) parts.push(`${formatSize(laterBytes)} more once nobody can need it any more`);
+  const [first] = refused;
+  if (first !== undefined) parts.push(`${formatCount(refused.length, 'object')} could not be deleted: ${first.why}`);
+  return parts.join('; ');
+}

@@ -1,0 +1,293 @@
+// Lets backups go that retention does not keep: their content, not their line in the history. Everything that stays is written where it
+// can stay, and the event recorded, before anything is deleted.
+
+import type { CommitEntry } from '../format/commit-rows.ts';
+import { isMoltError, type MoltError } from '../model/error.ts';
+import type { CommitId } from '../model/ids.ts';
+import { formatJsonTime } from '../model/time-format.ts';
+import { DAILY_ZONE } from '../policy/daily.ts';
+import { decideRetention, type RetentionCommit, type RetentionDecision } from '../policy/retention.ts';
+import type { RetentionRules } from '../policy/retention-rules.ts';
+import { tryLock } from '../pod/lock.ts';
+import { peelToCommit, readCommit } from '../repo/git.ts';
+import { OldestStorage } from '../repo/oldest.ts';
+import { Repository } from '../repo/repository.ts';
+import { lookSweep, sweep, type SweepOrder, type SweepOutcome } from '../repo/sweep.ts';
+import { deleteSwept, LOG_GRACE_MS, READER_GRACE_MS, type Deleted } from '../repo/sweep-delete.ts';
+import { openRemoteStorage } from '../storage/open-remote.ts';
+import type { RemoteStorage } from '../storage/remote.ts';
+import { findPlace } from './exchange.ts';
+import type { OpsContext } from './context.ts';
+import { readHolds, type Hold } from './hold.ts';
+import { openRepositoryOf, readersLock, resolveAgent, type OpenAgent } from './open.ts';
+import { openKeysElsewhere } from './open-keys.ts';
+import { listRemotes, loadState, remoteOptionsOf, type Remote } from './remotes.ts';
+import { readRestoreNote } from './restore-journal.ts';
+
+/** How to prune. */
+export interface PruneOptions {
+  readonly rules: RetentionRules;
+  /** Only finds out what would go. */
+  readonly isDryRun: boolean;
+  /** Only here, not on the remotes. */
+  readonly isLocal: boolean;
+}
+
+const DAY_MS = 86_400_000;
+
+/** A backup and what becomes of it. */
+export interface PrunedBackup {
+  readonly id: CommitId;
+  readonly kind: CommitEntry['kind'];
+  readonly time: string;
+  readonly kept: boolean;
+  /** All that it is kept for, or why it goes. */
+  readonly reasons: readonly string[];
+}
+
+/** What pruning one storage did, or would do. Sizes are bytes of the storage. */
+export interface PrunedStorage {
+  /** Of what counts no more, and of what was written in its place. */
+  readonly freedBytes: number;
+  readonly writtenBytes: number;
+  /** What was deleted, and what is only deleted later, because it is young or locked. */
+  readonly deletedBytes: number;
+  readonly deletedObjects: number;
+  readonly laterBytes: number;
+  readonly laterObjects: number;
+  /** Names that could not be deleted, and why. */
+  readonly refused: readonly { readonly name: string; readonly why: string }[];
+}
+
+/** What came of one remote. */
+export interface PrunedRemote {
+  readonly name: string;
+  readonly url: string;
+  /** Undefined where it could not be pruned. */
+  readonly storage: PrunedStorage | undefined;
+  /** How many of its backups are kept, and how many go. */
+  readonly kept: number;
+  readonly expired: number;
+  readonly error: MoltError | undefined;
+}
+
+/** What came of it: CLI.md's JSON for `prune`. */
+export interface PruneResult {
+  readonly agent: string;
+  readonly dryRun: boolean;
+  /** Newest first. */
+  readonly backups: readonly PrunedBackup[];
+  readonly here: PrunedStorage;
+  readonly remotes: readonly PrunedRemote[];
+}
+
+/**
+ * Prunes the repository of an agent here, and then on its remotes, each by what it holds itself. One that fails keeps no other from it.
+ * @throws {MoltError} DAMAGED when something that stays is not whole: then nothing goes
+ */
+export async function prune(
+  context: OpsContext,
+  label: string | undefined,
+  options: PruneOptions,
+): Promise<PruneResult> {
+  const named = await resolveAgent(context, label);
+  await using open = await openRepositoryOf(context, named, { isPruning: true });
+  const { repository, agent } = open;
+  const known = await findProtected(context, open);
+  const holds = await readHolds(repository);
+  using alone = options.isDryRun ? undefined : tryLock(readersLock(context, agent));
+  const { backups, storage } = await pruneStorage(context, repository, options, {
+    ...known,
+    holds,
+    packGraceMs: alone === undefined ? Infinity : 0,
+    nowMs: context.clock.now(),
+  });
+  const remotes: PrunedRemote[] = [];
+  for (const remote of options.isLocal ? [] : await listRemotes(context.home, agent.repository)) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other: each is long
+    remotes.push(await pruneRemote(context, open, remote, { ...options, holds }));
+  }
+  return { agent: agent.label, dryRun: options.isDryRun, backups, here: storage, remotes };
+}
+
+/** Prunes one storage of a repository. */
+async function pruneStorage(
+  context: OpsContext,
+  repository: Repository,
+  { rules, isDryRun }: PruneOptions,
+  known: Protected & { readonly packGraceMs: number; readonly nowMs: number; readonly near?: Repository },
+): Promise<{ backups: readonly PrunedBackup[]; storage: PrunedStorage }> {
+  const { packGraceMs, nowMs, near } = known;
+  let backups: PrunedBackup[] = [];
+  const decide = async (): Promise<SweepOrder> => {
+    const decided = await decideFor(context, repository, rules, known);
+    backups = decided.backups;
+    return decided.order;
+  };
+  const { signal } = context;
+  const sweepOptions = {
+    near,
+    orphanedBeforeMs: nowMs - LOG_GRACE_MS,
+    signal,
+    onPhase: (phase: string) => context.reporter.progress({ phase }),
+  };
+  if (isDryRun) {
+    const outcome = await lookSweep(repository, await decide(), sweepOptions);
+    return { backups, storage: toStorage(outcome, []) };
+  }
+  // What an earlier sweep left, first: the next one would take it for its own, and its time begins anew.
+  const earlier = await deleteSwept(repository, { nowMs, packGraceMs, signal });
+  const outcome = await sweep(repository, decide, sweepOptions);
+  context.reporter.progress({ phase: 'delete' });
+  const later = outcome === undefined ? undefined : await deleteSwept(repository, { nowMs, packGraceMs, signal });
+  return { backups, storage: toStorage(outcome, later === undefined ? [earlier] : [earlier, later]) };
+}
+
+async function pruneRemote(
+  context: OpsContext,
+  open: OpenAgent,
+  remote: Remote,
+  options: PruneOptions & { readonly holds: ReadonlyMap<CommitId, Hold> },
+): Promise<PrunedRemote> {
+  const { name, url, lock } = remote;
+  context.reporter.progress({ phase: `open ${name}` });
+  let far: RemoteStorage | undefined;
+  try {
+    far = await openRemoteStorage(url, remoteOptionsOf(context, remote));
+    const storage = new OldestStorage(far);
+    const { roots, keyring } = await openKeysElsewhere(context, storage, open.agent, open.repository.keys.roots);
+    const keys = { roots, generation: keyring.generation };
+    const { clock, random } = context;
+    const there = await Repository.open(storage, keys, { clock, random });
+    const holds = new Map([...options.holds, ...(await readHolds(there))]);
+    const { backups, storage: done } = await pruneStorage(context, there, options, {
+      needed: new Map(),
+      pushedSeq: Infinity,
+      holds,
+      lockDays: lock?.days,
+      packGraceMs: READER_GRACE_MS,
+      nowMs: far.nowMs() ?? clock.now(),
+      near: open.repository,
+    });
+    const kept = backups.filter((backup) => backup.kept).length;
+    return { name, url, storage: done, kept, expired: backups.length - kept, error: undefined };
+  } catch (error) {
+    if (!isMoltError(error) || isMoltError(error, 'INTERRUPTED')) throw error;
+    return { name, url, storage: undefined, kept: 0, expired: 0, error };
+  } finally {
+    await far?.close();
+  }
+}
+
+function toStorage(outcome: SweepOutcome | undefined, deleted: readonly Deleted[]): PrunedStorage {
+  const last = deleted.at(-1);
+  const sum = (of: (one: Deleted) => number): number => deleted.reduce((total, one) => total + of(one), 0);
+  return {
+    freedBytes: outcome?.freedBytes ?? 0,
+    writtenBytes: outcome?.writtenBytes ?? 0,
+    deletedBytes: sum(({ sizeBytes }) => sizeBytes),
+    deletedObjects: sum(({ objects }) => objects),
+    laterBytes: last?.laterBytes ?? 0,
+    laterObjects: last?.laterObjects ?? 0,
+    refused: (last?.refused ?? []).map(({ name, error }) => ({ name, why: error.message })),
+  };
+}
+
+/** What retention must not touch beside what the repository itself says. */
+interface Protected {
+  /** Commits that a restore in place can be taken back to, or has to be finished from. */
+  readonly needed: ReadonlyMap<CommitId, string>;
+  /** Commits of segments behind this number are not on every remote. */
+  readonly pushedSeq: number;
+  readonly holds: ReadonlyMap<CommitId, Hold>;
+  /** How long each object is locked. */
+  readonly lockDays?: number | undefined;
+}
+
+async function findProtected(
+  context: OpsContext,
+  { agent, repository }: OpenAgent,
+): Promise<Pick<Protected, 'needed' | 'pushedSeq'>> {
+  const { home } = context;
+  const needed = new Map<CommitId, string>();
+  for (const other of await home.listAgents()) {
+    if (other.repository !== agent.repository) continue;
+    // oxlint-disable-next-line no-await-in-loop -- few agents share a repository
+    const note = await readRestoreNote(home, other);
+    if (note?.phase !== 'under-way') continue;
+    for (const id of [note.commit, note.safety]) needed.set(id, 'a restore in place of it broke off');
+  }
+  let pushedSeq = Infinity;
+  for (const { name } of await listRemotes(home, agent.repository)) {
+    // oxlint-disable-next-line no-await-in-loop -- few remotes
+    const { sent } = await loadState(home, agent.repository, name);
+    // A place that is swept was sent long ago.
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    const seq =
+      sent !== undefined && sent.seq <= repository.log.begin.seq ? sent.seq : await findPlace(repository, sent);
+    pushedSeq = Math.min(pushedSeq, seq);
+  }
+  return { needed, pushedSeq };
+}
+
+async function decideFor(
+  context: OpsContext,
+  repository: Repository,
+  rules: RetentionRules,
+  { needed, pushedSeq, holds, lockDays }: Protected,
+): Promise<{ backups: PrunedBackup[]; order: SweepOrder }> {
+  const commits = (await repository.index.listCommits()).filter(({ isExpired }) => !isExpired);
+  const [tips, named] = [listTips(repository), await listNames(repository)];
+  const ids = new Map<number, CommitId>(commits.map(({ id, seq }) => [seq, id]));
+  const candidates: RetentionCommit[] = [];
+  for (const { id, timeMs, kind, seq, parentSeq } of commits) {
+    const parent = parentSeq === undefined ? undefined : parentSeq === 0 ? [] : ids.get(parentSeq);
+    // oxlint-disable-next-line no-await-in-loop -- only merges, and those whose parent is gone
+    const parents = typeof parent === 'string' ? [parent] : (parent ?? (await readCommit(repository, id)).parents);
+    candidates.push({
+      id,
+      timeMs,
+      kind,
+      parents,
+      tags: named.get(id) ?? [],
+      isHeld: holds.has(id) || needed.has(id),
+      isTip: tips.has(id),
+      isUnpushed: seq > pushedSeq,
+      lockedUntilMs: lockDays === undefined ? undefined : timeMs + lockDays * DAY_MS,
+    });
+  }
+  const zone = context.zone ?? DAILY_ZONE;
+  const decisions = decideRetention(candidates, rules, { nowMs: context.clock.now(), zone });
+  const decided = new Map(decisions.map((decision) => [decision.id, decision]));
+  const isKept = ({ id }: CommitEntry): boolean => decided.get(id)?.isKept !== false;
+  const expire = commits.filter((commit) => !isKept(commit));
+  const gone = new Set(expire.map(({ id }) => id));
+  const dropRefs = [...repository.tagged].flatMap(([name, id]) =>
+    name.startsWith('refs/tags/') && gone.has(id) ? [name] : [],
+  );
+  const backups = commits.toReversed().map((commit) => toBackup(commit, decided.get(commit.id)));
+  return { backups, order: { keep: commits.filter(isKept), expire, dropRefs } };
+}
+
+function toBackup({ id, kind, timeMs }: CommitEntry, decision: RetentionDecision | undefined): PrunedBackup {
+  const { isKept = true, reasons = [] } = decision ?? {};
+  return { id, kind, time: formatJsonTime(timeMs), kept: isKept, reasons };
+}
+
+function listTips(repository: Repository): ReadonlySet<CommitId> {
+  const tips = [...repository.refs].flatMap(([name, id]) => (name.startsWith('refs/heads/') ? [id as CommitId] : []));
+  return new Set(tips);
+}
+
+/** Returns the names that the user gave, by commit. */
+async function listNames(repository: Repository): Promise<Map<CommitId, string[]>> {
+  const names = new Map<CommitId, string[]>();
+  for (const [ref, id] of repository.refs) {
+    const name = ref.startsWith('refs/tags/') ? ref.slice('refs/tags/'.length) : '';
+    if (name === '' || /^(full|manual|safety)\/\d{8}T\d{6}Z(-\d+)?$/.test(name)) continue;
+    // oxlint-disable-next-line no-await-in-loop -- the log says it, mostly
+    const commit = repository.tagged.get(ref) ?? (await peelToCommit(repository, id));
+    names.set(commit, [...(names.get(commit) ?? []), name]);
+  }
+  return names;
+}
