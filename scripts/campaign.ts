@@ -20,6 +20,7 @@ const CAMPAIGNS: Readonly<Record<string, () => Promise<{ campaign: Campaign }>>>
   places: () => import('./campaign/places.ts'),
   awkward: () => import('./campaign/awkward.ts'),
   remotes: () => import('./campaign/remotes.ts'),
+  prune: () => import('./campaign/prune.ts'),
 };
 
 const { values, positionals } = parseArgs({

@@ -2,7 +2,8 @@
 
 import { shortId } from '../model/ids.ts';
 import { formatTime } from '../model/time-format.ts';
-import type { PrunedBackup, PrunedStorage, PruneResult } from '../ops/prune.ts';
+import type { PrunedStorage, PruneResult } from '../ops/prune.ts';
+import type { PrunedBackup } from '../ops/prune-decide.ts';
 import type { Output } from './output.ts';
 import { formatCount, formatSize, formatTable } from './text.ts';
 

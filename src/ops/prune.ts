@@ -1,15 +1,10 @@
 // Lets backups go that retention does not keep: their content, not their line in the history. Everything that stays is written where it
 // can stay, and the event recorded, before anything is deleted.
 
-import type { CommitEntry } from '../format/commit-rows.ts';
 import { isMoltError, type MoltError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
-import { formatJsonTime } from '../model/time-format.ts';
-import { DAILY_ZONE } from '../policy/daily.ts';
-import { decideRetention, type RetentionCommit, type RetentionDecision } from '../policy/retention.ts';
 import type { RetentionRules } from '../policy/retention-rules.ts';
 import { tryLock } from '../pod/lock.ts';
-import { peelToCommit, readCommit } from '../repo/git.ts';
 import { OldestStorage } from '../repo/oldest.ts';
 import { Repository } from '../repo/repository.ts';
 import { lookSweep, sweep, type SweepOrder, type SweepOutcome } from '../repo/sweep.ts';
@@ -21,6 +16,7 @@ import type { OpsContext } from './context.ts';
 import { readHolds, type Hold } from './hold.ts';
 import { openRepositoryOf, readersLock, resolveAgent, type OpenAgent } from './open.ts';
 import { openKeysElsewhere } from './open-keys.ts';
+import { decideSweep, type Protected, type PrunedBackup } from './prune-decide.ts';
 import { listRemotes, loadState, remoteOptionsOf, type Remote } from './remotes.ts';
 import { readRestoreNote } from './restore-journal.ts';
 
@@ -31,18 +27,6 @@ export interface PruneOptions {
   readonly isDryRun: boolean;
   /** Only here, not on the remotes. */
   readonly isLocal: boolean;
-}
-
-const DAY_MS = 86_400_000;
-
-/** A backup and what becomes of it. */
-export interface PrunedBackup {
-  readonly id: CommitId;
-  readonly kind: CommitEntry['kind'];
-  readonly time: string;
-  readonly kept: boolean;
-  /** All that it is kept for, or why it goes. */
-  readonly reasons: readonly string[];
 }
 
 /** What pruning one storage did, or would do. Sizes are bytes of the storage. */
@@ -120,7 +104,7 @@ async function pruneStorage(
   const { packGraceMs, nowMs, near } = known;
   let backups: PrunedBackup[] = [];
   const decide = async (): Promise<SweepOrder> => {
-    const decided = await decideFor(context, repository, rules, known);
+    const decided = await decideSweep(context, repository, rules, known);
     backups = decided.backups;
     return decided.order;
   };
@@ -193,17 +177,6 @@ function toStorage(outcome: SweepOutcome | undefined, deleted: readonly Deleted[
   };
 }
 
-/** What retention must not touch beside what the repository itself says. */
-interface Protected {
-  /** Commits that a restore in place can be taken back to, or has to be finished from. */
-  readonly needed: ReadonlyMap<CommitId, string>;
-  /** Commits of segments behind this number are not on every remote. */
-  readonly pushedSeq: number;
-  readonly holds: ReadonlyMap<CommitId, Hold>;
-  /** How long each object is locked. */
-  readonly lockDays?: number | undefined;
-}
-
 async function findProtected(
   context: OpsContext,
   { agent, repository }: OpenAgent,
@@ -228,66 +201,4 @@ async function findProtected(
     pushedSeq = Math.min(pushedSeq, seq);
   }
   return { needed, pushedSeq };
-}
-
-async function decideFor(
-  context: OpsContext,
-  repository: Repository,
-  rules: RetentionRules,
-  { needed, pushedSeq, holds, lockDays }: Protected,
-): Promise<{ backups: PrunedBackup[]; order: SweepOrder }> {
-  const commits = (await repository.index.listCommits()).filter(({ isExpired }) => !isExpired);
-  const [tips, named] = [listTips(repository), await listNames(repository)];
-  const ids = new Map<number, CommitId>(commits.map(({ id, seq }) => [seq, id]));
-  const candidates: RetentionCommit[] = [];
-  for (const { id, timeMs, kind, seq, parentSeq } of commits) {
-    const parent = parentSeq === undefined ? undefined : parentSeq === 0 ? [] : ids.get(parentSeq);
-    // oxlint-disable-next-line no-await-in-loop -- only merges, and those whose parent is gone
-    const parents = typeof parent === 'string' ? [parent] : (parent ?? (await readCommit(repository, id)).parents);
-    candidates.push({
-      id,
-      timeMs,
-      kind,
-      parents,
-      tags: named.get(id) ?? [],
-      isHeld: holds.has(id) || needed.has(id),
-      isTip: tips.has(id),
-      isUnpushed: seq > pushedSeq,
-      lockedUntilMs: lockDays === undefined ? undefined : timeMs + lockDays * DAY_MS,
-    });
-  }
-  const zone = context.zone ?? DAILY_ZONE;
-  const decisions = decideRetention(candidates, rules, { nowMs: context.clock.now(), zone });
-  const decided = new Map(decisions.map((decision) => [decision.id, decision]));
-  const isKept = ({ id }: CommitEntry): boolean => decided.get(id)?.isKept !== false;
-  const expire = commits.filter((commit) => !isKept(commit));
-  const gone = new Set(expire.map(({ id }) => id));
-  const dropRefs = [...repository.tagged].flatMap(([name, id]) =>
-    name.startsWith('refs/tags/') && gone.has(id) ? [name] : [],
-  );
-  const backups = commits.toReversed().map((commit) => toBackup(commit, decided.get(commit.id)));
-  return { backups, order: { keep: commits.filter(isKept), expire, dropRefs } };
-}
-
-function toBackup({ id, kind, timeMs }: CommitEntry, decision: RetentionDecision | undefined): PrunedBackup {
-  const { isKept = true, reasons = [] } = decision ?? {};
-  return { id, kind, time: formatJsonTime(timeMs), kept: isKept, reasons };
-}
-
-function listTips(repository: Repository): ReadonlySet<CommitId> {
-  const tips = [...repository.refs].flatMap(([name, id]) => (name.startsWith('refs/heads/') ? [id as CommitId] : []));
-  return new Set(tips);
-}
-
-/** Returns the names that the user gave, by commit. */
-async function listNames(repository: Repository): Promise<Map<CommitId, string[]>> {
-  const names = new Map<CommitId, string[]>();
-  for (const [ref, id] of repository.refs) {
-    const name = ref.startsWith('refs/tags/') ? ref.slice('refs/tags/'.length) : '';
-    if (name === '' || /^(full|manual|safety)\/\d{8}T\d{6}Z(-\d+)?$/.test(name)) continue;
-    // oxlint-disable-next-line no-await-in-loop -- the log says it, mostly
-    const commit = repository.tagged.get(ref) ?? (await peelToCommit(repository, id));
-    names.set(commit, [...(names.get(commit) ?? []), name]);
-  }
-  return names;
 }

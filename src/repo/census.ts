@@ -87,8 +87,9 @@ export class Census {
       if (footer === undefined) return;
       const record = parseSegmentRecord(footer.record, segmentName(seq));
       previous.set(seq, record.previous);
-      if (record.base !== undefined) for (const note of record.base.packs) packs.set(note.id, note);
-      else for (const note of record.packs) if (seq > log.begin.sweepSeq) packs.set(note.id, note);
+      // The last sweep says what counts of all before it.
+      const counting = seq === log.begin.sweepSeq ? record.base?.packs : seq > log.begin.sweepSeq ? record.packs : [];
+      for (const note of counting ?? []) packs.set(note.id, note);
     };
     await pMap(segments, read, { concurrency: READS_AT_ONCE });
     if (log.begin.sweepSeq > 0 && !previous.has(log.begin.sweepSeq))

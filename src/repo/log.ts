@@ -193,7 +193,7 @@ export class Log {
    * segment that the new one follows is there, its own number was not.
    */
   async #refusePruned(tipSeq: number, seq: SegmentSeq): Promise<void> {
-    if (tipSeq === 0 || !(await this.#isPruned(tipSeq, seq))) return;
+    if (!(await this.#isPruned(tipSeq, seq))) return;
     await this.#containers.storage.delete(segmentName(seq));
     throw new MoltError('SWEPT', 'the log was pruned while this process slept, and nothing was saved', {
       hint: 'run the command again',
@@ -204,7 +204,7 @@ export class Log {
   async #isPruned(tipSeq: number, seq: SegmentSeq): Promise<boolean> {
     const { storage } = this.#containers;
     try {
-      if ((await storage.stat(segmentName(tipSeq))) !== undefined) return false;
+      if (tipSeq > 0 && (await storage.stat(segmentName(tipSeq))) !== undefined) return false;
       for await (const { name } of storage.list('log/', segmentName(seq))) return parseSegmentName(name) !== undefined;
       return false;
     } catch (error) {

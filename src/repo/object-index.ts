@@ -129,13 +129,18 @@ export class ObjectIndex {
 
   /** Takes away what a sweep did. The tail's objects are forgotten: what of them is left has to be added again. */
   sweep(swept: Swept): void {
+    this.markSwept(swept);
+    this.#tail = new Map();
+  }
+
+  /** Notes what a sweep took away of what is or will be added. */
+  markSwept(swept: Swept): void {
     const { packs = [], expired = [] } = this.#swept ?? {};
     this.#swept = {
       throughSeq: swept.throughSeq,
       packs: new Set([...packs, ...swept.packs]),
       expired: new Set([...expired, ...swept.expired]),
     };
-    this.#tail = new Map();
   }
 
   /** Adds commits that came by segments which are gone: those that have their content, and those whose content is gone too. */
@@ -157,9 +162,11 @@ export class ObjectIndex {
 
   /** Returns the tail's commits as sorted rows. */
   async tailCommitRows(): Promise<Buffer> {
-    const rows = Buffer.allocUnsafe((this.#commits.length + this.#history.length) * COMMIT_ROW_BYTES);
+    const noted = new Set(this.#history.length === 0 ? [] : this.#commits.map(({ id }) => id));
+    const history = this.#history.filter(({ id }) => !noted.has(id));
+    const rows = Buffer.allocUnsafe((this.#commits.length + history.length) * COMMIT_ROW_BYTES);
     let at = 0;
-    for (const commit of this.#history) {
+    for (const commit of history) {
       encodeCommitRow({ ...commit, ...OF_HISTORY }, rows, at);
       at += COMMIT_ROW_BYTES;
     }

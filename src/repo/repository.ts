@@ -243,13 +243,16 @@ export class Repository {
     const own = new Set(ownPacks);
     for (const id of ownPacks) this.#tailPacks.set(id, this.log.tip.seq);
     this.index.add(ownEntries, []);
-    for (const { record, footer } of this.log.takeApplied()) {
+    const applied = this.log.takeApplied();
+    const lastSweep = applied.findLast(({ record }) => record.base !== undefined)?.record;
+    const swept = lastSweep && { seq: lastSweep.seq, live: new Set(lastSweep.base?.packs.map(({ id }) => id)) };
+    for (const { record, footer } of applied) {
       this.#tailSegments += 1;
       // oxlint-disable-next-line no-await-in-loop -- a log is read in order
       if (record.base !== undefined) await this.#indexSweep(record.base, record.seq);
       for (const { id } of record.packs) {
         // oxlint-disable-next-line no-await-in-loop -- packs since the last checkpoint are few
-        if (!own.has(id) && !this.#isBeforeBase(record.seq)) await this.#indexPack(id, record.seq);
+        if (!own.has(id) && this.#counts(id, record.seq, swept)) await this.#indexPack(id, record.seq);
       }
       // oxlint-disable-next-line no-await-in-loop -- the same
       await this.#indexHistory(record);
@@ -261,9 +264,17 @@ export class Repository {
     }
   }
 
-  /** Says whether a segment was there before the sweep from which the log was opened: of its packs only those count that the sweep names. */
-  #isBeforeBase(seq: SegmentSeq): boolean {
-    return seq < this.log.begin.sweepSeq;
+  /**
+   * Says whether a pack of a segment counts. Of those from before a sweep only those that it names do; where the log was opened from that
+   * sweep, they are known already.
+   */
+  #counts(
+    id: PackId,
+    seq: SegmentSeq,
+    swept: { readonly seq: SegmentSeq; readonly live: ReadonlySet<PackId> } | undefined,
+  ): boolean {
+    if (swept !== undefined && seq < swept.seq) return swept.live.has(id);
+    return seq >= this.log.begin.sweepSeq;
   }
 
   /** Takes a sweep's containers out of the index, and what is left of the tail in again. */
@@ -293,7 +304,7 @@ export class Repository {
 
   /** Takes up the commits of history packs that came with another storage's history: no segment of this log has brought them. */
   async #indexHistory({ seq, base, history = [] }: ReplayedSegment['record']): Promise<void> {
-    if (base !== undefined || this.#isBeforeBase(seq)) return;
+    if (base !== undefined || seq < this.log.begin.sweepSeq) return;
     for (const id of history) {
       // oxlint-disable-next-line no-await-in-loop -- once in a clone
       this.index.addGone([], await this.#readHistory(id, seq));
@@ -336,6 +347,8 @@ export class Repository {
     // oxlint-disable-next-line no-await-in-loop -- the same
     for (const id of history) expired.push(...(await this.#readHistory(id, seq)));
     this.#history = history;
+    const ids = new Set(expired.map(({ id }) => id));
+    this.index.markSwept({ throughSeq: base.seq, packs: new Set(swept), expired: ids });
     const gone = commits.flatMap((note) => (note.seq === undefined ? [] : [{ ...note, seq: note.seq }]));
     this.index.addGone(
       gone.filter((note) => note.seq <= base.seq),

@@ -14,7 +14,7 @@ import { BLOCK, ENCODING, KIND, OBJECT } from '../format/layout.ts';
 import { packName, parseSegmentRecord, segmentName, type CommitNote, type RefMove } from '../format/segment.ts';
 import type { PackNote } from '../format/log-base.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
-import type { PackId, SegmentSeq } from '../model/ids.ts';
+import type { CommitId, PackId, SegmentSeq } from '../model/ids.ts';
 import type { CommitTable } from './commit-table.ts';
 import { decode, namedPack } from './containers.ts';
 import { buildHistoryPack, type HistoryCommit } from './history-pack.ts';
@@ -119,7 +119,8 @@ class Transfer {
   #known: CommitTable | undefined;
   /** The target's last sweep: what is known to be there may be gone by another one. */
   readonly #sweepSeq: number;
-  /** The source's packs of commits whose content is gone. */
+  /** Commits whose content is gone in the source, and its packs of them. */
+  #expired: ReadonlySet<CommitId> = new Set();
   readonly #history: ReadonlySet<PackId>;
 
   constructor(source: Repository, target: Repository, options: TransferOptions) {
@@ -134,6 +135,7 @@ class Transfer {
   async run(): Promise<Transferred> {
     const { isKnown, signal } = this.#options;
     const { tip, holes, begin } = this.#source.log;
+    this.#expired = await this.#source.listExpired();
     const skipped = new Set(holes);
     const wanted: SegmentSeq[] = [];
     for (let seq = (begin.seq + 1) as SegmentSeq; seq <= tip.seq; seq = (seq + 1) as SegmentSeq)
@@ -165,7 +167,7 @@ class Transfer {
       // oxlint-disable-next-line no-await-in-loop -- a few packs in memory at a time
       await this.#takePacks(packs.slice(at, at + PACKS_AT_ONCE));
     }
-    this.#addCommits(record.commits);
+    await this.#addCommits(record.commits);
   }
 
   async #takePacks(notes: readonly PackNote[]): Promise<void> {
@@ -179,9 +181,14 @@ class Transfer {
     }
   }
 
-  #addCommits(commits: readonly CommitNote[]): void {
-    for (const { seq: _, ...commit } of commits)
-      if (this.#objects.has(mapKey(gitKey(commit.id)))) this.#commits.push(commit);
+  /** Notes the commits that are on their way, but for those that the target knows already, and those that have no content. */
+  async #addCommits(commits: readonly CommitNote[]): Promise<void> {
+    for (const { seq: _, ...commit } of commits) {
+      const key = gitKey(commit.id);
+      if (!this.#objects.has(mapKey(key)) || this.#expired.has(commit.id)) continue;
+      // oxlint-disable-next-line no-await-in-loop -- answered from memory, mostly
+      if ((await this.#target.index.find(key)) === undefined) this.#commits.push(commit);
+    }
   }
 
   /** Sends what the commits need and the target had once: a sweep may have taken it. */
@@ -246,7 +253,8 @@ class Transfer {
       // oxlint-disable-next-line no-await-in-loop -- one block in memory after the other
       await this.#takeBlock({ bytes, reader, footer }, number, lacking, inBlock.get(number)?.length ?? 0);
     }
-    this.#addCommits(record.commits);
+    // Those of a sweep came with segments before it.
+    await this.#addCommits(record.commits.filter(({ seq }) => seq === undefined));
     if (this.#isFull()) await this.#publish([]);
   }
 

@@ -283,7 +283,10 @@ function isSameCommit(log: LogCheck, commit: LoggedCommit, entry: CommitEntry): 
   if (entry.parentSeq === undefined) return true;
   if (parents === undefined || parents.length > 1) return false;
   const [parent] = parents;
-  return entry.parentSeq === (parent === undefined ? 0 : log.commits.get(parent)?.seq);
+  const known = parent === undefined ? 0 : log.commits.get(parent)?.seq;
+  // Of a parent that is gone only its number was known once.
+  if (known === undefined && parent !== undefined) return log.expired.has(parent);
+  return entry.parentSeq === known;
 }
 
 /** Compares a run's path rows with the notes of the log's commits. */
