@@ -20,7 +20,8 @@ export function addOutcome(context: OpsContext, error: unknown, addition: string
   const { code, message, details } = known;
   // One that quotes a log ends with its lines.
   const joint = message.includes('\n') ? '\n' : '; ';
-  return new MoltError(code, `${message}${joint}${addition}`, {
+  // What one step of it says of itself is not true of the whole.
+  return new MoltError(code, `${message.replace(`; ${UNCHANGED}`, '')}${joint}${addition}`, {
     ...(better !== undefined && { hint: better }),
     details,
     cause: error,

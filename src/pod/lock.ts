@@ -4,10 +4,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { isSystemError } from '../model/error.ts';
+import { isSystemError, MoltError } from '../model/error.ts';
 import { systemFailure } from '../model/system-error.ts';
 
 const SQLITE_BUSY = 5;
+// The journal of a transaction that writes nothing needs no file: a full disk is no reason why a pod could not be stopped.
+const ALONE = 'PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE';
+const SHARED = 'BEGIN; SELECT count(*) FROM sqlite_schema';
 
 /**
  * Takes a lock, or returns undefined when somebody is in its way. Disposing of it lets go.
@@ -21,13 +24,14 @@ export function tryLock(path: string, how: 'alone' | 'shared' = 'alone'): Dispos
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     makeOnce(path);
     database = new DatabaseSync(path, { timeout: 0 });
-    database.exec(how === 'alone' ? 'BEGIN EXCLUSIVE' : 'BEGIN; SELECT count(*) FROM sqlite_schema');
+    database.exec(how === 'alone' ? ALONE : SHARED);
     const held = database;
     return { [Symbol.dispose]: () => held.close() };
   } catch (error) {
     database?.close();
-    if (error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY) return undefined;
-    throw systemFailure(error, `cannot lock "${path}"`, path);
+    if (!(error instanceof Error && 'errcode' in error)) throw systemFailure(error, `cannot lock "${path}"`, path);
+    if (error.errcode === SQLITE_BUSY) return undefined;
+    throw new MoltError('IO', `cannot lock "${path}": ${error.message}`, { cause: error });
   }
 }
 

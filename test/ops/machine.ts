@@ -26,8 +26,12 @@ export interface Machine {
 }
 
 /** Makes a machine; the first backup is of the given time. */
-export async function makeMachine(t: ExecutionContext, time = '2026-03-01T00:00:00Z'): Promise<Machine> {
-  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'molt-ops-')));
+export async function makeMachine(
+  t: ExecutionContext,
+  time = '2026-03-01T00:00:00Z',
+  within = tmpdir(),
+): Promise<Machine> {
+  const dir = realpathSync(mkdtempSync(join(within, 'molt-ops-')));
   t.teardown(() => rmSync(dir, { recursive: true }));
   const stateDir = join(dir, 'state');
   mkdirSync(stateDir);

@@ -11,7 +11,8 @@ import type { OpsContext } from '../../src/ops/context.ts';
 import { findUndo } from '../../src/ops/in-place.ts';
 import type { InPlaceOptions, InPlaceResult } from '../../src/ops/in-place-result.ts';
 import { openAgent } from '../../src/ops/open.ts';
-import { listPods } from '../../src/ops/pods.ts';
+import { getPod } from '../../src/ops/pod-look.ts';
+import { checkPod } from '../../src/ops/pods.ts';
 import { applyRestore, findMoment, planRestore } from '../../src/ops/restore.ts';
 import { restoreAgent } from '../../src/ops/restore-agent.ts';
 import { askNotes, commitOf, makePodded, readNotes, tellNote, tipOf, type Podded } from './podded.ts';
@@ -33,9 +34,9 @@ export const WAYS = [
 export async function makeCopy(
   t: ExecutionContext,
   more: Readonly<Record<string, unknown>> = {},
-  given: Partial<OpsContext> = {},
+  within?: string,
 ): Promise<PoddedCopy> {
-  const machine = await makePodded(t, more, given);
+  const machine = await makePodded(t, more, within);
   const { pod } = await machine.target('copy');
   await tellNote(pod?.endpoint, 'two');
   const wanted = await commitOf(machine.context, 'copy');
@@ -78,34 +79,37 @@ export async function undoIt(context: OpsContext, label: string): Promise<InPlac
   return await restoreAgent(context, open, await findUndo(context, open));
 }
 
-/** Lists the notes of all safety commits of the pod, the newest first. */
-export async function savedNotes({ context }: Podded): Promise<string[][]> {
+/** Lists the safety commits of the pod, the newest first. */
+export async function listSafeties({ context }: Podded): Promise<CommitId[]> {
   await using open = await openAgent(context, 'copy');
-  const saved: string[][] = [];
-  for await (const { commit, text } of walkHistory(open.repository, tipOf(open, 'copy') as CommitId)) {
-    if (text.kind !== 'safety') continue;
-    const folder = mkdtempSync(join(tmpdir(), 'molt-safety-'));
-    const dir = join(folder, 'files');
-    await applyRestore(
-      context,
-      open,
-      await planRestore(context, open, { revision: commit.id, timestamp: undefined, dir }),
-    );
-    saved.push(readNotes(join(dir, 'state')));
-    rmSync(folder, { recursive: true });
-  }
-  return saved;
+  const safeties: CommitId[] = [];
+  for await (const { commit, text } of walkHistory(open.repository, tipOf(open, 'copy') as CommitId))
+    if (text.kind === 'safety') safeties.push(commit.id);
+  return safeties;
 }
 
-/** Expects the pod to run with what was wanted, and what it had before to be saved. */
-export async function expectBack(t: ExecutionContext, copy: PoddedCopy): Promise<void> {
-  const [pod] = await listPods(copy.context);
-  t.like(pod, { name: 'copy', state: 'running', healthy: true });
-  t.true(existsSync(join(pod?.dir ?? '', 'notes.db')));
-  t.deepEqual(await askNotes(copy.endpoint), ['one', 'two']);
-  const saved = await savedNotes(copy);
-  t.true(
-    saved.some((notes) => notes.includes('three')),
-    JSON.stringify(saved),
-  );
+/** Returns the notes of a commit of the pod. */
+async function notesOf({ context }: Podded, revision: CommitId): Promise<string[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'molt-safety-'));
+  const dir = join(folder, 'files');
+  await using open = await openAgent(context, 'copy');
+  await applyRestore(context, open, await planRestore(context, open, { revision, timestamp: undefined, dir }));
+  const notes = readNotes(join(dir, 'state'));
+  rmSync(folder, { recursive: true });
+  return notes;
+}
+
+/** Says whether some safety commit of the pod has a note. */
+async function isSafe(copy: Podded, note: string): Promise<boolean> {
+  for (const id of await listSafeties(copy)) if ((await notesOf(copy, id)).includes(note)) return true;
+  return false;
+}
+
+/** Expects the pod to run with what was wanted, and what it was told last before to be saved. */
+export async function expectBack(t: ExecutionContext, copy: PoddedCopy, last = 'three', step = ''): Promise<void> {
+  const pod = await getPod(copy.context, 'copy');
+  t.like(await checkPod(copy.context, pod), { state: 'running', healthy: true }, step);
+  t.true(existsSync(join(pod.stateDir, 'notes.db')), step);
+  t.deepEqual(await askNotes(copy.endpoint), ['one', 'two'], step);
+  t.true(await isSafe(copy, last), `${step} ${last}`);
 }

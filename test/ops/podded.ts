@@ -40,14 +40,17 @@ export interface Podded extends Machine {
 /** Consents to everything. */
 export const yes = async (): Promise<boolean> => true;
 
-/** Makes the machine; its newest commit holds the note `one`. */
+/**
+ * Makes the machine; its newest commit holds the note `one`.
+ * @param more fields of its pod.json
+ * @param within the folder in which all of it lies
+ */
 export async function makePodded(
   t: ExecutionContext,
   more: Readonly<Record<string, unknown>> = {},
-  given: Partial<OpsContext> = {},
+  within?: string,
 ): Promise<Podded> {
-  const made = await makeMachine(t);
-  const machine = { ...made, context: { ...made.context, ...given } };
+  const machine = await makeMachine(t, undefined, within);
   const { context, stateDir } = machine;
   const port = await freePort();
   const agent = async (label = 'bot'): Promise<Agent> => {

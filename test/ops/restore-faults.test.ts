@@ -6,15 +6,16 @@ import test, { type ExecutionContext } from 'ava';
 import { isMoltError, MoltError } from '../../src/model/error.ts';
 import { Home } from '../../src/ops/home.ts';
 import { endpointOf, getPod } from '../../src/ops/pod-look.ts';
+import { removePod } from '../../src/ops/pod-removal.ts';
 import { listPods, stopPod } from '../../src/ops/pods.ts';
 import { askNotes, killPod, makePodded, readNotes, tellNote } from './podded.ts';
 import { expectBack, makeCopy, restoreIt, WAYS, type PoddedCopy } from './podded-copy.ts';
-import { stepping } from './steps.ts';
+import { LONG_MS, stepping } from './steps.ts';
 
 /** The same again, and what must be true then. */
-async function again(t: ExecutionContext, copy: PoddedCopy): Promise<void> {
+async function again(t: ExecutionContext, copy: PoddedCopy, last?: string, step?: string): Promise<void> {
   await restoreIt(copy.context, 'copy', copy.wanted);
-  await expectBack(t, copy);
+  await expectBack(t, copy, last, step);
 }
 
 test('a generation that took over keeps its files, though that could not be written down', async (t) => {
@@ -41,9 +42,11 @@ test('a generation that took over keeps its files, though that could not be writ
 
 for (const [way, more] of WAYS)
   test(`a restore ${way} that is interrupted at any step loses nothing, says what there is, and the same again ends right`, async (t) => {
+    t.timeout(LONG_MS);
     const copy = await makeCopy(t, more);
     const outcomes = new Map<string, number>();
     let isInterrupted = true;
+    let last = 'three';
     for (let at = 1; isInterrupted; at += 1) {
       const stop = new AbortController();
       const { context } = stepping({ ...copy.context, signal: stop.signal }, (step) => {
@@ -59,12 +62,13 @@ for (const [way, more] of WAYS)
         t.regex(error.message, OUTCOME, `at step ${at}`);
       }
       const [pod] = await listPods(copy.context);
-      t.like(pod, { state: 'running', healthy: true }, `at step ${at}`);
+      t.is(pod?.state, 'running', `at step ${at}`);
       t.true(existsSync(join(pod?.dir ?? '', 'notes.db')));
       const outcome = error instanceof Error ? error.message : 'it ended';
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-      await again(t, copy);
-      await tellNote(copy.endpoint, 'three');
+      await again(t, copy, last, `at step ${at}`);
+      last = `three, ${at}`;
+      await tellNote(copy.endpoint, last);
     }
     for (const [outcome, count] of outcomes) t.log(`${count} times: ${outcome}`);
     t.true(outcomes.size >= 3);
@@ -75,6 +79,7 @@ const OUTCOME =
   /^interrupted; (nothing was changed|no file was changed, and copy (was started again|runs)|the restored copy runs already, and what it had before is not saved yet|copy is restored and runs; it was not asked for all that the moment holds)$/;
 
 test('a restore into a new pod that is interrupted at any step says what there is, and the same again ends right', async (t) => {
+  t.timeout(LONG_MS);
   const machine = await makePodded(t);
   const outcomes = new Map<string, number>();
   let isInterrupted = true;
@@ -110,6 +115,7 @@ test('a restore into a new pod that is interrupted at any step says what there i
     t.deepEqual(await askNotes(done.endpoint), ['one']);
     t.deepEqual(readNotes(machine.stateDir), ['one']);
     await stopPod(machine.context, done.pod);
+    await removePod(machine.context, done.pod);
   }
   for (const [outcome, count] of outcomes) t.log(`${count} times: ${outcome}`);
   t.true(outcomes.size >= 3);

@@ -1,41 +1,53 @@
 // A molt that is killed in the middle of a restore into or of a pod: whatever the step, the same again ends right, and nothing is lost.
 
 import test from 'ava';
-import { listPods } from '../../src/ops/pods.ts';
-import { askNotes, killPod, makePodded, readNotes } from './podded.ts';
-import { expectBack, killedAt, makeCopy, restoreIt } from './podded-copy.ts';
+import { endpointOf, getPod } from '../../src/ops/pod-look.ts';
+import { removePod } from '../../src/ops/pod-removal.ts';
+import { inspectPod, stopPod } from '../../src/ops/pods.ts';
+import { askNotes, killPod, makePodded, readNotes, tellNote } from './podded.ts';
+import { expectBack, killedAt, makeCopy, restoreIt, WAYS } from './podded-copy.ts';
+import { LONG_MS } from './steps.ts';
 
-for (const at of [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
-  test.serial(`a restore into a new pod that is killed at step ${at} is ended by the same again`, async (t) => {
-    const machine = await makePodded(t);
-    const { context, home } = machine;
-    killPod(t, context, 'copy');
-    const { id } = await machine.commit();
-    const isKilled = killedAt(home, 'target', 'copy', id, at);
-    if (isKilled) await machine.target('copy', id);
-    const [pod, ...others] = await listPods(context);
-    t.deepEqual(others, []);
-    t.like(pod, { name: 'copy', state: 'running', healthy: true });
-    t.deepEqual(await askNotes(pod?.endpoint), ['one']);
-    t.is((await machine.agent('copy')).branch, 'copy');
+test('a restore into a new pod that is killed at any step is ended by the same again', async (t) => {
+  t.timeout(LONG_MS);
+  const machine = await makePodded(t);
+  const { context, home } = machine;
+  const { id } = await machine.commit();
+  let killed = 0;
+  for (let isKilled = true; isKilled;) {
+    const name = `copy-${killed + 1}`;
+    killPod(t, context, name);
+    isKilled = killedAt(home, 'target', name, id, killed + 1);
+    if (isKilled) {
+      killed += 1;
+      await machine.target(name, id);
+    }
+    const record = await getPod(context, name);
+    t.like(await inspectPod(context, record), { state: 'running', healthy: true }, name);
+    t.deepEqual(await askNotes(endpointOf(record)), ['one']);
+    t.is((await machine.agent(name)).branch, name);
     t.deepEqual(readNotes(machine.stateDir), ['one']);
-    t.log(isKilled ? 'killed' : 'it had ended before');
+    await stopPod(context, record);
+    await removePod(context, record);
+  }
+  t.log(`killed at ${killed} steps`);
+  t.true(killed > 10);
+});
+
+for (const [way, more] of WAYS)
+  test(`a pod that goes back ${way} and is killed at any step is brought back by the same again, and nothing is lost`, async (t) => {
+    t.timeout(LONG_MS);
+    const copy = await makeCopy(t, more);
+    let killed = 0;
+    let last = 'three';
+    while (killedAt(copy.home, 'in-place', 'copy', copy.wanted, killed + 1)) {
+      killed += 1;
+      await restoreIt(copy.context, 'copy', copy.wanted);
+      await expectBack(t, copy, last, `killed at step ${killed}`);
+      last = `three, ${killed}`;
+      await tellNote(copy.endpoint, last);
+    }
+    await expectBack(t, copy, last, 'it had ended');
+    t.log(`killed at ${killed} steps`);
+    t.true(killed > 10);
   });
-
-const ways = [
-  ['beside', {}, [1, 3, 5, 7, 9, 11, 13, 15]],
-  ['stopped first', { front: false }, [3, 6, 9, 10, 12, 14, 16, 18, 20, 22]],
-] as const;
-
-for (const [way, more, steps] of ways)
-  for (const at of steps)
-    test.serial(
-      `a pod that goes back ${way} and is killed at step ${at} is brought back by the same again, and nothing is lost`,
-      async (t) => {
-        const copy = await makeCopy(t, more);
-        const isKilled = killedAt(copy.home, 'in-place', 'copy', copy.wanted, at);
-        if (isKilled) await restoreIt(copy.context, 'copy', copy.wanted);
-        await expectBack(t, copy);
-        t.log(isKilled ? 'killed' : 'it had ended before');
-      },
-    );

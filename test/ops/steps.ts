@@ -4,6 +4,9 @@
 import type { OpsContext } from '../../src/ops/context.ts';
 import { Home } from '../../src/ops/home.ts';
 
+/** What a test may take that goes through all steps: each takes a second or two, and more on a busy machine. */
+export const LONG_MS = 300_000;
+
 /** A context whose operations are counted. */
 export interface Stepping {
   readonly context: OpsContext;

@@ -9,7 +9,7 @@ import { isMoltError } from '../../src/model/error.ts';
 import { openAgent } from '../../src/ops/open.ts';
 import { listPods } from '../../src/ops/pods.ts';
 import { restoreAgent } from '../../src/ops/restore-agent.ts';
-import { expectBack, makeCopy, restoreIt, savedNotes, undoIt, WAYS } from './podded-copy.ts';
+import { expectBack, makeCopy, restoreIt, listSafeties, undoIt, WAYS } from './podded-copy.ts';
 
 const CHILD = join(import.meta.dirname, 'restore-paused-process.ts');
 
@@ -34,11 +34,11 @@ for (const [way, more] of WAYS)
     t.log(`refused at ${refused} steps`);
     t.true(refused > 10);
     await expectBack(t, copy);
-    t.is((await savedNotes(copy)).length, 1);
+    t.is((await listSafeties(copy)).length, 1);
     // The one that was refused finds the agent where the other one has put it.
     await undoIt(context, 'copy');
     t.like((await listPods(context))[0], { state: 'running', healthy: true });
-    t.is((await savedNotes(copy)).length, 2);
+    t.is((await listSafeties(copy)).length, 2);
   });
 
 test('one that opened the agent before another one moved it restores it where it is now', async (t) => {

@@ -86,8 +86,8 @@ export function killAtEnd(t: ExecutionContext, place: PodPlace): void {
 const BLOCK = 200;
 const FIRST_PORT = 10_000;
 const BLOCKS = 110;
-/** Pods get further ports after the one that their pod.json asks for. */
-const SPACING = 8;
+/** Pods get further ports after the one that their pod.json asks for: two each, and one for each generation that is to take over. */
+const SPACING = 16;
 
 let current: Promise<{ readonly end: number; next: number }> | undefined;
 
