@@ -11,6 +11,15 @@ export function podState(output: Output, { state, healthy }: PodSummary): string
   return state === 'stopped' ? state : output.style(state === 'failed' ? 'red' : 'yellow', state);
 }
 
+/** Returns what else there is to say about a pod, as sentences. */
+export function podNotes({ name, problem, restarts, lastRestart }: PodSummary): string[] {
+  const times = restarts === 1 ? 'once' : `${restarts} times, the last time`;
+  return [
+    ...(problem === undefined ? [] : [`${name}: ${problem}`]),
+    ...(lastRestart === undefined ? [] : [`${name}: it was started again ${times} because ${lastRestart}`]),
+  ];
+}
+
 /** Returns where a pod is found, as the end of a sentence. */
 export function atEndpoint(endpoint: string | undefined): string {
   return endpoint === undefined ? '' : ` at ${endpoint}`;

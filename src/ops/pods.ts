@@ -4,6 +4,7 @@
 import { chmod } from 'node:fs/promises';
 import { isSystemError, MoltError } from '../model/error.ts';
 import { shortId } from '../model/ids.ts';
+import { TRY_MS } from '../pod/health.ts';
 import type { PodState } from '../pod/provider.ts';
 import { getProvider } from '../pod/providers.ts';
 import { fillIn, type PodSpec } from '../pod/spec.ts';
@@ -46,8 +47,10 @@ export interface PodSummary {
   readonly dir: string;
   /** When the state began, ISO 8601. */
   readonly since: string | undefined;
-  /** What is wrong, if anything is. */
+  /** What is wrong, if anything is: `it gave no answer 3 times in a row: …`. */
   readonly problem: string | undefined;
+  /** Why it was started again the last time, if it was. */
+  readonly lastRestart: string | undefined;
 }
 
 /** What a health check found. */
@@ -58,6 +61,10 @@ export interface PodHealth {
   readonly healthy: boolean;
   /** What was answered, for people: `GET /readyz answered 200`. */
   readonly answer: string;
+  /** What its supervisor has found, if anything is wrong; and why it started it again the last time. */
+  readonly problem: string | undefined;
+  readonly restarts: number;
+  readonly lastRestart: string | undefined;
   readonly durationMs: number;
 }
 
@@ -123,6 +130,7 @@ export async function inspectPod(context: OpsContext, record: PodRecord): Promis
     dir: current.stateDir,
     since: status.sinceMs === undefined ? undefined : new Date(status.sinceMs).toISOString(),
     problem: status.problem,
+    lastRestart: status.lastRestart,
   };
 }
 
@@ -216,14 +224,17 @@ export async function checkPod(context: OpsContext, record: PodRecord): Promise<
   const endpoint = endpointOf(current);
   const isUp = status.state === 'running' || status.state === 'starting';
   const health = isUp
-    ? await provider.ask(place, filledPod(current), current.spec.health.timeoutMs, context.signal)
-    : { isHealthy: false, answer: status.problem ?? 'it is stopped' };
+    ? await provider.ask(place, filledPod(current), Math.min(current.spec.health.timeoutMs, TRY_MS), context.signal)
+    : { isHealthy: false, hasAnswered: false, answer: status.problem ?? 'it is stopped' };
   return {
     name,
     state: status.state,
     endpoint,
     healthy: health.isHealthy,
     answer: health.answer,
+    problem: status.problem,
+    restarts: status.restarts,
+    lastRestart: status.lastRestart,
     durationMs: Math.round(performance.now() - startedMs),
   };
 }

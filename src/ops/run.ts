@@ -182,15 +182,15 @@ function warnOnce(tell: RunOptions['tell']): Reporter {
 /** Tells of each end of the agent that nobody asked for, and of its being back. */
 function tellEnds(tell: RunOptions['tell']): (status: PodStatus) => void {
   let told = 0;
-  let ended: string | undefined;
+  let ended: number | undefined;
   return ({ state, problem, restarts, pid }) => {
     if (state === 'running' && restarts > told) {
       told = restarts;
       tell({ event: 'restarted', restarts, pid });
     }
-    const shown = state === 'failed' && problem !== undefined ? `${restarts} ${problem}` : undefined;
-    if (shown !== undefined && shown !== ended && problem !== undefined) tell({ event: 'ended', problem });
-    ended = shown ?? ended;
+    if (state !== 'failed' || problem === undefined || ended === restarts) return;
+    ended = restarts;
+    tell({ event: 'ended', problem });
   };
 }
 

@@ -12,7 +12,7 @@ import type { Health } from './provider.ts';
 import type { FilledPod } from './spec.ts';
 
 /** One try may take this long; a busy agent's answer is waited for. */
-const TRY_MS = 5000;
+export const TRY_MS = 5000;
 /** How long an agent without port and check has to live to count as healthy. */
 const SETTLED_MS = 1000;
 /** How much of a bad answer is told. */
@@ -21,13 +21,15 @@ const ANSWER_CHARACTERS = 200;
 /** Asks a pod how it is, once. Never throws for a bad answer. */
 export async function checkHealth(pod: FilledPod, timeoutMs: number, signal?: AbortSignal): Promise<Health> {
   const { http, command, tcp } = pod.health;
-  const options = { timeoutMs: Math.min(timeoutMs, TRY_MS), signal };
+  const options = { timeoutMs, signal };
   if (http !== undefined) return get(http, options);
   if (tcp !== undefined) return knock(tcp, options);
-  if (command === undefined) return { isHealthy: true, answer: 'it runs' };
+  if (command === undefined) return { isHealthy: true, hasAnswered: true, answer: 'it runs' };
   const problem = await runCommand(command, { ...options, cwd: pod.cwd, env: podEnvironment(pod) });
   const name = `"${command[0]}"`;
-  return { isHealthy: problem === undefined, answer: `${name} ${problem ?? 'ended with status 0'}` };
+  const isHealthy = problem === undefined;
+  // What a command finds out by itself is not known.
+  return { isHealthy, hasAnswered: isHealthy, answer: `${name} ${problem ?? 'ended with status 0'}` };
 }
 
 /** What waiting for health goes by. */
@@ -54,7 +56,7 @@ export async function waitHealthy(pod: FilledPod, { signal, ended, onTry }: Wait
     }
     signal?.throwIfAborted();
     // oxlint-disable-next-line no-await-in-loop -- one try after the other
-    const health = await checkHealth(pod, leftMs, signal);
+    const health = await checkHealth(pod, Math.min(leftMs, TRY_MS), signal);
     signal?.throwIfAborted();
     // Somebody else might answer on the port of an agent that has ended.
     // oxlint-disable-next-line no-await-in-loop -- the same
@@ -95,18 +97,18 @@ function get({ path, port }: { path: string; port: number }, { timeoutMs, signal
     response.on('data', (part: string) => {
       text += part.slice(0, ANSWER_CHARACTERS - text.length);
     });
-    response.once('error', () => resolve({ isHealthy: false, answer: `${name} broke off` }));
+    response.once('error', () => resolve({ isHealthy: false, hasAnswered: true, answer: `${name} broke off` }));
     response.once('end', () => {
       const isHealthy = status >= 200 && status < 300;
       const said = isHealthy ? '' : text.trim().replaceAll(/\s+/g, ' ');
-      resolve({ isHealthy, answer: `${name} answered ${status}${said && `: ${printable(said)}`}` });
+      resolve({ isHealthy, hasAnswered: true, answer: `${name} answered ${status}${said && `: ${printable(said)}`}` });
     });
   });
   call.once('error', (error: NodeJS.ErrnoException) => {
     const why = deadline.aborted
       ? `did not answer within ${Math.ceil(timeoutMs)} ms`
       : `was not answered (${error.code})`;
-    resolve({ isHealthy: false, answer: `${name} ${why}` });
+    resolve({ isHealthy: false, hasAnswered: false, answer: `${name} ${why}` });
   });
   call.end();
   return promise;
@@ -118,8 +120,10 @@ function knock(port: number, { timeoutMs, signal }: TryOptions): Promise<Health>
   socket.setTimeout(Math.max(1, Math.ceil(timeoutMs)), () => socket.destroy(new Error('timeout')));
   socket.once('connect', () => {
     socket.destroy();
-    resolve({ isHealthy: true, answer: `port ${port} is listened on` });
+    resolve({ isHealthy: true, hasAnswered: true, answer: `port ${port} is listened on` });
   });
-  socket.once('error', () => resolve({ isHealthy: false, answer: `nothing listens on port ${port}` }));
+  socket.once('error', () =>
+    resolve({ isHealthy: false, hasAnswered: false, answer: `nothing listens on port ${port}` }),
+  );
   return promise;
 }

@@ -1,5 +1,5 @@
-// Keeps one generation of an agent running: the first start has to succeed; after that an agent that ends is started again, with
-// pauses that grow while it keeps ending.
+// Keeps one generation of an agent running: the first start has to succeed; after that an agent that ends or hangs is started again, with
+// pauses that grow while it keeps doing that.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { MoltError } from '../model/error.ts';
@@ -10,6 +10,7 @@ import { waitHealthy } from './health.ts';
 import type { ProcessId } from './process-id.ts';
 import type { PodExit, PodState, PodStatus, ProviderOptions } from './provider.ts';
 import type { FilledPod } from './spec.ts';
+import { watchLife } from './watch.ts';
 
 /** The pause before the first start again; it doubles with each, up to the longest. */
 const FIRST_PAUSE_MS = 250;
@@ -46,6 +47,7 @@ export class Keeper {
   #restarts = 0;
   #lastExit: PodExit | undefined;
   #problem: string | undefined;
+  #lastRestart: string | undefined;
   #work: Promise<void> = Promise.resolve();
 
   constructor(options: KeeperOptions) {
@@ -63,6 +65,7 @@ export class Keeper {
       ...(child !== undefined && child.exit === undefined && { pid: child.id.pid }),
       ...(this.#lastExit && { lastExit: this.#lastExit }),
       ...(this.#problem !== undefined && { problem: this.#problem }),
+      ...(this.#restarts > 0 && this.#lastRestart !== undefined && { lastRestart: this.#lastRestart }),
     };
   }
 
@@ -121,12 +124,13 @@ export class Keeper {
     let failure: string | undefined;
     for (let attempt = 0; ; attempt += 1) {
       // oxlint-disable-next-line no-await-in-loop -- one life after the other
-      const exit = await this.#child?.ended;
+      const { exit, hang, wellMs } = await this.#live(signal);
       if (signal.aborted) return;
-      if (this.#state === 'running' && Date.now() - this.#sinceMs >= SETTLED_MS) attempt = 0;
+      if (failure === undefined && wellMs >= SETTLED_MS) attempt = 0;
       const waitMs = pauseMs(attempt, Math.random());
       this.#lastExit = exit;
-      const end = failure ?? (exit ? `it ${describeEnd(exit)}` : 'it could not be started');
+      const end = failure ?? hang ?? (exit ? `it ${describeEnd(exit)}` : 'it could not be started');
+      this.#lastRestart = end;
       this.#enter('failed', `${end}; it is started again in ${(waitMs / 1000).toFixed(1)} s`);
       // oxlint-disable-next-line no-await-in-loop -- the same
       await delay(waitMs, undefined, { signal }).catch(() => undefined);
@@ -135,6 +139,31 @@ export class Keeper {
       // oxlint-disable-next-line no-await-in-loop -- the same
       failure = await this.#relaunch(signal);
     }
+  }
+
+  /** Returns how an agent came to its end; one that hangs is ended. */
+  async #live(signal: AbortSignal): Promise<{ exit: PodExit | undefined; hang: string | undefined; wellMs: number }> {
+    const child = this.#child;
+    if (child === undefined || child.exit !== undefined) return { exit: child?.exit, hang: undefined, wellMs: 0 };
+    const over = new AbortController();
+    void child.ended.then(() => over.abort());
+    const watching = { group: child.id.pid, signal: AbortSignal.any([signal, over.signal]) };
+    const { hang, wellMs } = await watchLife(this.pod, {
+      ...watching,
+      onChange: (problem) => this.#enter('running', problem),
+    });
+    if (hang !== undefined && !watching.signal.aborted) {
+      this.#say(hang);
+      this.#enter('failed', `${hang}; it is being ended`);
+      await child.stop(this.pod.stop);
+    }
+    return { exit: await child.ended, hang, wellMs };
+  }
+
+  /** Writes into the agent's log, where it has one. */
+  #say(text: string): void {
+    const { output } = this.#options;
+    if (output !== 'inherit') output.write(Buffer.from(`molt, ${new Date().toISOString()}: ${text}\n`));
   }
 
   /** Starts the agent again; returns what went wrong, if anything did. */

@@ -48,7 +48,8 @@ export const processProvider: Provider = {
     const { promise, resolve, reject } = Promise.withResolvers<StarterAnswer>();
     supervisor.once('message', (message) => resolve(message as StarterAnswer));
     supervisor.once('error', reject);
-    supervisor.once('exit', () => resolve({ error: plainError(endedEarly(place)) }));
+    // Its end may be heard of before what it said last; the channel closes after that.
+    supervisor.once('disconnect', () => resolve({ error: plainError(endedEarly(place)) }));
     const send = (message: StarterMessage): void => {
       supervisor.send(message, () => undefined);
     };

@@ -30,6 +30,8 @@ export interface PodStatus {
   readonly lastExit?: PodExit;
   /** What is wrong, for people. */
   readonly problem?: string;
+  /** Why it was started again the last time, for people. */
+  readonly lastRestart?: string;
 }
 
 /** How a process ended. */
@@ -41,6 +43,8 @@ export interface PodExit {
 /** What a health check answered. */
 export interface Health {
   readonly isHealthy: boolean;
+  /** Whether it answered at all: one that says no is alive. */
+  readonly hasAnswered: boolean;
   /** For people: `GET /readyz answered 503`. */
   readonly answer: string;
 }

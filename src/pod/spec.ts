@@ -26,6 +26,20 @@ export interface HealthSpec {
   readonly intervalMs: number;
   /** How long it may take from the start to the first good answer. */
   readonly timeoutMs: number;
+  /** Undefined where it is never started again for that. */
+  readonly liveness: LivenessSpec | undefined;
+}
+
+/** When an agent that was healthy, and gives no answer any more, is started again. */
+export interface LivenessSpec {
+  /** From one answer to the next question. */
+  readonly intervalMs: number;
+  /** How long an answer is waited for. */
+  readonly timeoutMs: number;
+  /** How many questions in a row have no answer then. */
+  readonly failures: number;
+  /** Whether the time counts in which it does not answer, and works: a database in long maintenance, or a loop without an end. */
+  readonly busy: 'spare' | 'restart';
 }
 
 /** How a pod is asked to end. */
@@ -73,6 +87,8 @@ export interface PodSpec {
 const MINUTES_MS = 60_000;
 /** The timeout is OpenClaw's slowest start that was seen (40 s), three times. */
 const HEALTH = { intervalMs: 250, timeoutMs: 2 * MINUTES_MS };
+/** Five minutes without an answer and without work: whatever is that still is no agent any more. */
+const LIVENESS: LivenessSpec = { intervalMs: 10_000, timeoutMs: 5000, failures: 20, busy: 'spare' };
 const STOP: StopSpec = { signal: 'SIGTERM', graceMs: 10_000 };
 const ENV_ALLOW = ['PATH', 'HOME', 'TZ'];
 
@@ -168,6 +184,7 @@ function parseHealth(
   const times = {
     intervalMs: fields?.integer('intervalMs', 10, MINUTES_MS) ?? HEALTH.intervalMs,
     timeoutMs: fields?.integer('timeoutMs', 100, 60 * MINUTES_MS) ?? HEALTH.timeoutMs,
+    liveness: parseLiveness(fields),
   };
   const command = fields?.command('command');
   const http = fields?.part('http');
@@ -182,6 +199,17 @@ function parseHealth(
   const port = ports.find((one) => one.name === wanted || one.port === wanted || `{port:${one.name}}` === wanted);
   if (port === undefined) throw http.problem('port', 'is none of the pod’s ports');
   return { http: { path: http.urlPath('path') ?? defaultPath ?? '/', port: port.name }, ...times };
+}
+
+function parseLiveness(health: PodFields | undefined): LivenessSpec | undefined {
+  if (health?.value['liveness'] === false) return undefined;
+  const fields = health?.value['liveness'] === true ? undefined : health?.part('liveness');
+  return {
+    intervalMs: fields?.integer('intervalMs', 10, 60 * MINUTES_MS) ?? LIVENESS.intervalMs,
+    timeoutMs: fields?.integer('timeoutMs', 10, MINUTES_MS) ?? LIVENESS.timeoutMs,
+    failures: fields?.integer('failures', 1, 10_000) ?? LIVENESS.failures,
+    busy: fields?.choice('busy', ['spare', 'restart'], LIVENESS.busy) ?? LIVENESS.busy,
+  };
 }
 
 const PLACEHOLDER = /\{(?:state|name|port:([^{}]*))\}/g;
@@ -247,6 +275,7 @@ export interface FilledHealth {
   readonly tcp?: number;
   readonly intervalMs: number;
   readonly timeoutMs: number;
+  readonly liveness?: LivenessSpec | undefined;
 }
 
 /** Returns a text with its placeholders filled in; `{port:NAME}` is the port that the agent itself listens on. */
@@ -271,7 +300,7 @@ export function fillIn(spec: PodSpec, filling: PodFilling): FilledPod {
   const fill = (text: string): string => fillText(text, filling);
   const privatePort = (name: string): number => filling.ports[name]?.private ?? 0;
   const [first] = ports;
-  const { intervalMs, timeoutMs } = health;
+  const { intervalMs, timeoutMs, liveness } = health;
   return {
     name: filling.name,
     generation: filling.generation,
@@ -285,6 +314,7 @@ export function fillIn(spec: PodSpec, filling: PodFilling): FilledPod {
     health: {
       intervalMs,
       timeoutMs,
+      ...(liveness && { liveness }),
       ...(health.http && { http: { path: health.http.path, port: privatePort(health.http.port) } }),
       ...(health.command && { command: health.command.map(fill) }),
       ...(!health.http && !health.command && first && { tcp: privatePort(first.name) }),

@@ -10,6 +10,8 @@ const FILLING = {
   ports: { http: { public: 18_790, private: 18_791 } },
 };
 
+const LIVENESS = { intervalMs: 10_000, timeoutMs: 5000, failures: 20, busy: 'spare' } as const;
+
 test('a pod of OpenClaw needs no field at all', (t) => {
   const spec = parsePodSpec({}, { profile: 'openclaw' });
   const pod = fillIn(spec, FILLING);
@@ -21,7 +23,12 @@ test('a pod of OpenClaw needs no field at all', (t) => {
   });
   t.is(pod.cwd, '/pods/it/state');
   t.deepEqual(pod.envAllow, ['PATH', 'HOME', 'TZ']);
-  t.deepEqual(pod.health, { http: { path: '/readyz', port: 18_791 }, intervalMs: 250, timeoutMs: 120_000 });
+  t.deepEqual(pod.health, {
+    http: { path: '/readyz', port: 18_791 },
+    intervalMs: 250,
+    timeoutMs: 120_000,
+    liveness: LIVENESS,
+  });
   t.deepEqual(pod.stop, { signal: 'SIGTERM', graceMs: 10_000 });
   t.true(pod.isFronted);
 });
@@ -50,7 +57,12 @@ test('every field of the documentation is read, and what is unknown is kept', (t
   const pod = fillIn(spec, FILLING);
   t.is(pod.env['NAME'], 'pod it');
   t.is(pod.env['OPENCLAW_NO_AUTO_UPDATE'], '1');
-  t.deepEqual(pod.health, { http: { path: '/readyz', port: 18_791 }, intervalMs: 100, timeoutMs: 5000 });
+  t.deepEqual(pod.health, {
+    http: { path: '/readyz', port: 18_791 },
+    intervalMs: 100,
+    timeoutMs: 5000,
+    liveness: LIVENESS,
+  });
   t.deepEqual(pod.stop, { signal: 'SIGINT', graceMs: 1000 });
   t.deepEqual(spec.lifecycle?.stop, ['systemctl', 'stop', 'it']);
 });
@@ -67,6 +79,15 @@ test('a generic agent without a command can’t be started, and that is said', (
     code: 'USAGE',
     message: 'pod "it" has no command, so nothing can be started',
   });
+});
+
+test('an agent that hangs is started again unless its pod.json says otherwise', (t) => {
+  const livenessOf = (health?: object) => parsePodSpec({ health }, { profile: 'openclaw' }).health.liveness;
+  for (const health of [undefined, {}, { liveness: true }, { liveness: null }, { liveness: {} }])
+    t.deepEqual(livenessOf(health), LIVENESS);
+  t.is(livenessOf({ liveness: false }), undefined);
+  const given = { intervalMs: 60_000, timeoutMs: 30_000, failures: 3, busy: 'restart' };
+  t.deepEqual(livenessOf({ liveness: given }) as object, given);
 });
 
 test('without a health check the first port is knocked at', (t) => {
@@ -110,6 +131,9 @@ test(
   /"health.http.path"/,
 );
 test(refused, { health: { http: {}, command: ['true'] } }, /"health.http" stands beside a command/);
+test(refused, { health: { liveness: 5 } }, /"health.liveness" is no object/);
+test(refused, { health: { liveness: { failures: 0 } } }, /"health.liveness.failures" is no whole number/);
+test(refused, { health: { liveness: { busy: 'kill' } } }, /"health.liveness.busy" is none of spare, restart/);
 test(refused, { health: { timeoutMs: 1e12 } }, /"health.timeoutMs" is no whole number/);
 test(refused, { stop: { signal: 'SIGNOTHING' } }, /"stop.signal" is no signal/);
 test(refused, { provider: 'ssh' }, /"provider" is none of process, podman, docker/);

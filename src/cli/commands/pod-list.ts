@@ -3,7 +3,7 @@
 import { listPods } from '../../ops/pods.ts';
 import { defineCommand } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
-import { podState } from '../pod-text.ts';
+import { podNotes, podState } from '../pod-text.ts';
 import { formatTable } from '../text.ts';
 
 /** The pod list command. */
@@ -29,7 +29,7 @@ export const command = defineCommand({
         ]),
       ),
     );
-    for (const { name, problem } of pods) if (problem !== undefined) output.note(`${name}: ${problem}`);
+    for (const note of pods.flatMap(podNotes)) output.note(note);
     if (pods.length === 0) output.note(`no pods yet; ${program} restore --target NAME makes one`);
   },
 });
