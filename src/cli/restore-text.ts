@@ -142,7 +142,7 @@ export function inPlaceLines(
       ? [`the agent was stopped first ${lifecycle.started ? 'and runs again' : 'and is stopped'}`]
       : []),
     ...(done.unstarted === undefined ? [] : [`not started: ${done.unstarted}`]),
-    ...(done.pod === undefined || lifecycle?.started !== true ? [] : endpointLines(done.pod, done.problems ?? [])),
+    ...(done.pod === undefined || lifecycle?.started === false ? [] : endpointLines(done.pod, done.problems ?? [])),
   ];
 }
 

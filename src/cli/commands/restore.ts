@@ -290,11 +290,13 @@ async function runInPlace(
   const done = await (isDryRun ? planAgent : restoreAgent)(ops, open, commit, given);
   context.reporter.pause();
   const { agent } = open;
+  // Another generation of a pod has a folder of its own.
+  const dir = done.pod?.dir ?? agent.stateDir;
   const document = {
     agent: agent.label,
-    target: agent.stateDir,
+    target: dir,
     mode: 'in-place',
-    dir: agent.stateDir,
+    dir,
     dryRun: isDryRun,
     ...momentFields(moment),
     ...(components && { components }),
