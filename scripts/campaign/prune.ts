@@ -177,8 +177,8 @@ class History {
     machine.sent = here.log.tip;
     const after = await this.#open(this.#remote.storage);
     for (const id of known) if (await this.#isWhole(after, id)) this.#remote.whole.add(id);
-    for (const id of [here.refs.get(`refs/heads/${machine.name}`) as CommitId | undefined])
-      if (id !== undefined && !(await this.#isWhole(after, id))) throw new Error(`${id} was pushed, and is not whole`);
+    const tip = here.refs.get(`refs/heads/${machine.name}`);
+    if (tip !== undefined && !(await this.#isWhole(after, tip))) throw new Error(`${tip} was pushed, and is not whole`);
   }
 
   async #placeOf(repository: Repository, { sent }: Place): Promise<number> {
@@ -194,7 +194,7 @@ class History {
       isKnown: () => false,
       moves: async () => this.#moves(there, here, machine.name === 'a' ? 'b' : 'a'),
     });
-    const other = there.refs.get(`refs/heads/${machine.name === 'a' ? 'b' : 'a'}`) as CommitId | undefined;
+    const other = there.refs.get(`refs/heads/${machine.name === 'a' ? 'b' : 'a'}`);
     const after = await this.#open(machine.storage);
     if (other !== undefined && !(await this.#isWhole(after, other)))
       throw new Error(`${other} was fetched, and is not whole`);

@@ -21,6 +21,7 @@ import {
   openSync,
   readdirSync,
   symlinkSync,
+  unlinkSync,
   utimesSync,
 } from 'node:fs';
 import { promisify } from 'node:util';
@@ -41,7 +42,15 @@ export interface WriteOptions {
   readonly content: BlobSource;
   /** Returns a file that probably has much of what an entry will have, if there is one. What is taken from it is checked. */
   readonly findLikeness?: (entry: RestoreEntry) => NativePath | undefined;
+  /** Returns a file on the same file system that may be taken and changed where the entry differs, if there is one. */
+  readonly findCopy?: (entry: RestoreEntry) => KnownCopy | undefined;
   readonly onProgress?: (done: WriteResult) => void;
+}
+
+/** A file that nobody else needs, with content that is known for certain. */
+export interface KnownCopy {
+  readonly native: NativePath;
+  readonly blob: BlobId;
 }
 
 /** What was written so far, or in all. */
@@ -160,9 +169,13 @@ async function writeEntry(writing: Writing, entry: RestoreEntry): Promise<void> 
 
 async function writeFile(writing: Writing, native: NativePath, entry: RestoreEntry, blob: BlobId): Promise<void> {
   const { done, open, content } = writing;
-  const fd = openSync(native, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+  const copy = writing.findCopy?.(entry);
+  const present = copy !== undefined && moveCopy(copy.native, native) ? copy.blob : undefined;
+  const isNew = present === undefined;
+  const create = isNew ? constants.O_CREAT | constants.O_EXCL : 0;
+  const fd = openSync(native, constants.O_WRONLY | create | constants.O_NOFOLLOW, 0o600);
   open.add(fd);
-  const alike = writing.findLikeness?.(entry);
+  const alike = isNew ? writing.findLikeness?.(entry) : undefined;
   const likeness = alike === undefined ? undefined : openToRead(alike);
   if (likeness !== undefined) open.add(likeness);
   await content.fillFile({
@@ -170,6 +183,7 @@ async function writeFile(writing: Writing, native: NativePath, entry: RestoreEnt
     blob,
     sizeBytes: entry.sizeBytes,
     likeness,
+    present,
     wrote(bytes) {
       done.bytes += bytes;
       writing.onProgress?.(done);
@@ -189,8 +203,20 @@ async function writeFile(writing: Writing, native: NativePath, entry: RestoreEnt
   });
 }
 
+/** Gives a copy another name, unless something has that name; says whether it could. */
+function moveCopy(copy: NativePath, native: NativePath): boolean {
+  try {
+    linkSync(copy, native);
+  } catch {
+    // The file is made anew then, which says what is wrong if anything is.
+    return false;
+  }
+  unlinkSync(copy);
+  return true;
+}
+
 /** Opens a file that is only a shortcut: what can't be opened is as if it were not there. */
-function openToRead(native: NativePath): number | undefined {
+export function openToRead(native: NativePath): number | undefined {
   try {
     return openSync(native, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch {

@@ -39,7 +39,11 @@ const SECOND_NS = 1_000_000_000n;
  * recorded it proves nothing, since the file may have been written again within the same tick of the clock.
  * @param scanStartNs when the scan began that recorded `cached`
  */
-export function isUnchanged(entry: ScannedEntry, cached: CachedFile, scanStartNs: bigint): boolean {
+export function isUnchanged(
+  entry: Pick<ScannedEntry, keyof FileStamp | 'wal' | 'journal'>,
+  cached: CachedFile,
+  scanStartNs: bigint,
+): boolean {
   return (
     isSameStamp(entry, cached) &&
     isSettled(cached.mtimeNs, cached.ctimeNs, scanStartNs) &&

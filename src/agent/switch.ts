@@ -4,6 +4,7 @@
 
 import {
   chmodSync,
+  close,
   lstatSync,
   lutimesSync,
   mkdirSync,
@@ -19,7 +20,7 @@ import { isSystemError, MoltError } from '../model/error.ts';
 import { displayPath, unescapeName } from '../model/name.ts';
 import { systemFailure } from '../model/system-error.ts';
 import { joinNative, suffixNative, type NativePath } from './native-path.ts';
-import { toTimes } from './rehydrate.ts';
+import { openToRead, toTimes } from './rehydrate.ts';
 import { isSqliteFile, SQLITE_SIDE_SUFFIXES } from './sqlite-header.ts';
 
 /** The staging folder in each root. Captures pass over it. */
@@ -27,6 +28,8 @@ export const STAGING_FOLDER = '.molt-restore';
 
 /** The two parts of a staging folder: what was staged while the agent ran, and what had to be added when it had stopped. */
 export type Stage = 'early' | 'late';
+
+const LARGE_BYTES = 16 << 20;
 
 /** What a switch does. */
 export interface SwitchPlan {
@@ -80,7 +83,10 @@ function putEntry(dirs: ReadonlyMap<string, string>, entry: RestoreEntry, stage:
   openParent(dirs, entry.path);
   // An old log beside a new database would be played into it.
   if (entry.type === 'file') removeSides(native, isSqliteFile(staged));
+  // A large file's room is given back with its last name and descriptor, which takes a while: nobody need wait for it.
+  const old = entry.type === 'file' && entry.sizeBytes >= LARGE_BYTES ? openToRead(native) : undefined;
   renameSync(staged, native);
+  if (old !== undefined) close(old);
 }
 
 function removeSides(native: NativePath, isDatabase = false): void {

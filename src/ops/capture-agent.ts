@@ -9,6 +9,7 @@ import {
   type CaptureOutcome,
   type OpenBlob,
 } from '../agent/capture.ts';
+import { findChangedLarge } from '../agent/foresee.ts';
 import { getProfile, type ProfileDescription, type Root } from '../agent/profile.ts';
 import { loadRules } from '../agent/rules.ts';
 import { isLoss, scan, type ScannedEntry } from '../agent/scan.ts';
@@ -16,19 +17,20 @@ import { isUnchanged, type CachedFile } from '../agent/stat-cache.ts';
 import { STAGING_FOLDER } from '../agent/switch.ts';
 import { sweepTemp } from '../agent/temp.ts';
 import type { BlobRecord } from '../format/blob.ts';
-import { COMPONENTS, type ComponentSize } from '../model/component.ts';
-import type { EntryAttributes, SkippedPath } from '../model/entry.ts';
+import { type ComponentSize } from '../model/component.ts';
+import type { BlobWriter, EntryAttributes, SkippedPath } from '../model/entry.ts';
 import { isMoltError } from '../model/error.ts';
 import type { BlobId, GitId } from '../model/ids.ts';
 import { displayPath } from '../model/name.ts';
 import type { Repository } from '../repo/repository.ts';
 import { unlessDamaged } from '../repo/storage-failure.ts';
-import type { Transaction } from '../repo/transaction.ts';
-import { TREE_MODES, type TreeFile } from '../repo/trees.ts';
+import { LARGE_BLOB_BYTES, type Transaction } from '../repo/transaction.ts';
+import { type TreeFile } from '../repo/trees.ts';
 import type { OpsContext } from './context.ts';
 import { listAgentFiles, readAttributes, readRoots, type HeadCommit } from './commit-files.ts';
 import type { Agent } from './home.ts';
 import { rootDir } from './pod-folders.ts';
+import { componentSizes, inTreeOrder, treeMode } from './captured-entries.ts';
 import { loadCommitCache, type CommitCache } from './stat-cache-file.ts';
 
 /** A database that takes longer than this to copy keeps its last good version. */
@@ -64,7 +66,21 @@ export interface CapturedAgent {
 }
 
 /** Where captured content goes: into a transaction, or nowhere when only ids are wanted. */
-export type BlobStore = Pick<Transaction, 'openBlob' | 'expectBytes'>;
+export type BlobStore = Pick<Transaction, 'openBlob' | 'expectBytes' | 'expectBlob'>;
+
+/** Is given the content of files while it is captured. */
+export interface CaptureWitness {
+  /** Returns a writer that passes on to another what is captured of an entry, and is as large as said or smaller. */
+  watch(entry: EntryAttributes, sizeBytes: number, writer: BlobWriter): BlobWriter;
+}
+
+/** How an agent is captured. */
+export interface CaptureOptions {
+  /** The commit that the next one follows, if there is one. */
+  readonly head: HeadCommit;
+  readonly full: boolean;
+  readonly witness?: CaptureWitness | undefined;
+}
 
 /** What the previous commit has of a path. */
 interface Previous {
@@ -75,14 +91,13 @@ interface Previous {
 /**
  * Captures an agent.
  * @param store where content goes that the stat cache does not vouch for
- * @param options.head the commit that the next one follows, if there is one
  */
 export async function captureAgent(
   context: OpsContext,
   agent: Agent,
   repository: Repository,
   store: BlobStore,
-  options: { readonly head: HeadCommit; readonly full: boolean },
+  options: CaptureOptions,
 ): Promise<CapturedAgent> {
   sweepTemp(context.home.tempDir);
   await context.home.sweep(Date.now());
@@ -94,6 +109,8 @@ export async function captureAgent(
   const roots = await profile.findRoots(agent.stateDir, { earlier, home: context.userHome });
   const rules = loadRules(roots, agent);
   const scanStartNs = BigInt(capturedMs) * 1_000_000n;
+  const large = cache && findChangedLarge(roots, cache.stat, LARGE_BLOB_BYTES);
+  if (large !== undefined) store.expectBlob(large);
   context.reporter.progress({ phase: 'scan' });
   const scanned = scan({
     roots,
@@ -140,6 +157,7 @@ class Capture {
   #previous = new Map<string, Previous>();
   #previousAttributes: Promise<ReadonlyMap<string, EntryAttributes>> | undefined;
   readonly #head: HeadCommit;
+  readonly #witness: CaptureWitness | undefined;
   #attributes: EntryAttributes[] = [];
   readonly #files = new Map<string, TreeFile & { sizeBytes: number }>();
   readonly #cached = new Map<string, CachedFile>();
@@ -153,7 +171,7 @@ class Capture {
     context: OpsContext,
     repository: Repository,
     store: BlobStore,
-    options: { readonly head: HeadCommit; readonly full: boolean },
+    options: CaptureOptions,
     cache: CommitCache | undefined,
     times: { readonly capturedMs: number; readonly scanStartNs: bigint },
   ) {
@@ -162,6 +180,7 @@ class Capture {
     this.#store = store;
     this.#cache = cache;
     this.#head = options.head;
+    this.#witness = options.witness;
     this.#scanStartNs = times.scanStartNs;
     this.#captureContext = {
       tempDir: context.home.tempDir,
@@ -252,8 +271,8 @@ class Capture {
   }
 
   async #capture(entry: ScannedEntry, previous: BlobId | undefined): Promise<CaptureOutcome> {
-    const open: OpenBlob = (chunking, sizesBytes) =>
-      this.#store.openBlob({
+    const open: OpenBlob = (chunking, sizesBytes) => {
+      const writer = this.#store.openBlob({
         chunking,
         sizesBytes,
         // A database is compressed although it may hold secrets: uncompressed, each tick would store a hundred times as much.
@@ -261,6 +280,8 @@ class Capture {
         previous,
         isPreviousStored: this.#cache !== undefined,
       });
+      return this.#witness?.watch(entry, Math.max(...sizesBytes), writer) ?? writer;
+    };
     try {
       const outcome = await captureFile(entry, open, this.#captureContext);
       if (outcome.status !== 'captured') return outcome;
@@ -354,40 +375,10 @@ class Capture {
   }
 }
 
-/** Puts what was kept where Git's trees have it: by bytes, a folder before what is in it. */
-export function inTreeOrder(attributes: readonly EntryAttributes[]): EntryAttributes[] {
-  return attributes
-    .map((entry) => ({ entry, key: Buffer.from(entry.type === 'directory' ? `${entry.path}/` : entry.path, 'utf8') }))
-    .toSorted((a, b) => a.key.compare(b.key))
-    .map(({ entry }) => entry);
-}
-
 /** A stamp that no file has, for content that must be read again next time. */
 const UNTRUSTED = { sizeBytes: -1, mtimeNs: 0n, ctimeNs: 0n, inode: 0n };
 
 function attributesOf(entry: ScannedEntry, mtimeNs: bigint): EntryAttributes {
   const { path, type, mode, component, secret, linkGroup } = entry;
   return { path, type, mode, mtimeNs, component, secret, linkGroup };
-}
-
-/** Returns the mode of an entry in a Git tree. */
-export function treeMode(attributes: EntryAttributes): TreeFile['mode'] {
-  if (attributes.type === 'symlink') return TREE_MODES.symlink;
-  return (attributes.mode & 0o100) === 0 ? TREE_MODES.file : TREE_MODES.executable;
-}
-
-/** Returns how much each component is. */
-export function componentSizes(
-  attributes: Iterable<EntryAttributes>,
-  files: ReadonlyMap<string, { readonly sizeBytes: number }>,
-): ComponentSize[] {
-  const sizes = new Map(COMPONENTS.map((name) => [name, { name, files: 0, sizeBytes: 0 }]));
-  for (const { path, component } of attributes) {
-    const size = sizes.get(component);
-    const file = files.get(path);
-    if (size === undefined || file === undefined) continue;
-    size.files += 1;
-    size.sizeBytes += file.sizeBytes;
-  }
-  return [...sizes.values()];
 }

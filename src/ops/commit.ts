@@ -13,7 +13,7 @@ import { unlessDamaged } from '../repo/storage-failure.ts';
 import type { Transaction } from '../repo/transaction.ts';
 import { TREE_MODES, writeTrees, type TreeFile } from '../repo/trees.ts';
 import { notePaths } from './changed-paths.ts';
-import { captureAgent, type CapturedAgent } from './capture-agent.ts';
+import { captureAgent, type CapturedAgent, type CaptureWitness } from './capture-agent.ts';
 import {
   AGENT_FILE,
   ATTRIBUTES_FILE,
@@ -41,6 +41,8 @@ export interface CommitOptions {
   readonly name?: string | undefined;
   /** Make the commit self-contained in packs. */
   readonly full?: boolean;
+  /** Is given what is captured. */
+  readonly witness?: CaptureWitness | undefined;
 }
 
 /** What came of it: CLI.md's JSON for `commit` and `backup create`. */
@@ -98,7 +100,11 @@ export async function commitCaptured(
   return repository.transact({ packs: full }, async (transaction) => {
     const writing = { repository, transaction };
     const head = new HeadCommit(repository, repository.refs.get(branchRef(agent)));
-    const captured = await captureAgent(context, agent, repository, transaction, { head, full });
+    const captured = await captureAgent(context, agent, repository, transaction, {
+      head,
+      full,
+      witness: options.witness,
+    });
     const plan = await planTree(agent, captured);
     const top = captured.previousTop ?? topIds(await head.view());
     const took = (): number => context.clock.now() - startedMs;

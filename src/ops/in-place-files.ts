@@ -6,16 +6,12 @@ import { getProfile } from '../agent/profile.ts';
 import { flushTree } from '../agent/rehydrate.ts';
 import type { Expectations } from '../agent/revival.ts';
 import { findRunning } from '../agent/running.ts';
-import { isLoss } from '../agent/scan.ts';
 import { switchFiles } from '../agent/switch.ts';
 import { isSystemError, MoltError } from '../model/error.ts';
-import type { CommitId } from '../model/ids.ts';
-import { displayPath } from '../model/name.ts';
-import type { CapturedAgent } from './capture-agent.ts';
-import { commitCaptured } from './commit.ts';
 import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 import { checkSaved, comparePlan, type Wanted } from './in-place-plan.ts';
+import { saveFirst, type Saved } from './in-place-save.ts';
 import { resultOf, type InPlaceOptions, type InPlaceResult } from './in-place-result.ts';
 import { raiseIncarnation } from './incarnation.ts';
 import type { OpenAgent } from './open.ts';
@@ -62,16 +58,21 @@ export async function replaceFiles(
   const token = runner?.pod === undefined ? undefined : await profile.readToken(agent.stateDir);
   for (const dir of dirs.values()) mkdirSync(dir, { recursive: true, mode: 0o700 });
   context.reporter.progress({ phase: 'save' });
-  const { safety, captured } =
+  if (early === undefined) await dropStaged(dirs);
+  const { safety, captured, copies }: Saved =
     brokenOff !== undefined || isEmpty
-      ? { safety: brokenOff?.safety ?? commit, ...(await liveSide(context, open, { keepContent: false })) }
-      : await commitSafety(context, open);
+      ? {
+          safety: brokenOff?.safety ?? commit,
+          ...(await liveSide(context, open, { keepContent: false })),
+          copies: undefined,
+        }
+      : await saveFirst(context, open, { commit, components }, dirs, early);
   const plan = await comparePlan(open, { commit, components }, dirs, captured);
   timer.end('save');
   await writeRestoreNote(context.home, agent, { phase: 'under-way', commit, safety, components });
   let staged: Staged;
   try {
-    staged = await stageFiles(context, open, plan, 'late', early);
+    staged = await stageFiles(context, open, plan, 'late', { early, copies });
     refuseRunning(agent, dirs);
     checkSaved(plan);
   } catch (error) {
@@ -101,21 +102,6 @@ export async function replaceFiles(
   await writeRestoreNote(context.home, agent, { phase: 'done', commit, safety, components });
   timer.end('switch');
   return { result: { ...resultOf(plan, isEmpty ? undefined : safety), rebound }, expectations, isEmpty };
-}
-
-async function commitSafety(
-  context: OpsContext,
-  open: OpenAgent,
-): Promise<{ safety: CommitId; captured: CapturedAgent }> {
-  const { agent, repository } = open;
-  const message = 'what was there before a restore in place';
-  const options = { kind: 'safety', trigger: 'restore', message } as const;
-  const { result, captured } = await commitCaptured(context, agent, repository, options);
-  const lost = result.skipped.find((one) => isLoss(one));
-  if (lost === undefined) return { safety: result.id, captured };
-  throw new MoltError('PARTIAL', `"${displayPath(lost.path)}" can't be saved first: ${lost.reason}`, {
-    hint: 'make it readable, or restore into a new folder: --to DIR',
-  });
 }
 
 /** @throws {MoltError} RUNNING when something of the agent runs */

@@ -177,7 +177,8 @@ function namesByGroup(entries: readonly EntryAttributes[]): (entry: EntryAttribu
   return (entry) => names.get(entry?.linkGroup ?? 0)?.join('\0') ?? '';
 }
 
-function keyOf(path: string): string {
+/** Returns the key of the root that a path lies in; empty for what lies in none. */
+export function keyOf(path: string): string {
   return /^(state|roots\/[0-9]+)(?=\/|$)/.exec(path)?.[1] ?? '';
 }
 

@@ -94,7 +94,7 @@ export async function restoreInPlace(
     done = await replaceFiles(context, open, { ...options, commit }, replacing);
   } catch (error) {
     const isHalfDone = (await readRestoreNote(context.home, agent))?.phase === 'under-way';
-    if (early !== undefined && !isHalfDone) await dropStaged(dirs).catch(() => undefined);
+    if ((early !== undefined || isBegun) && !isHalfDone) await dropStaged(dirs).catch(() => undefined);
     if (stopped === undefined && !isBegun) throw addUnchangedIfCutOff(context, error);
     throw await explainFailure(context, open, stopped, options, error);
   }
@@ -134,6 +134,7 @@ async function stageEarly(
 ): Promise<Staged> {
   const { captured } = await liveSide(context, open, { keepContent: false });
   const plan = await comparePlan(open, wanted, dirs, captured);
+  await dropStaged(dirs);
   try {
     return await stageFiles(context, open, plan, 'early');
   } catch (error) {

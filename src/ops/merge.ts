@@ -9,7 +9,7 @@ import { findMergeBases, writeCommit } from '../repo/git.ts';
 import type { Repository } from '../repo/repository.ts';
 import type { Transaction } from '../repo/transaction.ts';
 import { TREE_MODES, writeTrees, type TreeFile } from '../repo/trees.ts';
-import { componentSizes, inTreeOrder, treeMode } from './capture-agent.ts';
+import { componentSizes, inTreeOrder, treeMode } from './captured-entries.ts';
 import { notePaths } from './changed-paths.ts';
 import {
   AGENT_FILE,

@@ -194,10 +194,10 @@ async function findProtected(
   for (const { name } of await listRemotes(home, agent.repository)) {
     // oxlint-disable-next-line no-await-in-loop -- few remotes
     const { sent } = await loadState(home, agent.repository, name);
-    // A place that is swept was sent long ago.
+    const isSwept = sent !== undefined && sent.seq <= repository.log.begin.seq;
+    // What is swept was sent long ago.
     // oxlint-disable-next-line no-await-in-loop -- the same
-    const seq =
-      sent !== undefined && sent.seq <= repository.log.begin.seq ? sent.seq : await findPlace(repository, sent);
+    const seq = isSwept ? sent.seq : await findPlace(repository, sent);
     pushedSeq = Math.min(pushedSeq, seq);
   }
   return { needed, pushedSeq };

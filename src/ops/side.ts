@@ -108,6 +108,8 @@ class HashStore implements BlobStore {
 
   expectBytes(): void {}
 
+  expectBlob(): void {}
+
   openBlob({ sizesBytes, previous }: Parameters<BlobStore['openBlob']>[0]): BlobWriter {
     const hash = new BlobHash(sizesBytes);
     let parts: Buffer[] | undefined = Math.max(...sizesBytes) <= Math.min(KEEP_FILE_BYTES, this.#left) ? [] : undefined;

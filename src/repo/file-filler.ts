@@ -15,6 +15,7 @@ import { fillChunks, FillError, type ChunkTarget, type PlannedChunk } from './fi
 import type { FillAnswer, FillBatch, FillFailure, FillSetup } from './fill-worker.ts';
 import { type Piece, pieceKey } from './handed-storage.ts';
 import { chunkKey, mapKey } from './keys.ts';
+import { PresentChunks } from './present-chunks.ts';
 import type { Repository } from './repository.ts';
 import { keepYoungHeapSmall } from './young-heap.ts';
 
@@ -102,8 +103,10 @@ export class FileFiller implements BlobSource {
     this.#openFiles += descriptorsOf(file);
     this.#groupFiles += 1;
     let offsetBytes = 0;
+    const present = new PresentChunks(objects, file.present);
     for await (const { id, sizeBytes } of objects.listChunks(record)) {
-      await this.#plan(filling, id, sizeBytes, offsetBytes);
+      if (await present.has(id, offsetBytes)) file.wrote(sizeBytes);
+      else await this.#plan(filling, id, sizeBytes, offsetBytes);
       offsetBytes += sizeBytes;
       if (this.#groupBytes >= GROUP_BYTES) await this.#flush(WAITING_BATCHES);
     }
@@ -151,8 +154,8 @@ export class FileFiller implements BlobSource {
     const { place } = planning.chunk;
     if (place.objectBytes !== sizeBytes || place.type !== OBJECT.chunk)
       throw new MoltError('DAMAGED', `chunk ${id} of blob ${filling.file.blob} is not what its list says`);
-    const { descriptor, likeness } = filling.file;
-    planning.targets.push({ descriptor, likeness, offsetBytes, filling });
+    const { descriptor, likeness, present } = filling.file;
+    planning.targets.push({ descriptor, likeness, offsetBytes, isNew: present === undefined, filling });
     filling.left += 1;
     this.#groupBytes += sizeBytes;
   }
@@ -415,6 +418,6 @@ function listMemory(pieces: readonly Piece[]): ArrayBuffer[] {
 function toMessage({ chunk, targets }: Planning): PlannedChunk {
   return {
     ...chunk,
-    targets: targets.map(({ descriptor, likeness, offsetBytes }) => ({ descriptor, likeness, offsetBytes })),
+    targets: targets.map(({ filling: _, ...target }) => target),
   };
 }

@@ -19,6 +19,8 @@ export interface ChunkTarget {
   readonly offsetBytes: number;
   /** An open file that may have the chunk at the same offset. */
   readonly likeness: number | undefined;
+  /** The file is new, so that zeroes need not be written: what is left out of it reads as zeroes. */
+  readonly isNew: boolean;
 }
 
 /** A stored chunk and all places of files that are to get it. Keys are latin1 text here, which travels cheaply between threads. */
@@ -65,7 +67,7 @@ export async function fillChunks(
     const bytes = alike ?? (await readStored(containers, idKey, object));
     if (bytes.length !== place.objectBytes)
       throw new MoltError('DAMAGED', `chunk ${keyText(object.key)} has another length than its index says`);
-    for (const { descriptor, offsetBytes } of targets) run.add(descriptor, bytes, offsetBytes);
+    for (const target of targets) run.add(target, bytes);
     if (alike === undefined && base === undefined) continue;
     // Anything else is a part of a block, and is given back with it.
     run.flush();
@@ -76,10 +78,10 @@ export async function fillChunks(
 
 /** Writes chunks that lie one behind the other, in memory as in their file, at once: most blocks are a piece of one file. */
 class Run {
-  #pending: { readonly descriptor: number; readonly bytes: Buffer; readonly offsetBytes: number } | undefined;
+  #pending: (Omit<ChunkTarget, 'likeness'> & { readonly bytes: Buffer }) | undefined;
 
   /** Takes bytes that stay as they are until the next flush. @throws {FillError} when what was taken before can't be written */
-  add(descriptor: number, bytes: Buffer, offsetBytes: number): void {
+  add({ descriptor, offsetBytes, isNew }: ChunkTarget, bytes: Buffer): void {
     const last = this.#pending;
     const follows =
       last?.descriptor === descriptor &&
@@ -92,16 +94,16 @@ class Run {
       return;
     }
     this.flush();
-    this.#pending = { descriptor, bytes, offsetBytes };
+    this.#pending = { descriptor, bytes, offsetBytes, isNew };
   }
 
   /** @throws {FillError} */
   flush(): void {
     if (this.#pending === undefined) return;
-    const { descriptor, bytes, offsetBytes } = this.#pending;
+    const { descriptor, bytes, offsetBytes, isNew } = this.#pending;
     this.#pending = undefined;
     try {
-      writeSparsely(descriptor, bytes, offsetBytes);
+      (isNew ? writeSparsely : writeAll)(descriptor, bytes, offsetBytes);
     } catch (error) {
       throw new FillError(descriptor, error);
     }

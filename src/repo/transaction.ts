@@ -38,7 +38,7 @@ const DELTA_OVERHEAD_BYTES = 36;
 const INLINE_BYTES = 4 << 20;
 
 /** A blob of this size starts the thread that hashes blobs, and then it hashes those of the lesser size too. */
-const HASH_THREAD_BYTES = 48 << 20;
+export const LARGE_BLOB_BYTES = 48 << 20;
 const HASHED_THERE_BYTES = 8 << 20;
 
 /** How a transaction stores. */
@@ -139,11 +139,16 @@ export class Transaction implements ObjectSink {
     this.#packs.start();
   }
 
+  /** Says how large a blob is that will probably be written: should it need a thread, that is started meanwhile. */
+  expectBlob(sizeBytes: number): void {
+    this.#hashThread([sizeBytes]);
+  }
+
   /** Returns the thread that hashes large blobs, once there is one that is worth starting it; packing needs the cores itself. */
   #hashThread(sizesBytes: readonly number[]): Sha1Thread | undefined {
     if (this.#whole || this.#pooled) return undefined;
     const [sizeBytes = 0] = sizesBytes;
-    if (sizeBytes >= HASH_THREAD_BYTES) this.#sha1Thread ??= new Sha1Thread();
+    if (sizeBytes >= LARGE_BLOB_BYTES) this.#sha1Thread ??= new Sha1Thread();
     return sizeBytes >= HASHED_THERE_BYTES ? this.#sha1Thread : undefined;
   }
 

@@ -1,5 +1,5 @@
-// Restores an agent in place and is broken off: `in-place-process.ts HOME COMMIT kill|full-switch|full N [AGENT]`. By SIGKILL or a full disk at
-// the n-th rename of the switch, or by a full disk after n writes of the staging.
+// Restores an agent in place and is broken off: `in-place-process.ts HOME COMMIT kill|full-switch|full|full-copies N [AGENT]`. By SIGKILL or a full
+// disk at the n-th rename of the switch, or by a full disk after n writes of the staging, or after n writes of copies to be staged.
 
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
@@ -27,6 +27,11 @@ fs.writeSync = ((...args: Parameters<typeof writeSync>): number => {
   if (how === 'full' && isStaging && (writes += 1) > Number(at)) throw full();
   return writeSync(...args);
 }) as typeof writeSync;
+const write = fs.write;
+fs.write = ((...args: Parameters<typeof write>): void => {
+  if (how === 'full-copies' && (writes += 1) > Number(at)) (args.at(-1) as (error: Error) => void)(full());
+  else write(...args);
+}) as typeof write;
 syncBuiltinESMExports();
 
 const { silentReporter } = await import('../../src/model/ports.ts');

@@ -35,8 +35,15 @@ function compare(a: string, b: string): void {
 
 function addRows(path: string, from: number, to: number): void {
   const database = new DatabaseSync(path);
-  database.exec('PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS t(a INTEGER)');
+  database.exec(`PRAGMA journal_mode = WAL; CREATE TABLE IF NOT EXISTS t(a INTEGER); CREATE TABLE IF NOT EXISTS pad(b BLOB);
+    INSERT INTO pad SELECT zeroblob(300000) UNION ALL SELECT randomblob(600000) WHERE NOT EXISTS (SELECT 1 FROM pad)`);
   for (let row = from; row < to; row += 1) database.prepare('INSERT INTO t VALUES (?)').run(row);
+  database.close();
+}
+
+function fillPad(path: string): void {
+  const database = new DatabaseSync(path);
+  database.exec('UPDATE pad SET b = randomblob(300000) WHERE rowid = 1; INSERT INTO pad VALUES (randomblob(200000))');
   database.close();
 }
 
@@ -54,6 +61,8 @@ function countRows(path: string): unknown {
 /** Changes every kind of entry of the agent's state. */
 function changeState({ stateDir }: OneAgent): void {
   addRows(join(stateDir, 'memory.sqlite'), 100, 500);
+  // What is large is mostly made of what is there: also where the moment has zeroes, and where it is shorter.
+  fillPad(join(stateDir, 'memory.sqlite'));
   writeFileSync(join(stateDir, 'a.b'), 'changed');
   writeFileSync(join(stateDir, 'new-file'), 'new');
   mkdirSync(join(stateDir, 'new-dir/deep'), { recursive: true });
@@ -283,3 +292,14 @@ for (const at of [1, 3, 5]) {
     });
   }
 }
+
+for (const at of [0, 1])
+  test(`a disk that has room for ${at} MB of copies keeps none from being restored`, async (t) => {
+    const { agent, first } = await makeMoments(t);
+    const { context, stateDir, dir } = agent;
+    const child = join(import.meta.dirname, 'in-place-process.ts');
+    const args = [child, context.home.dir, first, 'full-copies', String(at)];
+    const { status } = spawnSync(process.execPath, args, { stdio: 'inherit' });
+    t.is(status, 0);
+    t.notThrows(() => compare(join(dir, 'first'), stateDir));
+  });

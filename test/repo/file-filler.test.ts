@@ -176,6 +176,44 @@ const copies = test.macro(async (t, workers: number) => {
 test('what another file has at the same place is taken from there if it is right, on this thread', copies, 0);
 test('what another file has at the same place is taken from there if it is right, by threads', copies, 2);
 
+const changes = test.macro(async (t, workers: number) => {
+  const dir = tempDir(t);
+  const storage = await DirectoryStorage.open(join(dir, 'storage'), { create: true });
+  const repository = await makeRepository(storage);
+  const there = randomContent('database', 640_000);
+  const wanted = Buffer.from(there.subarray(0, 400_000));
+  wanted[70_000] = (wanted[70_000] ?? 0) ^ 1;
+  wanted.fill(0, 131_072, 262_144);
+  const files = { there: { bytes: there, chunking: 'fixed' }, wanted: { bytes: wanted, chunking: 'fixed' } } as const;
+  await commitFiles(repository, files, { full: true });
+  const fill = async (content: Buffer, present: BlobId): Promise<{ got: Buffer; wrote: number }> => {
+    const filler = new FileFiller(await openRepository(storage), { totalBytes: 0, workers });
+    const file = makeFile(dir, gitIdOf('blob', wanted), wanted.length);
+    writeFileSync(file.path, content);
+    let wrote = 0;
+    await filler.fillFile({ ...file, present, wrote: (bytes) => (wrote += bytes) });
+    await filler.drain();
+    await filler.stop();
+    const got = readFileSync(file.path);
+    rmSync(file.path);
+    return { got, wrote };
+  };
+  const blob = gitIdOf('blob', there);
+  t.deepEqual(await fill(there, blob), { got: wanted, wrote: wanted.length });
+  // What it has in common with what is there is not touched, whatever the file really has.
+  const { got } = await fill(Buffer.alloc(640_000, 7), blob);
+  for (const [from, to] of [
+    [0, 65_536],
+    [262_144, 327_680],
+  ] as const)
+    t.true(got.subarray(from, to).equals(Buffer.alloc(65_536, 7)));
+  t.true(got.subarray(65_536, 262_144).equals(wanted.subarray(65_536, 262_144)));
+  // Of what can't be looked up nothing is taken for granted.
+  t.true((await fill(Buffer.alloc(640_000, 7), '0'.repeat(40) as BlobId)).got.equals(wanted));
+});
+test('of a file with known content only what differs is written, on this thread', changes, 0);
+test('of a file with known content only what differs is written, by threads', changes, 2);
+
 const refuses = test.macro(async (t, workers: number) => {
   const dir = tempDir(t);
   const storage = await DirectoryStorage.open(join(dir, 'storage'), { create: true });
