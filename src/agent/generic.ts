@@ -22,6 +22,7 @@ export const genericProfile: Profile = {
   readToken: async () => undefined,
   rebind: ({ to, bindings }) => applyBindings(to, bindings ?? []),
   check: async () => [],
+  countRows: async () => undefined,
   findHazards: async () => [],
   installedVersion: async () => undefined,
   checkVersion: () => {},

@@ -7,6 +7,7 @@ import { checkOpenClaw } from './openclaw-check.ts';
 import { readOpenClawConfig } from './openclaw-config.ts';
 import { readOpenClawExpectations } from './openclaw-expect.ts';
 import { findOpenClawHazards } from './openclaw-hazards.ts';
+import { countOpenClawRows } from './openclaw-rows.ts';
 import { rebindOpenClaw } from './openclaw-rebind.ts';
 import { OPENCLAW_DEFAULT_AREAS, OPENCLAW_RULES } from './openclaw-table.ts';
 import { checkOpenClawVersion, installedOpenClaw } from './openclaw-version.ts';
@@ -28,6 +29,7 @@ export const openclawProfile: Profile = {
   readToken: async (stateDir) => (await readOpenClawConfig(stateDir, homedir()))?.gatewayToken,
   rebind: rebindOpenClaw,
   check: checkOpenClaw,
+  countRows: countOpenClawRows,
   findHazards: findOpenClawHazards,
   installedVersion: installedOpenClaw,
   checkVersion: checkOpenClawVersion,

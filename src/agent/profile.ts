@@ -3,6 +3,7 @@
 
 import type { Component } from '../model/component.ts';
 import { MoltError } from '../model/error.ts';
+import type { RowCounts } from '../model/row-counts.ts';
 import { genericProfile } from './generic.ts';
 import { isOpenClawState, openclawProfile } from './openclaw.ts';
 import type {
@@ -121,6 +122,16 @@ export interface Profile {
    * there as sentences without their full stops. Nothing is written, and nothing is left beside a file.
    */
   check(dirs: RootDirs, expectations: Expectations): Promise<string[]>;
+
+  /**
+   * Counts the rows of a database that hold conversations and memory; undefined for a database of which the profile knows nothing.
+   * It may be open elsewhere, and nothing is left beside it.
+   * @param real where it lies
+   * @param path in the commit tree
+   * @param watched sessions that are counted however few events they have
+   * @throws {MoltError} DAMAGED when it can't be read
+   */
+  countRows(real: string, path: string, watched: readonly string[]): Promise<RowCounts | undefined>;
 
   /** Finds what a start of the restored agent would set off, before anything is re-bound. */
   findHazards(relocation: Relocation, nowMs: number): Promise<Hazard[]>;

@@ -262,6 +262,30 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/hold-remove.ts')).command,
   },
   {
+    name: 'alert set',
+    group: 'look after',
+    summary: 'say where alerts go, and what sets them off',
+    load: async () => (await import('./commands/alert-set.ts')).command,
+  },
+  {
+    name: 'alert list',
+    group: 'look after',
+    summary: 'list changes that look like losses and wait for an answer',
+    load: async () => (await import('./commands/alert-list.ts')).command,
+  },
+  {
+    name: 'alert answer',
+    group: 'look after',
+    summary: 'say whether something was lost, so that retention goes on',
+    load: async () => (await import('./commands/alert-answer.ts')).command,
+  },
+  {
+    name: 'alert test',
+    group: 'look after',
+    summary: 'send an alert to see whether it arrives',
+    load: async () => (await import('./commands/alert-test.ts')).command,
+  },
+  {
     name: 'key list',
     group: 'look after',
     summary: 'list the keys that open an agent’s repository',

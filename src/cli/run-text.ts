@@ -6,6 +6,7 @@ import { displayPath } from '../model/name.ts';
 import { formatTime } from '../model/time-format.ts';
 import type { RunEvent } from '../ops/run.ts';
 import { errorDocument } from './output.ts';
+import { describeSuspicion } from './alert-text.ts';
 import { formatCount, formatDuration, formatSize } from './text.ts';
 
 /** An event as a line for people, and whether it is a warning. */
@@ -45,7 +46,11 @@ export function describeEvent(event: RunEvent, label: string): readonly EventLin
     case 'saved': {
       const { id, kind, bytes, durationMs } = event.result;
       const what = kind === 'full' ? 'full backup' : 'saved';
-      return note(`${label}: ${what} ${shortId(id)}, ${formatSize(bytes.stored)} in ${formatDuration(durationMs)}`);
+      const losses = event.result.suspicion === undefined ? [] : describeSuspicion(event.result.suspicion);
+      const saved = note(
+        `${label}: ${what} ${shortId(id)}, ${formatSize(bytes.stored)} in ${formatDuration(durationMs)}`,
+      );
+      return [...saved, ...warning(...losses.map((line) => `${label}: ${line}`))];
     }
     case 'pushed':
       return note(`${label}: pushed to ${event.result.remote}, ${formatSize(event.result.bytes)}`);

@@ -79,7 +79,7 @@ function isFilled(answer: string): true | string {
 }
 
 /** Reads a secret from a file or pipe; one line end after it is not part of it. */
-async function readSecret(file: string, what: string): Promise<string> {
+export async function readSecret(file: string, what: string): Promise<string> {
   const bytes = await readStart(file, MAX_SECRET_BYTES + 1).catch((error: unknown) => {
     if (isSystemError(error, 'ENOENT', 'EACCES', 'EISDIR', 'ENOTDIR', 'EPERM')) {
       throw new MoltError('USAGE', `can't read the ${what} file '${file}' (${error.code})`, { cause: error });

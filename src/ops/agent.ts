@@ -16,6 +16,7 @@ import { writePodRecord } from './pod-record.ts';
 import { findPodOf } from './pod-look.ts';
 import { listRefNames } from './ref-name.ts';
 import { dropRestoreNote, moveRestoreNote } from './restore-journal.ts';
+import { dropWatchNote } from './watch-note.ts';
 import { forgetRemotes } from './remotes.ts';
 import { dropSeen } from './seen.ts';
 import { dropCommitCache } from './stat-cache-file.ts';
@@ -59,6 +60,7 @@ export async function renameAgent(context: OpsContext, label: string, name: stri
   });
   await moveRestoreNote(home, agent, renamed);
   await moveStopped(home, agent.label, name);
+  await dropWatchNote(home, agent);
   const pod = await findPodOf(context, agent.label);
   if (pod !== undefined) await writePodRecord(home, { ...pod, agent: name }, { replace: true });
   await home.removeAgent(agent.label);
@@ -108,6 +110,7 @@ export async function applyAgentRemoval(context: OpsContext, plan: AgentRemoval)
   await dropCommitCache(home, agent);
   await dropRestoreNote(home, agent);
   await dropStopped(home, agent.label);
+  await dropWatchNote(home, agent);
   await home.removeAgent(plan.agent);
   if (!plan.removesRepository) return;
   await forgetRemotes(home, agent.repository);

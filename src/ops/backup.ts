@@ -8,10 +8,13 @@ import type { OpsContext } from './context.ts';
 import { openAgent } from './open.ts';
 import { checkNewRefName, checkRefIsFree } from './ref-name.ts';
 import { dropStoppedIfUp } from './stopped-note.ts';
+import { inspectCommit, type Suspicion } from './suspicion.ts';
 
 /** What was saved, and of which agent. */
 export interface BackupResult extends CommitResult {
   readonly agent: string;
+  /** What of it looks like a loss, if anything does. */
+  readonly suspicion?: Suspicion;
 }
 
 /**
@@ -30,7 +33,8 @@ export async function backUp(
   using _ = lockAgent(context.home, open.agent, 'commit');
   await dropStoppedIfUp(context.home, open.agent);
   const result = await commitAgent(context, open.agent, open.repository, options);
-  return { agent: open.agent.label, ...result };
+  const suspicion = await inspectCommit(context, open, result);
+  return { agent: open.agent.label, ...result, ...(suspicion !== undefined && { suspicion }) };
 }
 
 /** Returns the skipped paths that hold something which the commit lacks, or has only in an older version. */

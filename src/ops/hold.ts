@@ -4,7 +4,7 @@
 
 import type { RefMove } from '../format/segment.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
-import { shortId, type CommitId, type GitId } from '../model/ids.ts';
+import { isGitId, shortId, type CommitId, type GitId } from '../model/ids.ts';
 import { formatJsonTime } from '../model/time-format.ts';
 import { readTag, writeTag } from '../repo/git.ts';
 import type { Repository } from '../repo/repository.ts';
@@ -29,9 +29,13 @@ export interface Hold {
   readonly reason: string;
   /** The agent for which it was said. */
   readonly agent: string;
-  /** `alert`: by molt itself, because the commit after it looked like a loss. */
+  /** `alert`: by molt itself, because a commit after it looked like a loss. */
   readonly setBy: 'person' | 'alert';
   readonly timeMs: number;
+  /** Of an alert: the commit that looked like a loss. */
+  readonly suspect?: CommitId | undefined;
+  /** Of an alert on a commit that a person holds as well: the person's reason. */
+  readonly personReason?: string | undefined;
 }
 
 /** A held commit: CLI.md's JSON for `hold`. */
@@ -77,6 +81,7 @@ async function readHoldTag(repository: Repository, id: GitId): Promise<Hold> {
   const { commit, message, timestampS } = await readTag(repository, id);
   const { said, trailers } = splitTrailers(message);
   const timeMs = Date.parse(trailers.get('Time') ?? '');
+  const suspect = trailers.get('Suspect');
   return {
     commit,
     isHeld: trailers.get('Hold') !== 'released',
@@ -84,7 +89,18 @@ async function readHoldTag(repository: Repository, id: GitId): Promise<Hold> {
     agent: trailers.get('By') ?? '',
     setBy: trailers.get('Why') === 'alert' ? 'alert' : 'person',
     timeMs: Number.isNaN(timeMs) ? timestampS * 1000 : timeMs,
+    suspect: suspect !== undefined && isGitId(suspect) ? suspect : undefined,
+    personReason: parseReason(trailers.get('Person')),
   };
+}
+
+function parseReason(text: string | undefined): string | undefined {
+  try {
+    const reason: unknown = JSON.parse(text ?? '');
+    return typeof reason === 'string' ? reason : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -94,7 +110,7 @@ async function readHoldTag(repository: Repository, id: GitId): Promise<Hold> {
 export async function writeHold(
   { clock, random }: Pick<OpsContext, 'clock' | 'random'>,
   { agent, repository }: Pick<OpenAgent, 'agent' | 'repository'>,
-  { commit, isHeld, reason, setBy }: Pick<Hold, 'commit' | 'isHeld' | 'reason' | 'setBy'>,
+  { commit, isHeld, reason, setBy, suspect, personReason }: Omit<Hold, 'agent' | 'timeMs'>,
 ): Promise<Hold> {
   const name = holdRef(commit);
   return repository.transact({ packs: false }, async (transaction) => {
@@ -108,6 +124,8 @@ export async function writeHold(
         `Molt-Hold: ${isHeld ? 'held' : 'released'}`,
         `Molt-Why: ${setBy}`,
         `Molt-By: ${agent.label}`,
+        ...(suspect === undefined ? [] : [`Molt-Suspect: ${suspect}`]),
+        ...(personReason === undefined ? [] : [`Molt-Person: ${JSON.stringify(personReason)}`]),
         `Molt-Time: ${formatJsonTime(timeMs)}`,
         `Molt-Mark: ${random.bytes(16).toString('hex')}`,
       ];
@@ -121,7 +139,7 @@ export async function writeHold(
       try {
         // oxlint-disable-next-line no-await-in-loop -- the same
         await transaction.publish([{ name, from, to, commit }], []);
-        return { commit, isHeld, reason: reason.trim(), agent: agent.label, setBy, timeMs };
+        return { commit, isHeld, reason: reason.trim(), agent: agent.label, setBy, timeMs, suspect, personReason };
       } catch (error) {
         if (!isMoltError(error, 'CONFLICT') || error.details['ref'] === undefined || tries >= MOST_TRIES) throw error;
       }
@@ -165,7 +183,7 @@ export interface HoldResult extends HoldSummary {
 }
 
 /**
- * Keeps a commit for ever. One that molt itself held becomes the user's hold, which outlasts the answer to the alert.
+ * Keeps a commit for ever. One that molt itself holds after a suspicious change is then held for the user too, whatever the answer.
  * @param options.words an agent, a revision (by default the newest commit), or both in this order
  * @throws {MoltError} what looking up the revision throws
  */
@@ -183,17 +201,21 @@ export async function addHold(
   const { repository } = open;
   const commit = await resolveRevision(context, open, words[0] ?? 'HEAD');
   const known = await findHold(repository, commit);
-  const isSaid = options.reason === undefined || options.reason.trim() === known?.reason;
-  if (known?.isHeld === true && known.setBy === 'person' && isSaid)
-    return { ...(await summarizeHold(repository, known)), unchanged: true };
-  const reason = options.reason ?? (known?.isHeld === true ? known.reason : '');
-  const hold = await writeHold(context, open, { commit, isHeld: true, reason, setBy: 'person' });
+  const own = known?.isHeld !== true ? undefined : known.setBy === 'person' ? known.reason : known.personReason;
+  const reason = options.reason?.trim() ?? own ?? '';
+  if (known !== undefined && own === reason) return { ...(await summarizeHold(repository, known)), unchanged: true };
+  const isAlert = known?.isHeld === true && known.setBy === 'alert';
+  const hold = await writeHold(
+    context,
+    open,
+    isAlert ? { ...known, personReason: reason } : { commit, isHeld: true, reason, setBy: 'person' },
+  );
   return { ...(await summarizeHold(repository, hold)), unchanged: false };
 }
 
 /**
  * Ends a hold; from then on retention decides.
- * @throws {MoltError} USAGE when no revision is given, NOT_FOUND when the commit is not held
+ * @throws {MoltError} USAGE when no revision is given, NOT_FOUND when the commit is not held, CONFLICT when it is held by an alert alone
  */
 export async function removeHold(
   context: OpsContext,
@@ -215,7 +237,18 @@ export async function removeHold(
       hint: 'molt hold list shows what is held',
       details: { commit },
     });
-  await writeHold(context, open, { commit, isHeld: false, reason: '', setBy: 'person' });
+  if (known.setBy === 'alert' && known.personReason === undefined)
+    throw new MoltError('CONFLICT', `${shortId(commit)} is held because a change after it looks like a loss`, {
+      hint: 'answer that first: molt alert list shows what looks lost, molt alert answer ends the hold',
+      details: { commit },
+    });
+  await writeHold(
+    context,
+    open,
+    known.setBy === 'alert'
+      ? { ...known, personReason: undefined }
+      : { commit, isHeld: false, reason: '', setBy: 'person' },
+  );
   return await summarizeHold(repository, known);
 }
 

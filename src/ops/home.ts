@@ -16,6 +16,9 @@
 //     pods/<name>/gen-<n>/                a generation: state/ and roots/<n>/ as they were restored; bound to this place
 //     pods/<name>/log, log.1              what its agent wrote
 //     pods/<name>/supervisor.json, .lock  its supervisor while it runs (src/pod/supervisor.ts); derived
+//     alerts.json                         where alerts go; may hold a secret (alert-settings.ts)
+//     alerts/<time>-<mark>.json           alerts that could not be delivered yet
+//     watch/<repository id>/<label>.json  what was there at the last commit, to notice losses (watch-note.ts); derived
 //     seen/<repository id>.json           the newest that was seen of a repository; derived
 //     unfinished/                         what is being made, so that a later process can remove what a killed one left
 //     tmp/                                plaintext copies of databases during a commit; files that don't have their names yet

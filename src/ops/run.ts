@@ -13,6 +13,7 @@ import type { PodExit, PodPlace, PodStatus } from '../pod/provider.ts';
 import { supervise, type Supervised } from '../pod/supervisor.ts';
 import { DAILY_AT, DAILY_ZONE, parseDaily } from '../policy/daily.ts';
 import { lockAgent } from './agent-lock.ts';
+import { Alerter } from './alert.ts';
 import type { OpsContext } from './context.ts';
 import { checkLabel, type Agent } from './home.ts';
 import { podDir } from './pod-record.ts';
@@ -87,7 +88,12 @@ export async function runAgent(context: OpsContext, options: RunOptions, ports: 
   // No restore in place comes between: this shares with commits what a restore has alone.
   using _ = lockAgent(context.home, agent, 'commit');
   const quiet = { ...context, signal: ports.urgent, reporter: warnOnce(tell) };
-  const saver = new Saver(quiet, { ...options, daily });
+  await using alerter = new Alerter(quiet, label);
+  const tellAll = (event: SaveEvent): void => {
+    tell(event);
+    alerter.take(event);
+  };
+  const saver = new Saver(quiet, { ...options, daily, tell: tellAll });
   const { stop: ended, urgent } = ports;
   refuseFenced(
     await within(ports, FIRST_LOOK_MS, [ended, urgent], (pushSignal) => saver.save({ pushSignal, forceCheck: true })),
@@ -116,7 +122,7 @@ export async function runAgent(context: OpsContext, options: RunOptions, ports: 
   let exit: PodExit | undefined;
   let failure: Error | undefined;
   try {
-    failure = await keepSaved(context, saver, supervised, options, ports);
+    failure = await keepSaved(context, { saver, alerter }, supervised, options, ports);
     exit = await supervised.ended;
     tell({ event: 'stopped', exit });
   } finally {
@@ -133,7 +139,7 @@ export async function runAgent(context: OpsContext, options: RunOptions, ports: 
 /** Saves the agent again and again until it has ended; returns what it could not be started for. */
 async function keepSaved(
   context: OpsContext,
-  saver: Saver,
+  { saver, alerter }: { readonly saver: Saver; readonly alerter: Alerter },
   supervised: Supervised,
   { everyMs, tell }: RunOptions,
   { wait, stop, urgent }: RunPorts,
@@ -161,6 +167,7 @@ async function keepSaved(
     nextMs = context.clock.now() + everyMs;
     // oxlint-disable-next-line no-await-in-loop -- the same
     await saver.save({ pushSignal: AbortSignal.any([stop, urgent]) });
+    alerter.tick();
   }
   await supervised.ended;
   return failure;

@@ -6,6 +6,7 @@ import type { EntryAttributes, SkippedPath } from '../model/entry.ts';
 import type { CommitId } from '../model/ids.ts';
 import { formatJsonTime } from '../model/time-format.ts';
 import type { Repository } from '../repo/repository.ts';
+import { readOpenAlerts, type OpenAlert } from './alert-question.ts';
 import { ATTRIBUTES_FILE } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
 import { readComponents } from './diff.ts';
@@ -50,6 +51,8 @@ export interface Status {
   readonly remotes: readonly RemoteStatus[];
   /** The incarnation of the branch that the agent lives in, and the one that fences it off, as far as this machine knows. */
   readonly incarnation: number;
+  /** Changes that look like losses, and wait for an answer; until then nothing is pruned. */
+  readonly alerts: readonly OpenAlert[];
   readonly fencedBy: (Pick<Incarnation, 'number' | 'why'> & { readonly time: string }) | undefined;
 }
 
@@ -81,6 +84,7 @@ export async function readStatus(context: OpsContext, label: string | undefined)
     skipped: captured.skipped,
     remotes: await listRemoteStatus(context, open, head),
     incarnation: ownNumber(agent),
+    alerts: await readOpenAlerts(repository),
     fencedBy: fence && { number: fence.number, why: fence.why, time: formatJsonTime(fence.timeMs) },
   };
 }

@@ -14,6 +14,8 @@ export interface CommandOptions {
   readonly env: NodeJS.ProcessEnv;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** What it gets to read on stdin; nothing unless given. */
+  readonly input?: string | undefined;
   /** Where to make a file for what it writes; in the system's own folder unless given. */
   readonly outputFile?: string | undefined;
 }
@@ -31,12 +33,17 @@ export async function runCommand(command: readonly string[], options: CommandOpt
     env,
     timeoutMs,
     signal,
+    input,
     outputFile = join(tmpdir(), `molt-${randomBytes(12).toString('hex')}.tmp`),
   } = options;
   const [program = '', ...words] = command;
   const output = openNameless(outputFile);
   try {
-    const child = spawn(program, words, { cwd, env, stdio: ['ignore', output, output], detached: true });
+    const stdin = input === undefined ? 'ignore' : 'pipe';
+    const child = spawn(program, words, { cwd, env, stdio: [stdin, output, output], detached: true });
+    // One that ends without reading is judged by how it ends.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(input);
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
     const end = (problem: string): void => {
       if (child.pid !== undefined) killGroup(child.pid, 'SIGKILL');

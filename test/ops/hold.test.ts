@@ -83,13 +83,20 @@ test('a hold is no tag, no branch, and nothing that Git gets', async (t) => {
   t.false(refs.some((name) => name.startsWith('refs/molt/')));
 });
 
-test('a hold of the user outlasts one that molt set on the same commit', async (t) => {
+test('a hold of the user and an alert on the same commit are two things', async (t) => {
   const machine = await makeMachine(t);
   const open = await machine.open();
   const commit = open.repository.refs.get('refs/heads/main') as CommitId;
   await writeHold(machine.context, open, { commit, isHeld: true, reason: 'a memory shrank', setBy: 'alert' });
   t.like(await listHolds(machine.context, 'bot'), [{ setBy: 'alert', reason: 'a memory shrank' }]);
-  t.like(await add(machine.context, 'HEAD'), { setBy: 'person', reason: 'a memory shrank', unchanged: false });
+  t.like(await add(machine.context, 'HEAD', 'mine'), { setBy: 'alert', unchanged: false });
+  t.true((await add(machine.context, 'HEAD', 'mine')).unchanged);
+  const again = await machine.open();
+  t.like(await findHold(again.repository, commit), { setBy: 'alert', personReason: 'mine' });
+  // The user's own goes, the alert stays.
+  await remove(machine.context, 'HEAD');
+  t.like(await listHolds(machine.context, 'bot'), [{ setBy: 'alert', reason: 'a memory shrank' }]);
+  t.true(isMoltError(await t.throwsAsync(remove(machine.context, 'HEAD')), 'CONFLICT'));
 });
 
 test('holds and their ends go along with push and fetch, and a machine that was away brings none back', async (t) => {

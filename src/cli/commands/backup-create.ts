@@ -3,6 +3,7 @@
 import { backUp } from '../../ops/backup.ts';
 import { defineCommand } from '../command.ts';
 import { formatTotal, reportSkipped } from '../commit-text.ts';
+import { reportSuspicion } from '../alert-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { commitDocument, describeCommit } from './commit.ts';
 
@@ -36,6 +37,7 @@ export const command = defineCommand({
       describeCommit(result),
       `[${result.kind.toUpperCase()}] backup of ${formatTotal(result.components)}, tagged ${result.tag}`,
     ]);
+    await reportSuspicion(context, result);
     reportSkipped(output, result.skipped);
   },
 });

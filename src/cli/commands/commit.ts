@@ -4,6 +4,7 @@ import { shortId } from '../../model/ids.ts';
 import { backUp, type BackupResult } from '../../ops/backup.ts';
 import { defineCommand } from '../command.ts';
 import { reportSkipped } from '../commit-text.ts';
+import { reportSuspicion } from '../alert-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { formatCount, formatDuration, formatSize } from '../text.ts';
 
@@ -28,6 +29,7 @@ export const command = defineCommand({
       message: options.message,
     });
     output.result(commitDocument(result), () => describeCommit(result));
+    await reportSuspicion(context, result);
     reportSkipped(output, result.skipped);
   },
 });

@@ -10,6 +10,7 @@ import { formatChanges, formatComponents, formatReason } from '../commit-text.ts
 import { parseDuration } from '../../model/duration.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { formatCount, formatTable } from '../text.ts';
+import { describeAlerts } from '../alert-text.ts';
 
 /** The status command. */
 export const command = defineCommand({
@@ -57,6 +58,7 @@ function* describeStatus({ output, zone, clock, program }: Context, status: Stat
   yield `Newest backup: ${age}${checked}  ${output.style('yellow', shortId(head))} [${headKind.toUpperCase()}] ${formatTime(headMs, zone)}  ${headMessage.split('\n', 1)[0]}`;
   if (status.fencedBy !== undefined)
     yield `Restored elsewhere since: ${status.branch} is in incarnation ${status.fencedBy.number} of ${formatTime(Date.parse(status.fencedBy.time), zone)}, and pushes from here are refused; ${program} push says what to do.`;
+  yield* describeAlerts(status.alerts, program);
   yield '';
   if (changed.length === 0) {
     yield attributesChanged === 0 ? 'Nothing changed since then.' : 'No content changed since then.';
