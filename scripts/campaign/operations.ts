@@ -7,6 +7,7 @@ import { writeCheckpoint } from '../../src/repo/checkpoints.ts';
 import { backUp } from '../../src/ops/backup.ts';
 import { exportBundle } from '../../src/ops/bundle.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
+import { addHold } from '../../src/ops/hold.ts';
 import { Home } from '../../src/ops/home.ts';
 import { importBundle } from '../../src/ops/import.ts';
 import { initAgent } from '../../src/ops/init.ts';
@@ -115,6 +116,13 @@ export const OPERATIONS: readonly Operation[] = [
     prepare: commits,
     async act(machine) {
       await createTag(contextAt(machine, 10), LABEL, { name: 'kept', revision: 'latest' });
+    },
+  },
+  {
+    name: 'hold',
+    prepare: commits,
+    async act(machine) {
+      await addHold(contextAt(machine, 10), { agent: LABEL, words: [] });
     },
   },
   {

@@ -92,8 +92,9 @@ export function eventDocument(event: RunEvent, agent: string, timeMs: number): R
       return { ...base, ...rest, ...errorDocument(error) };
     }
     case 'saved': {
-      const { id, kind, parent, files, bytes, durationMs } = event.result;
-      return { ...base, id, kind, parent: parent ?? null, files, bytes, durationMs };
+      const { id, kind, parent, files, bytes, durationMs, suspicion } = event.result;
+      const more = suspicion === undefined ? {} : { suspicion };
+      return { ...base, id, kind, parent: parent ?? null, files, bytes, durationMs, ...more };
     }
     case 'pushed': {
       const { remote, url, bytes, requests, durationMs } = event.result;

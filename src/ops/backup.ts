@@ -8,7 +8,7 @@ import type { OpsContext } from './context.ts';
 import { openAgent } from './open.ts';
 import { checkNewRefName, checkRefIsFree } from './ref-name.ts';
 import { dropStoppedIfUp } from './stopped-note.ts';
-import { inspectCommit, type Suspicion } from './suspicion.ts';
+import type { Suspicion } from './suspicion.ts';
 
 /** What was saved, and of which agent. */
 export interface BackupResult extends CommitResult {
@@ -33,8 +33,11 @@ export async function backUp(
   using _ = lockAgent(context.home, open.agent, 'commit');
   await dropStoppedIfUp(context.home, open.agent);
   const result = await commitAgent(context, open.agent, open.repository, options);
+  const made = { agent: open.agent.label, ...result };
+  if (result.unchanged) return made;
+  const { inspectCommit } = await import('./suspicion.ts');
   const suspicion = await inspectCommit(context, open, result);
-  return { agent: open.agent.label, ...result, ...(suspicion !== undefined && { suspicion }) };
+  return { ...made, ...(suspicion !== undefined && { suspicion }) };
 }
 
 /** Returns the skipped paths that hold something which the commit lacks, or has only in an older version. */

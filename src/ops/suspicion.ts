@@ -54,9 +54,8 @@ const MOST_COUNTED_BYTES = 256 << 20;
 export async function inspectCommit(
   context: OpsContext,
   open: OpenAgent,
-  result: Pick<CommitResult, 'id' | 'parent' | 'roots' | 'unchanged'>,
+  result: Pick<CommitResult, 'id' | 'parent' | 'roots'>,
 ): Promise<Suspicion | undefined> {
-  if (result.unchanged) return undefined;
   try {
     return await inspect(context, open, result);
   } catch (error) {
