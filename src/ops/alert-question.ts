@@ -56,6 +56,24 @@ export async function listOpenAlerts(repository: Repository): Promise<Hold[]> {
   return holds.toSorted((a, b) => a.timeMs - b.timeMs);
 }
 
+/**
+ * Refuses to prune while a question is open: what retention would drop may be what was lost.
+ * @throws {MoltError} CONFLICT
+ */
+export function refuseWhileAsked(label: string, holds: ReadonlyMap<CommitId, Hold>): void {
+  const waiting = [...holds.values()].filter(({ setBy }) => setBy === 'alert');
+  const [first] = waiting;
+  if (first === undefined) return;
+  throw new MoltError(
+    'CONFLICT',
+    `nothing is pruned: a change to ${first.agent} looks like a loss, and nobody has said whether it was one`,
+    {
+      hint: `molt alert list ${label} shows what looks lost; molt alert answer goes on`,
+      details: { alerts: waiting.map(({ suspect, commit }) => suspect ?? commit) },
+    },
+  );
+}
+
 /** Returns an open question with what people want to know of it. */
 export async function describeAlert(repository: Repository, hold: Hold): Promise<OpenAlert> {
   const { text } = await readHistoryCommit(repository, hold.commit);

@@ -7,11 +7,11 @@ import { Fields } from '../format/fields.ts';
 import { isMoltError, isSystemError } from '../model/error.ts';
 import { formatSpan } from '../model/duration.ts';
 import { shortId } from '../model/ids.ts';
+import { withoutSecrets } from '../model/secret-variables.ts';
 import { formatJsonTime } from '../model/time-format.ts';
 import { runCommand } from '../pod/command.ts';
 import { newMark } from '../storage/owner.ts';
 import { hostOf, readAlertSettings, type AlertSettings } from './alert-settings.ts';
-import { environmentOfChildren } from './child-environment.ts';
 import type { OpsContext } from './context.ts';
 import { readIfThere, type Home } from './home.ts';
 import type { SaveEvent } from './run-save.ts';
@@ -114,7 +114,12 @@ async function send(
   try {
     if (channel === 'webhook') return webhook === undefined ? undefined : await post(webhook, body);
     if (command === undefined) return undefined;
-    return await runCommand(command, { cwd, env: environmentOfChildren(), timeoutMs: TIMEOUT_MS, input: `${body}\n` });
+    return await runCommand(command, {
+      cwd,
+      env: withoutSecrets(process.env),
+      timeoutMs: TIMEOUT_MS,
+      input: `${body}\n`,
+    });
   } catch (error) {
     return isMoltError(error) ? error.message : 'failed';
   }

@@ -9,6 +9,7 @@ import { formatJsonTime } from '../model/time-format.ts';
 import { readTag, writeTag } from '../repo/git.ts';
 import type { Repository } from '../repo/repository.ts';
 import { readHistoryCommit } from './ancestry.ts';
+import { readCommitView } from './commit-files.ts';
 import { splitTrailers } from './commit-message.ts';
 import type { OpsContext } from './context.ts';
 import { openAgent, type OpenAgent } from './open.ts';
@@ -185,7 +186,7 @@ export interface HoldResult extends HoldSummary {
 /**
  * Keeps a commit for ever. One that molt itself holds after a suspicious change is then held for the user too, whatever the answer.
  * @param options.words an agent, a revision (by default the newest commit), or both in this order
- * @throws {MoltError} what looking up the revision throws
+ * @throws {MoltError} EXPIRED when its content was pruned, and what looking up the revision throws
  */
 export async function addHold(
   context: OpsContext,
@@ -200,6 +201,8 @@ export async function addHold(
   refuseMore('add', words);
   const { repository } = open;
   const commit = await resolveRevision(context, open, words[0] ?? 'HEAD');
+  // What is gone already can't be kept.
+  await readCommitView(repository, commit);
   const known = await findHold(repository, commit);
   const own = known?.isHeld !== true ? undefined : known.setBy === 'person' ? known.reason : known.personReason;
   const reason = options.reason?.trim() ?? own ?? '';

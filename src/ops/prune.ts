@@ -11,6 +11,7 @@ import { lookSweep, sweep, type SweepOrder, type SweepOutcome } from '../repo/sw
 import { deleteSwept, LOG_GRACE_MS, READER_GRACE_MS, type Deleted } from '../repo/sweep-delete.ts';
 import { openRemoteStorage } from '../storage/open-remote.ts';
 import type { RemoteStorage } from '../storage/remote.ts';
+import { refuseWhileAsked } from './alert-question.ts';
 import { findPlace } from './exchange.ts';
 import type { OpsContext } from './context.ts';
 import { readHolds, type Hold } from './hold.ts';
@@ -67,7 +68,7 @@ export interface PruneResult {
 
 /**
  * Prunes the repository of an agent here, and then on its remotes, each by what it holds itself. One that fails keeps no other from it.
- * @throws {MoltError} DAMAGED when something that stays is not whole: then nothing goes
+ * @throws {MoltError} DAMAGED when something that stays is not whole, CONFLICT while a suspicious change waits for an answer: then nothing goes
  */
 export async function prune(
   context: OpsContext,
@@ -79,6 +80,7 @@ export async function prune(
   const { repository, agent } = open;
   const known = await findProtected(context, open);
   const holds = await readHolds(repository);
+  if (!options.isDryRun) refuseWhileAsked(agent.label, holds);
   using alone = options.isDryRun ? undefined : tryLock(readersLock(context, agent));
   const { backups, storage } = await pruneStorage(context, repository, options, {
     ...known,
@@ -144,6 +146,7 @@ async function pruneRemote(
     const { clock, random } = context;
     const there = await Repository.open(storage, keys, { clock, random });
     const holds = new Map([...options.holds, ...(await readHolds(there))]);
+    if (!options.isDryRun) refuseWhileAsked(open.agent.label, holds);
     const { backups, storage: done } = await pruneStorage(context, there, options, {
       needed: new Map(),
       pushedSeq: Infinity,

@@ -21,6 +21,7 @@ import {
 } from '../policy/suspicion.ts';
 import { readTag } from '../repo/git.ts';
 import type { Repository } from '../repo/repository.ts';
+import { unlessDamaged } from '../repo/storage-failure.ts';
 import { TREE_MODES } from '../repo/trees.ts';
 import { holdAfterLoss, listOpenAlerts } from './alert-question.ts';
 import { readAlertSettings } from './alert-settings.ts';
@@ -78,7 +79,9 @@ async function inspect(
   const incarnation = agent.incarnations?.[agent.branch]?.id;
   const { base, isRestored } = await findBase(context, open, note, result.parent);
   const watch = new Watch(context, repository, agent, { base, commit: result.id, isRestored, note });
-  const { findings, rows } = await watch.look(result.roots, share);
+  // What it would be compared with may have expired, or be damaged: then this is where watching begins anew.
+  const looked = await unlessDamaged(watch.look(result.roots, share));
+  const { findings, rows } = looked ?? { findings: [], rows: note?.rows ?? new Map() };
   await writeWatchNote(home, agent, { commit: result.id, incarnation, rows });
   if (base === undefined || findings.length === 0) return undefined;
   const suspicion = { commit: result.id, good: base, findings };

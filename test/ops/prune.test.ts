@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { MoltError } from '../../src/model/error.ts';
 import type { CommitId } from '../../src/model/ids.ts';
+import { answerAlerts } from '../../src/ops/alert-question.ts';
 import { backUp } from '../../src/ops/backup.ts';
 import { clone } from '../../src/ops/clone.ts';
 import { exportGit } from '../../src/ops/export-git.ts';
@@ -149,6 +150,38 @@ test('a hold, a name and a broken-off push keep what retention would not', async
   t.is(await restoreCounter(t, machine, held.id), held.counter);
   await t.throwsAsync(restoreCounter(t, machine, named.id), { code: 'EXPIRED' } as MoltError);
   await checkVerified(t, machine);
+});
+
+test('nothing is pruned while a change that looks like a loss waits for an answer, here or known to the remote', async (t) => {
+  const machine = await makeMachine(t);
+  await makeDays(machine, 6);
+  const { context } = machine;
+  const url = `file://${join(tempDir(t), 'remote')}`;
+  await addRemote(context, 'bot', { name: 'origin', url, singleWriter: false });
+  machine.write('MEMORY.md', 'remember\n'.repeat(100));
+  await machine.commit();
+  machine.write('MEMORY.md', '');
+  const { suspicion } = await machine.commit();
+  t.is(suspicion?.findings.length, 1);
+  await push(context, 'bot');
+  await t.throwsAsync(prune(context, 'bot', LOCAL), { code: 'CONFLICT' } as MoltError);
+  const dry = await prune(context, 'bot', { ...LOCAL, isDryRun: true });
+  t.true(dry.backups.find(({ id }) => id === suspicion?.good)?.reasons.includes('it is held'));
+  const answer = { agent: 'bot', words: [], all: false, verdict: 'fine' } as const;
+  await answerAlerts(context, answer);
+  // The remote hears of the answer with the next push.
+  const rules = { rules: RULES, isDryRun: false, isLocal: false };
+  const [before] = (await prune(context, 'bot', rules)).remotes;
+  t.is(before?.error?.code, 'CONFLICT');
+  await push(context, 'bot');
+  const [after] = (await prune(context, 'bot', rules)).remotes;
+  t.is(after?.error, undefined);
+  await checkVerified(t, machine);
+  const expired = dry.backups.find(({ kept }) => !kept)?.id ?? '';
+  await t.throwsAsync(addHold(context, { agent: 'bot', words: [expired] }), { code: 'EXPIRED' } as MoltError);
+  // What is gone meanwhile is nothing to compare with: watching begins anew.
+  machine.write('MEMORY.md', 'again\n'.repeat(100));
+  t.is((await machine.commit()).suspicion, undefined);
 });
 
 test('a remote is pruned too; clone, pull, bundles and git go on', async (t) => {
