@@ -27,7 +27,8 @@ export function describeSuspicion({ commit, good, findings }: Suspicion, program
 export async function reportSuspicion(context: Context, { agent, suspicion }: BackupResult): Promise<void> {
   if (suspicion === undefined) return;
   for (const line of describeSuspicion(suspicion, context.program)) context.output.warn(line);
-  const { sendAlert, suspicionMessage } = await import('../ops/alert.ts');
+  const { suspicionMessage } = await import('../ops/alert.ts');
+  const { sendAlert } = await import('../ops/alert-send.ts');
   await sendAlert(makeOpsContext(context), suspicionMessage(agent, suspicion));
 }
 

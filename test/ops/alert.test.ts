@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { MoltError } from '../../src/model/error.ts';
 import { silentReporter } from '../../src/model/ports.ts';
-import { Alerter, countWaitingAlerts, sendAlert, sendWaitingAlerts } from '../../src/ops/alert.ts';
+import { Alerter } from '../../src/ops/alert.ts';
+import { countWaitingAlerts, sendAlert, sendWaitingAlerts } from '../../src/ops/alert-send.ts';
 import { DEFAULT_ALERTS, readAlertSettings, writeAlertSettings } from '../../src/ops/alert-settings.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
 import { Home } from '../../src/ops/home.ts';
@@ -18,12 +19,14 @@ interface Hook {
   readonly url: string;
   readonly got: Record<string, unknown>[];
   status: number;
+  asked: number;
 }
 
 async function startHook(t: ExecutionContext): Promise<Hook> {
-  const hook = { url: '', got: [] as Record<string, unknown>[], status: 200 };
+  const hook = { url: '', got: [] as Record<string, unknown>[], status: 200, asked: 0 };
   const server: Server = createServer((request, response) => {
     const parts: Buffer[] = [];
+    hook.asked += 1;
     request.on('data', (part: Buffer) => parts.push(part));
     request.on('end', () => {
       if (hook.status === 200) hook.got.push(JSON.parse(Buffer.concat(parts).toString('utf8')));
@@ -216,4 +219,29 @@ test('a run tells of a loss while it goes on, and its next saves are made', asyn
     String(hook.got[0]?.['text']),
     /MEMORY\.md shrank from 900 to 0 bytes\n.*molt alert answer \w+ --fine or --lost$/,
   );
+});
+
+test('a way that does not work is tried once a tick, however much there is to tell', async (t) => {
+  const place = makePlace(t);
+  const [hook, command] = [await startHook(t), makeCommand(place.cwd)];
+  await writeAlertSettings(place.home, { ...DEFAULT_ALERTS, webhook: hook.url, command: command.command });
+  hook.status = 503;
+  {
+    await using alerter = new Alerter(place, 'bot');
+    const error = new Error('no');
+    for (const what of ['commit', 'push one', 'push two']) alerter.take({ event: 'failed', what, error });
+    await alerter[Symbol.asyncDispose]();
+    t.is(hook.asked, 1);
+    t.is(command.got().length, 3);
+    alerter.tick();
+    await alerter[Symbol.asyncDispose]();
+    t.is(hook.asked, 2);
+    hook.status = 200;
+    alerter.tick();
+  }
+  t.deepEqual(
+    hook.got.map(({ what }) => what),
+    ['commit', 'push one', 'push two'],
+  );
+  t.is(await countWaitingAlerts(place.home), 0);
 });

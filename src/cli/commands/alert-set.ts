@@ -64,7 +64,7 @@ export const command = defineCommand({
     if (settings.overdueMs < 60_000)
       throw new MoltError('USAGE', `--overdue takes a minute or more, not ${formatSpan(settings.overdueMs)}`);
     if (JSON.stringify(settings) !== JSON.stringify(before)) await writeAlertSettings(home, settings);
-    const { countWaitingAlerts } = await import('../../ops/alert.ts');
+    const { countWaitingAlerts } = await import('../../ops/alert-send.ts');
     const waiting = await countWaitingAlerts(home);
     output.result({ ...settingsDocument(settings), waiting }, () => describeSettings(settings, waiting));
   },

@@ -1,7 +1,7 @@
 // `molt alert test`: whether alerts arrive.
 
 import { MoltError } from '../../model/error.ts';
-import { sendAlert } from '../../ops/alert.ts';
+import { sendAlert } from '../../ops/alert-send.ts';
 import { resolveAgent } from '../../ops/open.ts';
 import { defineCommand } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
