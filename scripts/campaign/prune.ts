@@ -36,7 +36,6 @@ export async function campaign({ seed, share }: CampaignRun, tally: Tally): Prom
   const count = Math.max(20, Math.round(HISTORIES * share));
   for (let index = 0; index < count; index += 1) {
     const name = `${seed}/${index}`;
-    // oxlint-disable-next-line no-await-in-loop -- one after the other, so that a failure names its seed
     await new History(name, tally).play().catch((error: unknown) => tally.fail(`history ${name}`, error));
   }
   tally.add('histories of writers, prunes and crashes', count);
@@ -82,15 +81,12 @@ class History {
 
   async play(): Promise<void> {
     for (const [index, place] of [...this.#machines, this.#remote].entries())
-      // oxlint-disable-next-line no-await-in-loop -- three
       await claimStorage(place.storage, { ...IDS, storageId: `0${index + 1}`.repeat(16) as StorageId });
     try {
       for (let step = 0; step < STEPS; step += 1) {
         this.#nowMs += Math.floor(this.#random() ** 3 * 30 * HOUR_MS) + 60_000;
-        // oxlint-disable-next-line no-await-in-loop -- in order
         await this.#step();
       }
-      // oxlint-disable-next-line no-await-in-loop -- three
       for (const place of [...this.#machines, this.#remote]) await this.#check(place, true);
       await this.#checkClone();
     } catch (error) {
@@ -306,11 +302,9 @@ class History {
     const listed = new Map((await repository.index.listCommits()).map((commit) => [commit.id, commit]));
     for (const id of place.whole) {
       if (listed.get(id)?.isExpired !== false) throw new Error(`${id} is not listed as whole in ${place.name}`);
-      // oxlint-disable-next-line no-await-in-loop -- one after the other
       if (isThorough) await this.#compare(repository, id);
     }
     for (const { id } of listed.values()) {
-      // oxlint-disable-next-line no-await-in-loop -- the same
       await readCommit(repository, id);
       this.#tally.add('commits read');
     }
@@ -348,9 +342,8 @@ class History {
 }
 
 async function isBehind(repository: Repository, tip: GitId, ancestor: GitId): Promise<boolean> {
-  for (let id: CommitId | undefined = tip as CommitId; id !== undefined;) {
+  for (let id: CommitId | undefined = tip; id !== undefined;) {
     if (id === ancestor) return true;
-    // oxlint-disable-next-line no-await-in-loop -- one parent after the other
     [id] = (await readCommit(repository, id)).parents;
   }
   return false;
