@@ -20,20 +20,19 @@
 //     alerts/<time>-<mark>.json           alerts that could not be delivered yet
 //     watch/<repository id>/<label>.json  what was there at the last commit, to notice losses (watch-note.ts); derived
 //     seen/<repository id>.json           the newest that was seen of a repository; derived
+//     runs/<repository id>/               the backup log of this machine, sealed, and entries that wait for it (src/catalog/)
 //     unfinished/                         what is being made, so that a later process can remove what a killed one left
 //     tmp/                                plaintext copies of databases during a commit; files that don't have their names yet
 
-import { link, lstat, open, readFile, readdir, rename, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { readFile, readdir, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { encodeDeviceKey, parseDeviceKey } from '../crypto/device-key.ts';
 import { Fields, HEX_16, HEX_20 } from '../format/fields.ts';
 import { MoltError, isSystemError } from '../model/error.ts';
 import type { GitId, RepositoryId } from '../model/ids.ts';
 import type { Random } from '../model/ports.ts';
 import { systemFailure } from '../model/system-error.ts';
-import { syncFolder } from '../storage/durable.ts';
-import { makeRoot } from '../storage/folders.ts';
-import { newMark } from '../storage/owner.ts';
+import { writeWholeFile } from '../storage/whole-file.ts';
 import { keepRepository, sweepUnfinished } from './unfinished.ts';
 
 /** An agent as this machine knows it: a label for repository, branch and state folder. */
@@ -184,17 +183,8 @@ export class Home {
    * @throws EEXIST when it is there and may not be replaced; {MoltError} IO
    */
   async write(path: string, bytes: Buffer, { replace }: { readonly replace: boolean }): Promise<void> {
-    const temp = join(this.tempDir, `${newMark()}.tmp`);
     try {
-      makeRoot(dirname(path));
-      makeRoot(this.tempDir);
-      try {
-        await writeNewFile(temp, bytes);
-        await (replace ? rename(temp, path) : nameOnce(temp, path));
-      } finally {
-        await rm(temp, { force: true });
-      }
-      await syncOrUndo(path, replace);
+      await writeWholeFile(path, bytes, { tempDir: this.tempDir, replace });
     } catch (error) {
       throw isSystemError(error, 'EEXIST') ? error : systemFailure(error, `cannot write "${path}"`, this.dir);
     }
@@ -210,51 +200,6 @@ export function agentExists(label: string): MoltError {
   return new MoltError('EXISTS', `there is an agent "${label}" already`, {
     hint: 'choose another name, or see molt agents',
   });
-}
-
-/**
- * Writes a small new file, 0600, and makes it durable. Killed in the middle it is there in part: only for what nobody reads before
- * this returns.
- * @throws EEXIST when it is there
- */
-export async function writeNewFile(path: string, bytes: Buffer): Promise<void> {
-  const file = await open(path, 'wx', 0o600);
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } catch (error) {
-    await rm(path, { force: true });
-    throw error;
-  } finally {
-    await file.close();
-  }
-  syncFolder(dirname(path));
-}
-
-/** Makes a file's name durable. A new one that can't be made so goes away again: its maker hears that it was not made. */
-async function syncOrUndo(path: string, replaced: boolean): Promise<void> {
-  try {
-    syncFolder(dirname(path));
-  } catch (error) {
-    if (!replaced) await rm(path, { force: true });
-    throw error;
-  }
-}
-
-/** Gives a written file its name only if nothing has it. @throws EEXIST */
-async function nameOnce(temp: string, path: string): Promise<void> {
-  try {
-    await link(temp, path);
-  } catch (error) {
-    if (!isSystemError(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error;
-    // A file system without hard links.
-    const isTaken = await lstat(path).then(
-      () => true,
-      () => false,
-    );
-    if (isTaken) throw Object.assign(new Error(`${path} is there already`), { code: 'EEXIST' });
-    await rename(temp, path);
-  }
 }
 
 /** Reads a file, or returns undefined if there is none. */

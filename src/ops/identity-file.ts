@@ -6,7 +6,7 @@ import { isSystemError, MoltError } from '../model/error.ts';
 import type { Random } from '../model/ports.ts';
 import { systemFailure } from '../model/system-error.ts';
 import { readIdentity } from './access.ts';
-import { writeNewFile } from './home.ts';
+import { writeNewFile } from '../storage/whole-file.ts';
 
 /** Makes an identity in a new file, 0600, and returns its public key. @throws {MoltError} EXISTS or IO */
 export async function makeIdentity(path: string, random: Random): Promise<string> {

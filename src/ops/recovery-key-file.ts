@@ -3,7 +3,7 @@
 import { unlink } from 'node:fs/promises';
 import { isSystemError, MoltError } from '../model/error.ts';
 import { systemFailure } from '../model/system-error.ts';
-import { writeNewFile } from './home.ts';
+import { writeNewFile } from '../storage/whole-file.ts';
 
 /**
  * Writes a printed recovery key to a new file, 0600, and flushes it to the disk.

@@ -1,15 +1,12 @@
 // The stat cache of an agent on disk: sealed, since it holds names, and derived: whatever is wrong with it, it is as if it were not there.
 
-import { zstdCompressSync } from 'node:zlib';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { parseStatCache, encodeStatCache, type StatCache } from '../agent/stat-cache.ts';
-import { decompressFrame } from '../chunk/zstd.ts';
-import { ContainerReader, ContainerWriter } from '../format/container.ts';
-import { Fields, HEX_20 } from '../format/fields.ts';
-import { BLOCK, ENCODING, KIND } from '../format/layout.ts';
+import { HEX_20 } from '../format/fields.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { CommitId, GitId } from '../model/ids.ts';
+import { openLocalFile, sealLocalFile, type LocalFileSpec } from '../repo/local-file.ts';
 import type { Repository } from '../repo/repository.ts';
 import { newMark } from '../storage/owner.ts';
 import { readIfThere, type Agent, type Home } from './home.ts';
@@ -24,9 +21,6 @@ export interface CommitCache {
   readonly roots: readonly { readonly key: string; readonly dir: string }[];
   readonly stat: StatCache;
 }
-
-// A fifth of each record is a hash, so that no cache is shorter compressed by much more.
-const MAX_COMPRESSION = 32;
 
 /** Loads an agent's cache, or undefined if there is none that can be used. */
 export async function loadCommitCache(
@@ -69,40 +63,28 @@ export async function dropCommitCache(home: Home, agent: Agent): Promise<void> {
   await rm(home.cacheFile(agent), { force: true });
 }
 
-function sealCache(repository: Repository, cache: CommitCache): Buffer {
-  const spec = repository.containerSpec();
-  const sealing = { epoch: 0, key: repository.keys.cacheKey };
-  const writer = new ContainerWriter({ ...spec, sealing, kind: KIND.cache, storageId: repository.storageId, seq: 0 });
-  const plain = encodeStatCache(cache.stat);
-  writer.add({ type: BLOCK.data, encoding: ENCODING.zstd, bytes: zstdCompressSync(plain), plainBytes: plain.length });
-  const record = { head: cache.head, top: Object.fromEntries(cache.top), roots: cache.roots };
-  return Buffer.concat(writer.finish(record, [], 'padme').parts);
+function sealCache(repository: Repository, { stat, head, top, roots }: CommitCache): Buffer {
+  const record = { head, top: Object.fromEntries(top), roots };
+  return sealLocalFile(specOf(repository), { record, content: encodeStatCache(stat) }, repository);
 }
 
 async function openCache(bytes: Buffer, repository: Repository): Promise<CommitCache | undefined> {
-  const name = 'the stat cache';
-  const { id: repositoryId, storageId } = repository;
-  const expected = { name, kind: KIND.cache, repositoryId, storageId, seq: 0 };
-  const reader = ContainerReader.open(bytes, expected, () => repository.keys.cacheKey);
-  const { footer } = await reader.readFooter(async (start, end) => bytes.subarray(start, end), bytes.length);
-  const fields = new Fields(footer.record, name);
-  const block = footer.blocks[0];
-  if (block === undefined || block.plainBytes > block.sealedBytes * MAX_COMPRESSION) return undefined;
-  const packed = reader.openBlock(
-    0,
-    BLOCK.data,
-    bytes.subarray(block.offsetBytes, block.offsetBytes + block.sealedBytes),
-  );
-  const stat = parseStatCache(decompressFrame(packed, block.plainBytes));
-  if (stat === undefined) return undefined;
+  const file = await openLocalFile(bytes, specOf(repository));
+  const stat = file && parseStatCache(file.content);
+  if (file === undefined || stat === undefined) return undefined;
+  const { record } = file;
   return {
-    head: fields.text('head', HEX_20) as CommitId,
-    top: new Map(fields.entries('top').map(([key, id]) => [key, gitId(id)])),
-    roots: fields
+    head: record.text('head', HEX_20) as CommitId,
+    top: new Map(record.entries('top').map(([key, id]) => [key, gitId(id)])),
+    roots: record
       .list('roots')
       .map((root) => ({ key: root.text('key', /^[a-z0-9/]+$/), dir: root.text('dir', /^\//) })),
     stat,
   };
+}
+
+function specOf({ id: repositoryId, storageId, keys }: Repository): LocalFileSpec {
+  return { name: 'the stat cache', repositoryId, storageId, key: keys.cacheKey };
 }
 
 function gitId(value: unknown): GitId {
