@@ -35,6 +35,7 @@ const OWNED_PACKAGES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^(@aws-sdk|@smithy|@azure|@google-cloud)\//, ['storage']],
   [/^isomorphic-git(\/|$)/, ['repo']],
   [/^sql\.js(\/|$)/, ['catalog', 'diff']],
+  [/^pg(\/|$)/, ['catalog']],
   [/^(ink|react)([-/]|$)/, ['tui']],
   [/^yargs(\/|$)/, ['cli']],
 ];
@@ -148,6 +149,7 @@ test(refused, 'src/format/keyring.ts', "import sodium from 'libsodium-wrappers';
 test(refused, 'src/ops/push.ts', "import { S3Client } from '@aws-sdk/client-s3';", 'belongs to storage alone');
 test(refused, 'src/ops/log.ts', "import git from 'isomorphic-git';", 'belongs to repo alone');
 test(refused, 'src/repo/log.ts', "import initSqlJs from 'sql.js';", 'belongs to catalog and diff alone');
+test(refused, 'src/ops/log.ts', "import pg from 'pg';", 'belongs to catalog alone');
 test(refused, 'src/cli/log.ts', "import { Box } from 'ink';", 'belongs to tui alone');
 test(refused, 'tui/app.tsx', "import { hideBin } from 'yargs/helpers';", 'belongs to cli alone');
 

@@ -95,6 +95,8 @@ export interface Context {
   readonly cwd: string;
   /** Where agents live; absolute. It need not exist. */
   readonly home: string;
+  /** The backup log that the line names (unchecked); a URL may hold a password. */
+  readonly backupLog: string | undefined;
   /** The zone of times without one, as the user gave it (unchecked) or as the system has it. */
   readonly zone: string;
   /** The zone as the user gave it (unchecked). */

@@ -82,6 +82,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/backup-list.ts')).command,
   },
   {
+    name: 'backup log',
+    group: 'save and see',
+    summary: 'show what was run, and what came of it',
+    load: async () => (await import('./commands/backup-log.ts')).command,
+  },
+  {
     name: 'log',
     group: 'look back',
     summary: 'read history, newest first',

@@ -7,6 +7,11 @@ export const GLOBAL_OPTIONS = {
   agent: { type: 'string', alias: 'a', value: 'NAME', description: 'the agent' },
   home: { type: 'string', value: 'DIR', description: 'where agents live (MOLT_HOME, else ~/.molt)' },
   tz: { type: 'string', value: 'ZONE', description: 'zone of times without one, such as Asia/Jakarta' },
+  'backup-log': {
+    type: 'string',
+    value: 'URL',
+    description: 'keep the log of runs in PostgreSQL: postgres://… (MOLT_BACKUP_LOG)',
+  },
   'passphrase-file': { type: 'string', value: 'FILE', description: 'read the passphrase from a file' },
   json: { type: 'boolean', description: 'write one JSON document' },
   yes: { type: 'boolean', description: 'answer every question with yes' },
@@ -21,6 +26,7 @@ export interface Globals {
   readonly agent: string | undefined;
   readonly home: string | undefined;
   readonly tz: string | undefined;
+  readonly backupLog: string | undefined;
   readonly passphraseFile: string | undefined;
   readonly yes: boolean;
 }

@@ -5,11 +5,22 @@ import { resolve } from 'node:path';
 import type { OpsContext } from '../ops/context.ts';
 import { Home } from '../ops/home.ts';
 import { makeUnlock } from '../ops/unlock.ts';
+import { LocalRuns } from '../catalog/local-runs.ts';
+import { findBackupLog } from './backup-log-url.ts';
 import type { Context } from './command.ts';
 
 /** Returns the operations' side of a command's context. */
 export function makeOpsContext(context: Context): OpsContext {
   const { clock, random, reporter, cwd, env, secrets, signal } = context;
+  const runs = new LocalRuns({
+    homeDir: context.home,
+    clock,
+    random,
+    findUrl: () => findBackupLog(context),
+    warn: (message) => reporter.warn(message),
+  });
+  // What was run is in the log before the command ends, if the log can be had in a moment.
+  context.cleanup.defer(() => runs.settle());
   return {
     home: new Home(context.home),
     clock,
@@ -34,6 +45,7 @@ export function makeOpsContext(context: Context): OpsContext {
       fingerprint: env['MOLT_FINGERPRINT'] || undefined,
     },
     signal,
+    runs,
   };
 }
 

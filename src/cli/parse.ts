@@ -93,6 +93,7 @@ function globalsOf(values: Values, fail: Fail, lenient: boolean): Globals {
     agent: text('agent'),
     home: text('home'),
     tz: text('tz'),
+    backupLog: text('backup-log'),
     passphraseFile: text('passphrase-file'),
     yes: values['yes'] === true,
   };

@@ -130,6 +130,7 @@ function createContext(host: Host, output: Output, globals: Globals, exitWith: (
     env,
     cwd,
     home: path.resolve(cwd, globals.home ?? (env['MOLT_HOME'] || path.join(env['HOME'] || homedir(), '.molt'))),
+    backupLog: globals.backupLog,
     get zone() {
       return globals.tz ?? systemZone();
     },

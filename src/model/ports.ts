@@ -1,4 +1,7 @@
-// What molt needs from the outside and tests replace: time, randomness, and somewhere to report progress.
+// What molt needs from the outside and tests replace: time, randomness, and somewhere to report progress and to note what was done.
+
+import type { KeyObject } from 'node:crypto';
+import type { RunEntry } from './run-entry.ts';
 
 /** The time. */
 export interface Clock {
@@ -30,3 +33,21 @@ export interface Reporter {
 
 /** A reporter that keeps quiet. */
 export const silentReporter: Reporter = { progress() {}, warn() {} };
+
+/** A key that seals entries of the backup log on this machine, and whose it is. */
+export interface RunKey {
+  /** The machine's key stands in where the repository could not be opened. */
+  readonly of: 'repository' | 'machine';
+  readonly key: KeyObject;
+}
+
+/** Takes the entries of the backup log. */
+export interface RunLog {
+  /** Keeps an entry on this machine, sealed and durable. @throws {MoltError} IO */
+  append(entry: RunEntry, key: RunKey): Promise<void>;
+  /**
+   * Brings what waits on this machine to the log itself, in bounded time; what does not get there waits on. Long-running programs call
+   * it now and then, commands at their end. Never throws.
+   */
+  settle(): Promise<void>;
+}

@@ -115,6 +115,7 @@ export async function applyAgentRemoval(context: OpsContext, plan: AgentRemoval)
   if (!plan.removesRepository) return;
   await forgetRemotes(home, agent.repository);
   await dropSeen(home, agent.repository);
+  await rm(join(home.dir, 'runs', agent.repository), { recursive: true, force: true });
   const folder = join(home.dir, 'repositories');
   const aside = join(folder, `${REMOVED_PREFIX}${plan.repository}`);
   try {

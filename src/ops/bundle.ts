@@ -18,6 +18,7 @@ import { HOLDS } from './hold.ts';
 import { branchRef } from './home.ts';
 import { incarnationRef } from './incarnation.ts';
 import type { OpenAgent } from './open.ts';
+import { recordRun } from './record-run.ts';
 import { resolveRevision } from './revision.ts';
 
 /** What was written: CLI.md's JSON for `export`. */
@@ -48,6 +49,18 @@ export async function exportBundle(
   open: OpenAgent,
   options: ExportOptions,
 ): Promise<ExportResult> {
+  return recordRun(
+    context,
+    { verb: 'export', detail: options.since === undefined ? undefined : `since ${options.since}` },
+    async (quiet, note) => {
+      note.opened(open);
+      return writeBundle(quiet, open, options);
+    },
+    ({ sizeBytes }) => ({ bytes: { sent: sizeBytes } }),
+  );
+}
+
+async function writeBundle(context: OpsContext, open: OpenAgent, options: ExportOptions): Promise<ExportResult> {
   const { repository } = open;
   const { clock, random, reporter } = context;
   const since = options.since === undefined ? undefined : await resolveRevision(context, open, options.since);

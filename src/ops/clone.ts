@@ -3,9 +3,10 @@
 import type { CommitId } from '../model/ids.ts';
 import { adopt, checkIsNew, findAgentOf } from './adopt.ts';
 import type { OpsContext } from './context.ts';
-import type { ExchangeResult } from './exchange.ts';
+import { exchangeOutcome, type ExchangeResult } from './exchange.ts';
 import { readBase } from './keyring-generations.ts';
 import { lookAt } from './open-place.ts';
+import { recordRun, type RunNote } from './record-run.ts';
 import { checkRemoteName, forgetRemote, keepRemote, normalizeRemoteUrl, openRemote } from './remotes.ts';
 
 /** What to clone. */
@@ -35,17 +36,28 @@ export interface CloneResult extends ExchangeResult {
  *   what the remote fails with; then nothing is left here
  */
 export async function clone(context: OpsContext, options: CloneOptions): Promise<CloneResult> {
+  return recordRun(
+    context,
+    { verb: 'clone', label: options.label ?? '', remote: options.name },
+    (quiet, note) => cloneNoted(quiet, options, note),
+    (result) => ({ ...exchangeOutcome(result, 'received'), commit: result.commit }),
+  );
+}
+
+async function cloneNoted(context: OpsContext, options: CloneOptions, note: RunNote): Promise<CloneResult> {
   const startedMs = context.clock.now();
   const { home } = context;
   const { name } = options;
   checkRemoteName(name);
   const url = normalizeRemoteUrl(options.url);
   const { repositoryId, rules } = await lookAt(context, url);
+  note.meant({ label: options.label ?? repositoryId.slice(0, 12), repository: repositoryId });
   await checkIsNew(context, repositoryId, url);
   const remote = { name, url, rules, isProbed: false, lock: undefined, addedMs: context.clock.now() };
   try {
     await using opened = await openRemote(context, repositoryId, remote);
     const { view } = opened;
+    note.counts(view.remote.traffic);
     await view.refresh(repositoryId);
     const { agent, done, commit, commits } = await adopt(context, view, {
       ...options,
@@ -55,10 +67,12 @@ export async function clone(context: OpsContext, options: CloneOptions): Promise
         await keepRemote(home, repositoryId, remote, { replace: true });
         view.sawTip(there.log.tip);
         const { roots } = here.keys;
+        note.opened({ agent: { label: options.label ?? name, repository: repositoryId }, repository: here });
         await opened.saveKeys(await readBase(here.storage, view, repositoryId, { roots, known: undefined }));
         await opened.save({ sent: here.log.tip, fetched: there.log.tip, refs: there.refs });
       },
     });
+    note.meant(agent);
     return {
       agent: agent.label,
       remote: name,

@@ -2,7 +2,8 @@
 
 import type { SlotSecret } from '../crypto/slot.ts';
 import type { Argon2Cost } from '../crypto/argon2.ts';
-import type { Clock, Random, Reporter } from '../model/ports.ts';
+import type { Clock, Random, Reporter, RunLog } from '../model/ports.ts';
+import type { RunTrigger } from '../model/run-entry.ts';
 import type { RemoteOptions } from '../storage/remote.ts';
 import type { Home } from './home.ts';
 
@@ -28,6 +29,10 @@ export interface OpsContext {
   readonly remoteOptions?: Pick<RemoteOptions, 'timing' | 'limitBytesPerSecond' | 'maxRequestsAtOnce'>;
   /** Aborted when the user or the system asks to stop. */
   readonly signal?: AbortSignal;
+  /** Takes a note of what is run; without one none is taken. */
+  readonly runs?: RunLog;
+  /** What sets runs off; a person unless given. */
+  readonly trigger?: RunTrigger;
 }
 
 /** What the user pointed at to open a repository with. */

@@ -8,8 +8,9 @@ import { podDir } from './pod-record.ts';
 import { findPod } from './pod-look.ts';
 import { removePod } from './pod-removal.ts';
 import { listPods, stopPod } from './pods.ts';
+import { recordRun } from './record-run.ts';
 import { removeTree } from './remove-tree.ts';
-import type { Moment } from './restore.ts';
+import { restoreOutcome, type Moment } from './restore.ts';
 import {
   applyPodRestore,
   planPodRestore,
@@ -35,6 +36,23 @@ const PREFIX = 'drill-';
  * @throws {MoltError} what planPodRestore and applyPodRestore throw
  */
 export async function drill(
+  context: OpsContext,
+  open: OpenAgent,
+  moment: Moment,
+  options: PodRestoreOptions,
+): Promise<DrillResult> {
+  return recordRun(
+    context,
+    { verb: 'drill' },
+    async (quiet, note) => {
+      note.opened(open);
+      return tryOut(quiet, open, moment, options);
+    },
+    ({ restored }) => restoreOutcome(moment.commit, restored.bytes, restored.problems),
+  );
+}
+
+async function tryOut(
   context: OpsContext,
   open: OpenAgent,
   moment: Moment,

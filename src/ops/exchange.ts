@@ -20,6 +20,7 @@ import {
   readIncarnation,
 } from './incarnation.ts';
 import type { OpenAgent } from './open.ts';
+import type { RunOutcome } from './record-run.ts';
 import type { LogPlace, OpenRemote } from './remotes.ts';
 
 /** A remote's log is read whole by whoever opens it first, up to its last checkpoint; each checkpoint costs two requests. */
@@ -50,6 +51,15 @@ export interface ExchangeResult {
   readonly refs: readonly MovedRef[];
   readonly left: readonly LeftRef[];
   readonly durationMs: number;
+}
+
+/** Returns what the backup log is told of an exchange. */
+export function exchangeOutcome(
+  { remote, bytes, requests, segments, refs }: ExchangeResult,
+  way: 'sent' | 'received',
+): RunOutcome {
+  const isNothing = segments === 0 && bytes === 0 && refs.length === 0;
+  return { remote, requests, bytes: { [way]: bytes }, result: isNothing ? 'unchanged' : 'ok' };
 }
 
 /** Opens the repository of a remote by the keys of the local one. */

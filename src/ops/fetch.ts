@@ -5,6 +5,7 @@ import type { GitId } from '../model/ids.ts';
 import { transfer } from '../repo/transfer.ts';
 import type { OpsContext } from './context.ts';
 import {
+  exchangeOutcome,
   findPlace,
   openRemoteRepository,
   planFetch,
@@ -16,6 +17,7 @@ import { openAgent, openStorage, resolveAgent, type OpenAgent } from './open.ts'
 import { readBase, readGenerations } from './keyring-generations.ts';
 import { openKeys, openKeysElsewhere } from './open-keys.ts';
 import { haveSameKeys, takeKeyrings } from './sync-keys.ts';
+import { recordRun, type RunNote } from './record-run.ts';
 import { openRemote, resolveRemote, type OpenRemote } from './remotes.ts';
 
 /** What fetching came to. */
@@ -29,13 +31,31 @@ export interface FetchResult extends ExchangeResult {
  * @throws {MoltError} NOT_FOUND or AMBIGUOUS remote, NO_REPOSITORY when it is empty, and what the remote fails with
  */
 export async function fetchRemote(context: OpsContext, label: string | undefined, name?: string): Promise<FetchResult> {
+  return recordRun(
+    context,
+    { verb: 'fetch', label, remote: name },
+    (quiet, note) => fetchNoted(quiet, label, name, note),
+    (result) => exchangeOutcome(result, 'received'),
+  );
+}
+
+/** Fetches as part of a run. @throws {MoltError} what fetchRemote throws */
+export async function fetchNoted(
+  context: OpsContext,
+  label: string | undefined,
+  name: string | undefined,
+  note: RunNote,
+): Promise<FetchResult> {
   const startedMs = context.clock.now();
   const agent = await resolveAgent(context, label);
   const remote = await resolveRemote(context.home, agent.repository, name);
+  note.speaksTo(remote.name);
   await using opened = await openRemote(context, agent.repository, remote);
+  note.counts(opened.view.remote.traffic);
   await opened.view.refresh(agent.repository);
   await takeKeys(context, agent, opened);
   await using open = await openAgent(context, agent.label);
+  note.opened(open);
   const done = await fetchInto(context, open, opened);
   return { ...done, durationMs: context.clock.now() - startedMs };
 }

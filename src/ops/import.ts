@@ -28,6 +28,7 @@ import { planHolds } from './hold.ts';
 import { planIncarnations } from './incarnation.ts';
 import { openKeys, openKeysElsewhere } from './open-keys.ts';
 import { openAgent } from './open.ts';
+import { recordRun, type RunNote } from './record-run.ts';
 import { takeKeyrings } from './sync-keys.ts';
 
 /** What to import. */
@@ -70,11 +71,23 @@ export interface ImportResult {
  *   WRONG_PASSPHRASE; then nothing was taken from it
  */
 export async function importBundle(context: OpsContext, options: ImportOptions): Promise<ImportResult> {
+  return recordRun(
+    context,
+    { verb: 'import', label: options.label ?? '' },
+    (quiet, note) => importNoted(quiet, options, note),
+    ({ sizeBytes, commits, refs }) => ({
+      bytes: { received: sizeBytes },
+      result: commits === 0 && refs.length === 0 ? 'unchanged' : 'ok',
+    }),
+  );
+}
+
+async function importNoted(context: OpsContext, options: ImportOptions, note: RunNote): Promise<ImportResult> {
   const { from, name } = options;
-  if (typeof from === 'string') return importFile(context, from, options);
+  if (typeof from === 'string') return importFile(context, from, options, note);
   const path = await spool(context.home, from);
   try {
-    return await importFile(context, path, { ...options, name });
+    return await importFile(context, path, { ...options, name }, note);
   } finally {
     await rm(path, { force: true });
   }
@@ -93,20 +106,30 @@ async function spool(home: Home, bytes: AsyncIterable<Uint8Array>): Promise<stri
   }
 }
 
-async function importFile(context: OpsContext, path: string, options: ImportOptions): Promise<ImportResult> {
+async function importFile(
+  context: OpsContext,
+  path: string,
+  options: ImportOptions,
+  note: RunNote,
+): Promise<ImportResult> {
   const bundle = BundleReader.open(path, options.name);
   try {
     const { repositoryId } = await readFormat(bundle);
-    if (options.fork !== undefined) return await importFork(context, bundle, options, options.fork);
+    if (options.fork !== undefined) return await importFork(context, bundle, options, options.fork, note);
     const known = await findAgentOf(context, repositoryId);
-    if (known !== undefined) return await importInto(context, bundle, known);
+    note.meant(known ?? { label: options.label ?? repositoryId.slice(0, 12), repository: repositoryId });
+    if (known !== undefined) return await importInto(context, bundle, known, note);
     await checkIsNew(context, repositoryId, options.name);
     const { agent, done, commits } = await adopt(context, bundle, {
       ...options,
       repositoryId,
       phase: 'import',
       check: (there) => checkArrival(there, undefined),
+      async arrived(_, here) {
+        note.opened({ agent: { label: options.label ?? '', repository: repositoryId }, repository: here });
+      },
     });
+    note.meant(agent);
     return {
       agent: agent.label,
       isNew: true,
@@ -127,6 +150,7 @@ async function importFork(
   bundle: BundleReader,
   options: ImportOptions,
   fork: ForkOptions,
+  note: RunNote,
 ): Promise<ImportResult> {
   const { home, random } = context;
   const { repositoryId: oldId } = await readFormat(bundle);
@@ -152,6 +176,7 @@ async function importFork(
       await writeKeyring(context, storage, agent, { roots, secrets });
       const here = await Repository.open(storage, { roots, generation: 1 }, context);
       await forkInto(context, there, here);
+      note.opened({ agent, repository: here });
       await home.addAgent(agent);
       await unfinished.end();
       const commits = (await here.index.readCommits()).count;
@@ -170,8 +195,14 @@ async function importFork(
 }
 
 /** Takes what is new into a repository that is here; branches only go forward. */
-async function importInto(context: OpsContext, bundle: BundleReader, agent: Agent): Promise<ImportResult> {
+async function importInto(
+  context: OpsContext,
+  bundle: BundleReader,
+  agent: Agent,
+  note: RunNote,
+): Promise<ImportResult> {
   await using open = await openAgent(context, agent.label);
+  note.opened(open);
   const { repository } = open;
   const { keyring, roots } = await openKeysElsewhere(context, bundle, agent, repository.keys.roots);
   const there = await Repository.open(bundle, { roots, generation: keyring.generation }, context);

@@ -17,6 +17,7 @@ import { commitAgent, type CommitResult } from './commit.ts';
 import type { OpsContext } from './context.ts';
 import { agentExists, checkLabel, type Agent } from './home.ts';
 import { rememberFingerprint } from './trust.ts';
+import { recordRun, type RunNote } from './record-run.ts';
 import { beginRepository } from './unfinished.ts';
 
 /** What to begin. */
@@ -62,7 +63,12 @@ export async function initAgent(context: OpsContext, options: InitOptions): Prom
     throw systemFailure(error, `cannot write to "${context.home.dir}"`, context.home.dir);
   });
   try {
-    const result = await makeRepository(context, created, { dir, ids, roots, secrets });
+    const result = await recordRun(
+      context,
+      { verb: 'backup', label: created.label, detail: 'full' },
+      (quiet, note) => makeRepository(quiet, created, { dir, ids, roots, secrets }, note),
+      ({ commit: { id, bytes } }) => ({ commit: id, bytes }),
+    );
     await unfinished.end();
     return result;
   } catch (error) {
@@ -103,6 +109,7 @@ async function makeRepository(
   context: OpsContext,
   agent: Agent,
   made: { dir: string; ids: Parameters<typeof claimStorage>[1]; roots: RootKeys; secrets: readonly NamedSecret[] },
+  note: RunNote,
 ): Promise<InitResult> {
   const storage = await DirectoryStorage.open(made.dir, { create: true });
   try {
@@ -118,8 +125,9 @@ async function makeRepository(
       await rememberFingerprint(context.home, agent.repository, made.roots);
     }
     await context.home.addAgent(agent);
-    const { fingerprint, result } = commit.value;
-    return { agent, roots: result.roots, fingerprint, commit: result };
+    const { keys: opened, result } = commit.value;
+    note.opened({ agent, repository: { keys: opened } });
+    return { agent, roots: result.roots, fingerprint: opened.fingerprint, commit: result };
   } finally {
     await storage.close();
   }
@@ -149,10 +157,10 @@ async function commitFirst(
   storage: Storage,
   agent: Agent,
   roots: RootKeys,
-): Promise<{ fingerprint: string; result: CommitResult }> {
+): Promise<{ keys: Repository['keys']; result: CommitResult }> {
   const repository = await Repository.open(storage, { roots, generation: 1 }, context);
   const options = { kind: 'full', full: true, trigger: 'init', message: 'first full backup' } as const;
-  return { fingerprint: repository.keys.fingerprint, result: await commitAgent(context, agent, repository, options) };
+  return { keys: repository.keys, result: await commitAgent(context, agent, repository, options) };
 }
 
 /** Checks everything that can be checked before anything is made. */

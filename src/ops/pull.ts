@@ -5,12 +5,13 @@ import type { CommitId, GitId } from '../model/ids.ts';
 import { isAncestor } from './ancestry.ts';
 import { isOnOtherBranch } from './branch.ts';
 import type { OpsContext } from './context.ts';
-import type { ExchangeResult } from './exchange.ts';
-import { fetchRemote } from './fetch.ts';
+import { exchangeOutcome, type ExchangeResult } from './exchange.ts';
+import { fetchNoted } from './fetch.ts';
 import { branchRef, type Incarnation } from './home.ts';
 import { mergeInto, type MergeConflict } from './merge.ts';
 import { fencedError, findFence, findKnownFence, incarnationRef, readIncarnationTag } from './incarnation.ts';
 import { openAgent, type OpenAgent } from './open.ts';
+import { recordRun, type RunNote } from './record-run.ts';
 
 /** What pulling came to. */
 export interface PullResult extends ExchangeResult {
@@ -27,8 +28,22 @@ export interface PullResult extends ExchangeResult {
  * @throws {MoltError} FENCED when it was restored elsewhere since and has commits here that are on no other branch; what fetching throws
  */
 export async function pull(context: OpsContext, label: string | undefined, name?: string): Promise<PullResult> {
+  return recordRun(
+    context,
+    { verb: 'pull', label, remote: name },
+    (quiet, note) => pullNoted(quiet, label, name, note),
+    (result) => ({ ...exchangeOutcome(result, 'received'), commit: result.commit, detail: result.outcome }),
+  );
+}
+
+async function pullNoted(
+  context: OpsContext,
+  label: string | undefined,
+  name: string | undefined,
+  note: RunNote,
+): Promise<PullResult> {
   const startedMs = context.clock.now();
-  const fetched = await fetchRemote(context, label, name);
+  const fetched = await fetchNoted(context, label, name, note);
   await using open = await openAgent(context, fetched.agent);
   const { agent, repository } = open;
   const ref = branchRef(agent);

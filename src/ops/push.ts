@@ -7,9 +7,17 @@ import { isEmptyRemote } from '../repo/remote-view.ts';
 import { claimStorage, type Repository } from '../repo/repository.ts';
 import { transfer, type Transferred } from '../repo/transfer.ts';
 import type { OpsContext } from './context.ts';
-import { findPlace, openRemoteRepository, planPush, type ExchangeResult, type LeftRef } from './exchange.ts';
+import {
+  exchangeOutcome,
+  findPlace,
+  openRemoteRepository,
+  planPush,
+  type ExchangeResult,
+  type LeftRef,
+} from './exchange.ts';
 import { checkRemoteFence, fencedError, findKnownFence } from './incarnation.ts';
 import { openAgent, resolveAgent, type OpenAgent } from './open.ts';
+import { recordRun, type RunNote } from './record-run.ts';
 import { pull, type PullResult } from './pull.ts';
 import { probeFirst } from './remote.ts';
 import { hasSentKeys, sendKeyrings } from './sync-keys.ts';
@@ -45,9 +53,18 @@ export async function push(
   label: string | undefined,
   options: PushOptions = {},
 ): Promise<ExchangeResult> {
-  await using open = await openAgent(context, label);
-  const remote = await resolveRemote(context.home, open.agent.repository, options.remote);
-  return await pushTo(context, open, remote, options);
+  const run = { verb: 'push', label, remote: options.remote } as const;
+  return recordRun(
+    context,
+    run,
+    async (quiet, note) => {
+      await using open = await openAgent(quiet, label);
+      note.opened(open);
+      const remote = await resolveRemote(quiet.home, open.agent.repository, options.remote);
+      return await pushTo(quiet, open, remote, options, note);
+    },
+    (result) => exchangeOutcome(result, 'sent'),
+  );
 }
 
 /**
@@ -75,7 +92,7 @@ export async function pushAll(
   for (const remote of remotes) {
     const error = failures.get(remote.name);
     // oxlint-disable-next-line no-await-in-loop -- the same: the first copy is there soonest
-    const result = error ?? (await unlessRefused(pushTo(context, open, remote, options)));
+    const result = error ?? (await unlessRefused(pushOpened(context, open, remote, options)));
     results.push(isMoltError(result) ? { remote: remote.name, url: remote.url, error: result } : result);
   }
   return { agent: agent.label, results, merged, copies: results.filter((result) => !('error' in result)).length };
@@ -91,17 +108,37 @@ async function unlessRefused<T>(working: Promise<T>): Promise<T | MoltError> {
   }
 }
 
+function pushOpened(
+  context: OpsContext,
+  open: OpenAgent,
+  remote: Remote,
+  options: PushOptions,
+): Promise<ExchangeResult> {
+  return recordRun(
+    context,
+    { verb: 'push', remote: remote.name },
+    async (quiet, note) => {
+      note.opened(open);
+      return pushTo(quiet, open, remote, options, note);
+    },
+    (result) => exchangeOutcome(result, 'sent'),
+  );
+}
+
 async function pushTo(
   context: OpsContext,
   open: OpenAgent,
   named: Remote,
   { forceCheck = false }: PushOptions,
+  note: RunNote,
 ): Promise<ExchangeResult> {
   const startedMs = context.clock.now();
+  note.speaksTo(named.name);
   const fence = forceCheck ? undefined : await findKnownFence(open);
   if (fence !== undefined) throw fencedError(open.agent, fence, 'nothing was sent');
   const remote = await probeFirst(context, open.agent.repository, named);
   await using opened = await openRemote(context, open.agent.repository, remote);
+  note.counts(opened.view.remote.traffic);
   const { repository } = open;
   const sent = await findPlace(repository, opened.state.sent);
   const result = (done: Transferred | undefined, left: readonly LeftRef[]): ExchangeResult => ({

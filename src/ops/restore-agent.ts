@@ -13,6 +13,8 @@ import { isInPod } from './pod-folders.ts';
 import type { PodRecord } from './pod-record.ts';
 import { findPodOf } from './pod-look.ts';
 import { isPodStopped } from './pods.ts';
+import { recordRun } from './record-run.ts';
+import { restoreOutcome } from './restore.ts';
 import { finishBeside, planBeside, restoreBeside } from './restore-beside.ts';
 import { dropStopped } from './stopped-note.ts';
 
@@ -38,14 +40,23 @@ export async function restoreAgent(
   options: InPlaceOptions = {},
 ): Promise<InPlaceResult> {
   const { label } = opened.agent;
-  using _ = lockRestore(context.home, label);
-  // Another restore may have moved it, and saved what was there, since it was opened.
-  await opened.repository.refresh();
-  const open = await finishBeside(context, { ...opened, agent: await resolveAgent(context, label) });
-  const pod = await findBeside(context, open, options);
-  if (pod === undefined) return await restoreInPlace(context, open, commit, options);
-  await dropStopped(context.home, label);
-  return await restoreBeside(context, open, commit, pod, options);
+  return recordRun(
+    context,
+    { verb: 'restore', detail: 'in place' },
+    async (quiet, note) => {
+      note.opened(opened);
+      using _ = lockRestore(quiet.home, label);
+      // Another restore may have moved it, and saved what was there, since it was opened.
+      await opened.repository.refresh();
+      const open = await finishBeside(quiet, { ...opened, agent: await resolveAgent(quiet, label) });
+      const pod = await findBeside(quiet, open, options);
+      if (pod === undefined) return await restoreInPlace(quiet, open, commit, options);
+      await dropStopped(quiet.home, label);
+      return await restoreBeside(quiet, open, commit, pod, options);
+    },
+    ({ bytes, lifecycle, problems = [] }) =>
+      restoreOutcome(commit, bytes, [...(lifecycle?.problem === undefined ? [] : [lifecycle.problem]), ...problems]),
+  );
 }
 
 /**

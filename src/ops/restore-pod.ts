@@ -33,8 +33,9 @@ import { dropPodRestoreNote, readPodRestoreNote, writePodRestoreNote } from './p
 import { findPod } from './pod-look.ts';
 import { checkRuntime, inspectPod, makePod, podExists, startPod, type PodSummary } from './pods.ts';
 import { checkRefIsFree, refName } from './ref-name.ts';
+import { recordRun } from './record-run.ts';
 import { removeTree } from './remove-tree.ts';
-import type { Moment } from './restore.ts';
+import { restoreOutcome, type Moment } from './restore.ts';
 import { checkRevived, checkInstalled } from './revived.ts';
 
 /** How to go about it. */
@@ -132,6 +133,23 @@ export async function planPodRestore(
  *   runtime; NEWER_FORMAT when a newer program wrote the state; UNHEALTHY when the pod does not become healthy; what the files throw
  */
 export async function applyPodRestore(
+  context: OpsContext,
+  open: OpenAgent,
+  plan: PodPlan,
+  options: PodRestoreOptions,
+): Promise<PodRestoreResult> {
+  return recordRun(
+    context,
+    { verb: 'restore', detail: `pod ${plan.target}` },
+    async (quiet, note) => {
+      note.opened(open);
+      return restorePod(quiet, open, plan, options);
+    },
+    ({ bytes, problems }) => restoreOutcome(plan.commit, bytes, problems),
+  );
+}
+
+async function restorePod(
   context: OpsContext,
   open: OpenAgent,
   plan: PodPlan,

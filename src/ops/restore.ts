@@ -12,6 +12,7 @@ import { checkNewFolder, makeFolder } from './new-folder.ts';
 import type { OpenAgent } from './open.ts';
 import { PhaseTimer, type Phase } from './phase-timer.ts';
 import { placeFiles, selectComponents } from './place-files.ts';
+import { recordRun, type RunOutcome } from './record-run.ts';
 import { resolveRevision, resolveTimestamp } from './revision.ts';
 
 /** What to restore. */
@@ -86,6 +87,29 @@ export async function planRestore(context: OpsContext, open: OpenAgent, options:
  * @throws {MoltError} what placeFiles and makeFolder throw
  */
 export async function applyRestore(context: OpsContext, open: OpenAgent, plan: RestorePlan): Promise<RestoreResult> {
+  return recordRun(
+    context,
+    { verb: 'restore', detail: 'folder' },
+    async (quiet, note) => {
+      note.opened(open);
+      return writeFolder(quiet, open, plan);
+    },
+    ({ bytes }) => restoreOutcome(plan.commit, bytes),
+  );
+}
+
+/** Returns what the backup log is told of a restore. */
+export function restoreOutcome(
+  commit: CommitId,
+  { fetched, written }: RestoreResult['bytes'],
+  problems: readonly string[] = [],
+): RunOutcome {
+  const [first] = problems;
+  const error = first === undefined ? undefined : new MoltError('UNHEALTHY', problems.join('; '));
+  return { commit, bytes: { received: fetched, written }, result: error === undefined ? 'ok' : 'partial', error };
+}
+
+async function writeFolder(context: OpsContext, open: OpenAgent, plan: RestorePlan): Promise<RestoreResult> {
   const timer = new PhaseTimer(context);
   const done = await makeFolder(context.home, plan.dir, async (temp) => {
     const written = await placeFiles(context, open.repository, plan.entries, temp);

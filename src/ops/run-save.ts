@@ -79,6 +79,7 @@ export class Saver {
       // oxlint-disable-next-line no-await-in-loop -- the first copy is there soonest
       pushes.push(await this.#attempt(`push ${name}`, () => this.#push(name, forceCheck, pushSignal), pushSignal));
     }
+    await this.#context.runs?.settle();
     return { commit, pushes: pushes.filter((error) => error !== undefined) };
   }
 

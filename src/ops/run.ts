@@ -69,11 +69,12 @@ const LAST_PUSH_MS = 60_000;
 
 /**
  * Runs an agent until it is asked to end.
- * @param context its signal may end what is done before the start
+ * @param given its signal may end what is done before the start
  * @throws {MoltError} what preparing throws; RUNNING when the agent runs already; FENCED when it was restored elsewhere since: then it was
  *   saved here and not started. UNHEALTHY when it does not come up. What the last commit or push fails with, once the agent has ended.
  */
-export async function runAgent(context: OpsContext, options: RunOptions, ports: RunPorts): Promise<RunResult> {
+export async function runAgent(given: OpsContext, options: RunOptions, ports: RunPorts): Promise<RunResult> {
+  const context: OpsContext = { ...given, trigger: 'run' };
   const { label, tell, dailyAt = DAILY_AT, zone = DAILY_ZONE } = options;
   checkLabel(label);
   const daily = parseDaily(dailyAt, zone);

@@ -6,6 +6,7 @@ import type { RefMove } from '../format/segment.ts';
 import { MoltError, isMoltError } from '../model/error.ts';
 import { OldestStorage } from '../repo/oldest.ts';
 import { Repository } from '../repo/repository.ts';
+import { deriveRepositoryKeys } from '../repo/secrets.ts';
 import { transfer } from '../repo/transfer.ts';
 import type { StorageCheck } from '../repo/verify.ts';
 import { openRemoteStorage } from '../storage/open-remote.ts';
@@ -18,6 +19,7 @@ import { openKeys, openKeysElsewhere } from './open-keys.ts';
 import { openRepositoryOf, openStorage, type OpenAgent } from './open.ts';
 import { checkLocks, describeLocks } from './remote-locks.ts';
 import { forgetView, loadState, remoteOptionsOf, resolveRemote, type Remote } from './remotes.ts';
+import type { RunNote } from './record-run.ts';
 import { sendKeyrings } from './sync-keys.ts';
 import { check, type VerifyOptions } from './verify.ts';
 
@@ -30,13 +32,17 @@ export async function verifyRemote(
   agent: Agent,
   name: string,
   options: VerifyOptions,
+  note: RunNote,
 ): Promise<StorageCheck> {
   const { home } = context;
   const remote = await resolveRemote(home, agent.repository, name);
+  note.speaksTo(remote.name);
   const far = await openRemoteStorage(remote.url, remoteOptionsOf(context, remote));
+  note.counts(far.traffic);
   const storage = new OldestStorage(far);
   try {
     const { roots } = await openKeysElsewhere(context, storage, agent, await readRoots(context, agent));
+    note.opened({ agent, repository: { keys: deriveRepositoryKeys(roots) } });
     const found = await check(context, storage, roots, options);
     const { tip } = await loadState(home, agent.repository, name);
     if (tip.seq > found.beginSeq && (await storage.stat(segmentName(tip.seq))) === undefined) {

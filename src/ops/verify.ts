@@ -14,6 +14,7 @@ import type { OpsContext } from './context.ts';
 import type { Agent } from './home.ts';
 import { openKeys } from './open-keys.ts';
 import { openStorage, resolveAgent } from './open.ts';
+import { recordRun, type RunNote } from './record-run.ts';
 import { dropSeen, findRollback, loadSeen } from './seen.ts';
 import { dropCommitCache } from './stat-cache-file.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -62,16 +63,35 @@ export async function verifyAgent(
   label: string | undefined,
   options: VerifyOptions,
 ): Promise<VerifyResult> {
+  return recordRun(
+    context,
+    { verb: 'verify', label, remote: options.remote, detail: options.repair ? 'repair' : undefined },
+    (quiet, note) => verifyNoted(quiet, label, options, note),
+    (result) => {
+      const error = verifyFailure(result, label, options.remote);
+      return { bytes: { read: result.checked.bytes }, result: error === undefined ? 'ok' : 'failed', error };
+    },
+  );
+}
+
+async function verifyNoted(
+  context: OpsContext,
+  label: string | undefined,
+  options: VerifyOptions,
+  note: RunNote,
+): Promise<VerifyResult> {
   const startedMs = context.clock.now();
   const agent = await resolveAgent(context, label);
+  note.meant(agent);
   if (options.remote !== undefined) {
     const { verifyRemote } = await import('./verify-remote.ts');
-    const found = await verifyRemote(context, agent, options.remote, options);
+    const found = await verifyRemote(context, agent, options.remote, options, note);
     return resultOf(found, context.clock.now() - startedMs);
   }
   const storage = await openStorage(context, agent.repository);
   try {
     const { keyring, roots } = await openKeys(context, storage, agent);
+    note.opened({ agent, repository: { keys: deriveRepositoryKeys(roots) } });
     const found = await check(context, storage, roots, options);
     const seen = await loadSeen(context.home, agent.repository);
     const rollback = await findRollback(storage, seen, { agent, keyring, beginSeq: found.beginSeq });
