@@ -35,6 +35,7 @@ const SCHEMA = `
   CREATE TABLE runs (${RUN_COLUMNS.map((column) => (column === 'id' ? 'id TEXT PRIMARY KEY' : column)).join(', ')}) WITHOUT ROWID;
   CREATE INDEX runs_started ON runs (started_ms);
   CREATE INDEX runs_commit ON runs (commit_id);
+  CREATE INDEX runs_rebuilt ON runs (commit_id) WHERE is_rebuilt = 1;
   PRAGMA user_version = ${SCHEMA_VERSION};`;
 
 /** It has to be replaced whole: more rows than these would make that slow. */

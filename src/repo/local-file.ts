@@ -27,9 +27,7 @@ export interface LocalFile {
   readonly content: Buffer;
 }
 
-// A fifth of a stat cache's record is a hash, and a database of runs has ids in every row: neither gets shorter by much more.
-const MAX_COMPRESSION = 32;
-/** What is compressed and sealed together. */
+/** What is compressed and sealed together; no part unpacks to more. */
 const PART_BYTES = 8 << 20;
 
 /** Returns the bytes of a local file. */
@@ -60,7 +58,7 @@ export async function openLocalFile(bytes: Buffer, spec: LocalFileSpec): Promise
   const { footer } = await reader.readFooter(async (start, end) => bytes.subarray(start, end), bytes.length);
   const parts: Buffer[] = [];
   for (const [number, { offsetBytes, sealedBytes, plainBytes }] of footer.blocks.entries()) {
-    if (plainBytes > sealedBytes * MAX_COMPRESSION) return undefined;
+    if (plainBytes > PART_BYTES) return undefined;
     const packed = reader.openBlock(number, BLOCK.data, bytes.subarray(offsetBytes, offsetBytes + sealedBytes));
     parts.push(decompressFrame(packed, plainBytes));
   }

@@ -52,7 +52,7 @@ export const command = defineCommand({
     const { entries, rebuilt, problems } = await readRuns(ops, agent, wanted, url);
     context.reporter.pause();
     output.result(entries.map(runDocument), () => formatRuns(output, entries, agent === undefined));
-    if (entries.length === 0)
+    if (entries.length === 0 && problems.length === 0)
       output.note(options.all ? 'no runs yet' : 'no such runs; --all shows those that changed nothing too');
     else if (entries.length === limit && options.limit === undefined)
       output.note(`the newest ${limit}; --limit shows more`);
