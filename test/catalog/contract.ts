@@ -144,5 +144,5 @@ async function append(open: OpenLog, entries: readonly RunEntry[]): Promise<void
 
 async function all(open: OpenLog): Promise<RunEntry[]> {
   await using log = await open();
-  return log.query({ limit: 100 });
+  return await log.query({ limit: 100 });
 }

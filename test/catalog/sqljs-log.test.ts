@@ -46,7 +46,9 @@ test('the first log lacks what was before, until that is filled in', async (t) =
   {
     await using log = await SqlJsLog.open(options, { isKept: true });
     t.is(log.lack, 'new');
-    await log.fill([entry(0, { isRebuilt: true, commit: undefined })]);
+    const rebuilt = [entry(0, { isRebuilt: true, commit: undefined })];
+    // oxlint-disable-next-line unicorn/no-array-fill-with-reference-type -- a log, not an array
+    await log.fill(rebuilt);
     await log.save();
   }
   await using log = await SqlJsLog.open(options, { isKept: false });

@@ -48,8 +48,12 @@ test('the log has what was run, newest first, and what failed with its reason', 
   );
   t.is(entries[1]?.error?.code, 'REMOTE_UNREACHABLE');
   t.deepEqual(((await json(['backup', 'log', 'bot', '--all'])) as Shown[]).map(brief), [
-    ...['restore ok', 'push failed', 'push ok'],
-    ...['backup unchanged 2', 'backup ok', 'backup ok'],
+    'restore ok',
+    'push failed',
+    'push ok',
+    'backup unchanged 2',
+    'backup ok',
+    'backup ok',
   ]);
   t.deepEqual(((await json(['backup', 'log', '--failed'])) as Shown[]).map(brief), ['push failed']);
   t.deepEqual(((await json(['backup', 'log', '--verb', 'push', '-n', '1'])) as Shown[]).map(brief), ['push failed']);
