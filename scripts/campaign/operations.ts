@@ -2,6 +2,8 @@
 
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { LocalRuns, waitingRuns } from '../../src/catalog/local-runs.ts';
+import { readEmbedded } from '../../src/catalog/read-runs.ts';
 import { isMoltError, MoltError } from '../../src/model/error.ts';
 import { writeCheckpoint } from '../../src/repo/checkpoints.ts';
 import { backUp } from '../../src/ops/backup.ts';
@@ -18,6 +20,7 @@ import { addRemote } from '../../src/ops/remote.ts';
 import { verifyAgent } from '../../src/ops/verify.ts';
 import { dropRecoveryKeyFile, writeRecoveryKeyFile } from '../../src/ops/recovery-key-file.ts';
 import { applyRestore, planRestore } from '../../src/ops/restore.ts';
+import { openRunKey } from '../../src/ops/run-keys.ts';
 import { createTag } from '../../src/ops/tag.ts';
 import { changeState, contextAt, LABEL, type Machine } from './machine.ts';
 
@@ -90,6 +93,7 @@ export const OPERATIONS: readonly Operation[] = [
     },
     act: (machine) => checkpoint(machine, 10),
   },
+  { name: 'commit, noted in the backup log', prepare: changed, act: commitNoted },
   {
     name: 'key add',
     prepare: commits,
@@ -171,6 +175,24 @@ export const OPERATIONS: readonly Operation[] = [
     },
   },
 ];
+
+/** Commits with a note of it, which the log then takes in; what was noted without a warning is in the log. */
+async function commitNoted(machine: Machine): Promise<void> {
+  const warnings: string[] = [];
+  const warn = (text: string): void => void warnings.push(text);
+  const { home, clock, random, ...others } = contextAt(machine, 10);
+  const outside = { homeDir: home.dir, clock, random };
+  const runs = new LocalRuns({ ...outside, findUrl: async () => undefined, warn });
+  const context = { ...others, home, clock, random, runs, reporter: { progress() {}, warn } };
+  const { id } = await backUp(context, LABEL, { kind: 'incremental', trigger: 'cli' });
+  const agent = await home.findAgent(LABEL);
+  if (agent === undefined) throw new Error('the agent is gone');
+  const waiting = waitingRuns(home.dir, agent.repository, [await openRunKey(context, agent)]);
+  const { entries, problem } = await readEmbedded(outside, waiting, { limit: 100 }, async () => []);
+  if (problem !== undefined) throw problem;
+  if (warnings.length === 0 && !entries.some(({ commit }) => commit === id))
+    throw new MoltError('DAMAGED', 'the backup log lacks a run that was noted');
+}
 
 async function mustBeSound(context: OpsContext, label: string, remote: string | undefined): Promise<void> {
   const { problems } = await verifyAgent(context, label, { readShare: 1, repair: false, remote });
