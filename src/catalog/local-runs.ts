@@ -27,7 +27,7 @@ export interface WaitingRuns {
   readonly keys: readonly RunKey[];
 }
 
-/** From so many bytes on, a few hundred entries, the embedded log takes them in. */
+/** From so many bytes on, some two hundred entries, the embedded log takes them in. */
 const EMBEDDED_BYTES = 128 << 10;
 /** From so many bytes on PostgreSQL is told that nothing changed: an hour of five-minute runs. */
 const POSTGRES_UNCHANGED_BYTES = 8 << 10;
