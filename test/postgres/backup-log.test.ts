@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
 import pg from 'pg';
 import type { BackupLog } from '../../src/catalog/backup-log.ts';
@@ -266,7 +266,7 @@ test('machines share one log', async (t) => {
 
 test('processes that come first at once make the tables once', async (t) => {
   const url = await server.makeDatabase();
-  const script = join(import.meta.dirname, 'first-process.ts');
+  const script = fileURLToPath(new URL('./first-process.ts', import.meta.url));
   const statuses = await Promise.all(
     Array.from({ length: 6 }, async (_, number) => {
       const child = spawn(process.execPath, [script, url, String(number)], {
