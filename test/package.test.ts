@@ -115,7 +115,7 @@ test('every dependency has its row in docs/dependencies.md', async (t) => {
   const { devDependencies } = JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8'));
   const page = await readFile(path.join(ROOT, 'docs', 'dependencies.md'), 'utf8');
   const firstCells = [...page.matchAll(/^\| ([^|]+) \|/gm)].map(([, cell = '']) => cell.replaceAll(/\(\S+\)/g, ''));
-  const named = new Set(firstCells.join(' ').match(/@?[\w-]+(\/[\w-]+)?/g));
+  const named = new Set(firstCells.join(' ').match(/@?[\w-]+(\/[\w.-]+|\.js)?/g));
   t.deepEqual(
     Object.keys(devDependencies).filter((name) => !named.has(name)),
     [],

@@ -25,6 +25,8 @@ const BATCH = 1000;
 export class PostgresLog implements BackupLog {
   readonly #client: pg.Client;
   readonly #place: string;
+  /** Whether it was cut off because it took too long. */
+  #isLate = false;
 
   private constructor(client: pg.Client, place: string) {
     this.#client = client;
@@ -45,25 +47,28 @@ export class PostgresLog implements BackupLog {
     const place = describeLogUrl(url);
     const client = new pg.Client({
       connectionString: url,
-      connectionTimeoutMillis: times.connectMs,
       query_timeout: times.statementMs,
       statement_timeout: times.statementMs,
       application_name: 'molt',
     });
     // A connection that breaks between two statements is found out by the next one.
     client.on('error', () => undefined);
-    const cut = (): void => cutOff(client);
-    deadline?.addEventListener('abort', cut, { once: true });
     const log = new PostgresLog(client, place);
-    try {
-      deadline?.throwIfAborted();
-      await client.connect();
+    const cut = (): void => {
+      log.#isLate = true;
+      cutOff(client);
+    };
+    deadline?.addEventListener('abort', cut, { once: true });
+    const timer = setTimeout(cut, times.connectMs);
+    return log.#attempt(async () => {
+      try {
+        await client.connect();
+      } finally {
+        clearTimeout(timer);
+      }
       await log.#migrate();
       return log;
-    } catch (error) {
-      cutOff(client);
-      throw failure(error, place);
-    }
+    });
   }
 
   async append(entries: readonly RunEntry[]): Promise<void> {
@@ -133,7 +138,7 @@ export class PostgresLog implements BackupLog {
     } catch (error) {
       // What was begun is undone by the server once the connection is gone.
       cutOff(this.#client);
-      throw failure(error, this.#place);
+      throw this.#isLate ? noAnswer(this.#place, error) : failure(error, this.#place);
     }
   }
 }
@@ -145,10 +150,10 @@ function rowObject(entry: RunEntry): Record<string, unknown> {
 
 /** Ends a connection at once; what waits for it fails. */
 function cutOff(client: pg.Client): void {
-  void client.end().catch(() => undefined);
-  client.connection.stream.destroy();
+  client.connection.stream.destroy(new Error('the connection was cut'));
 }
 
+const WAIT_HINT = 'entries wait on this machine and follow when it is back';
 const UNREACHABLE_STATES = /^(08|57P|53)/;
 const ADVICE: ReadonlyMap<string, string> = new Map([
   ['28P01', 'set PGPASSWORD, or put the password into ~/.pgpass'],
@@ -156,6 +161,17 @@ const ADVICE: ReadonlyMap<string, string> = new Map([
   ['3D000', 'createdb makes the database'],
   ['42501', 'the first molt to come needs the right to make tables in the schema, later ones to read and insert'],
 ]);
+
+function noAnswer(place: string, cause: unknown): MoltError {
+  return new MoltError(
+    'REMOTE_UNREACHABLE',
+    `the backup log at ${place} can't be reached: it does not answer in time`,
+    {
+      hint: WAIT_HINT,
+      cause,
+    },
+  );
+}
 
 /** Returns what a failure of the database means to molt. */
 function failure(error: unknown, place: string): MoltError {
@@ -171,7 +187,7 @@ function failure(error: unknown, place: string): MoltError {
   const isAnswer = /^[0-9A-Z]{5}$/.test(code) && !UNREACHABLE_STATES.test(code);
   if (!isAnswer)
     return new MoltError('REMOTE_UNREACHABLE', `the backup log at ${place} can't be reached: ${message || code}`, {
-      hint: 'entries wait on this machine and follow when it is back',
+      hint: WAIT_HINT,
       cause: error,
     });
   const hint = ADVICE.get(code);

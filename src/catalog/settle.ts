@@ -2,7 +2,7 @@
 // each has an id, so that none is there twice.
 
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMoltError, isSystemError } from '../model/error.ts';
 import type { RunKey } from '../model/ports.ts';
@@ -68,6 +68,7 @@ export async function settlePostgres(outside: Outside, url: string, waiting: rea
   const timer = setTimeout(() => deadline.abort(), DEADLINE_MS);
   try {
     await sendWaiting(url, waiting, { times: QUICK, deadline: deadline.signal });
+    rmSync(note, { force: true });
     return true;
   } catch (error) {
     if (isMoltError(error)) {

@@ -357,7 +357,7 @@ test('a server that takes connections and never answers holds a command for two 
   await log.append(entry(1), key);
   await log.settle();
   t.is(sockets.length, 1);
-  t.regex(warnings[0] ?? '', new RegExp(`127.0.0.1:${port}/backups can't be reached`));
+  t.regex(warnings[0] ?? '', new RegExp(`127.0.0.1:${port}/backups can't be reached: it does not answer in time`));
   await log.append(entry(2), key);
   await log.settle();
   t.is(sockets.length, 1);
