@@ -7,6 +7,9 @@ import { readEmbedded } from '../../src/catalog/read-runs.ts';
 import { isMoltError, MoltError } from '../../src/model/error.ts';
 import { writeCheckpoint } from '../../src/repo/checkpoints.ts';
 import { backUp } from '../../src/ops/backup.ts';
+import { KeptAgent } from '../../src/ops/daemon-agent.ts';
+import { applySchedule, planSchedule } from '../../src/ops/schedule-install.ts';
+import { loadRuns } from '../../src/ops/schedule-runs.ts';
 import { exportBundle } from '../../src/ops/bundle.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
 import { addHold } from '../../src/ops/hold.ts';
@@ -14,7 +17,7 @@ import { Home } from '../../src/ops/home.ts';
 import { importBundle } from '../../src/ops/import.ts';
 import { initAgent } from '../../src/ops/init.ts';
 import { addKey, removeKey } from '../../src/ops/key.ts';
-import { openAgent } from '../../src/ops/open.ts';
+import { openAgent, resolveAgent } from '../../src/ops/open.ts';
 import { push } from '../../src/ops/push.ts';
 import { addRemote } from '../../src/ops/remote.ts';
 import { verifyAgent } from '../../src/ops/verify.ts';
@@ -76,10 +79,30 @@ async function checkpoint(machine: Machine, minutes: number): Promise<void> {
   await writeCheckpoint(open.repository, { atLeisure: true });
 }
 
+/** Schedules the agent, and does what the daemon does when it is due. */
+async function scheduledTick(machine: Machine): Promise<void> {
+  const context = contextAt(machine, 10);
+  const agent = await resolveAgent(context, LABEL);
+  const plan = await planSchedule(context, agent, { everyMs: 60_000 });
+  await applySchedule(context, plan);
+  const kept = new KeptAgent(context, {
+    label: LABEL,
+    schedule: plan.schedule,
+    runs: await loadRuns(context.home, LABEL),
+    fullSpreadMs: () => 0,
+    afterFull: undefined,
+    tell: () => {},
+  });
+  await kept.commit();
+  const [failing] = kept.runs.failing;
+  if (failing !== undefined) throw new MoltError('IO', failing.message);
+}
+
 /** All of them. */
 export const OPERATIONS: readonly Operation[] = [
   { name: 'init', prepare: async () => {}, act: init },
   { name: 'commit', prepare: changed, act: (machine) => commit(machine, 10) },
+  { name: 'a tick of the daemon', prepare: changed, act: scheduledTick },
   { name: 'full backup', prepare: changed, act: (machine) => commit(machine, 10, true) },
   {
     name: 'checkpoint that merges index runs',

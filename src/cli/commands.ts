@@ -184,6 +184,30 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/run.ts')).command,
   },
   {
+    name: 'schedule install',
+    group: 'run',
+    summary: 'have an agent saved every few minutes, in the background',
+    load: async () => (await import('./commands/schedule-install.ts')).command,
+  },
+  {
+    name: 'schedule remove',
+    group: 'run',
+    summary: 'end an agent’s schedule; its backups stay',
+    load: async () => (await import('./commands/schedule-remove.ts')).command,
+  },
+  {
+    name: 'schedule status',
+    group: 'run',
+    summary: 'show what is scheduled, what was done and missed, and what comes next',
+    load: async () => (await import('./commands/schedule-status.ts')).command,
+  },
+  {
+    name: 'daemon',
+    group: 'run',
+    summary: 'keep all scheduled agents saved, in the foreground',
+    load: async () => (await import('./commands/daemon.ts')).command,
+  },
+  {
     name: 'remote add',
     group: 'send and get',
     summary: 'add a bucket or folder to push to, after trying out what it really does',

@@ -42,6 +42,8 @@ export interface Output {
   detail(text: string): void;
   /** Tells of an event on stderr while a command goes on: with --json as a line of it, else as lines for people. */
   event(document: unknown, lines: readonly { readonly text: string; readonly isWarning: boolean }[]): void;
+  /** Tells of an event on stdout, where what happens is the result: with --json as a line of it, else as lines; with --quiet warnings alone. */
+  log(document: unknown, lines: readonly { readonly text: string; readonly isWarning: boolean }[]): void;
   /** Warns on stderr, also with --quiet; nothing with --json, whose stderr is for errors. */
   warn(text: string): void;
   /** Writes an error to stderr: as a document with --json, else its message, hint and, with --verbose, its causes. */
@@ -121,6 +123,10 @@ export function createOutput(
     event(document, lines) {
       if (json) stderr.write(`${JSON.stringify(document)}\n`);
       else for (const { text, isWarning } of lines) (isWarning ? this.warn : this.note).call(this, text);
+    },
+    log(document, lines) {
+      if (json) stdout.write(`${JSON.stringify(document)}\n`);
+      else for (const { text, isWarning } of lines) if (isWarning || !quiet) this.line(text);
     },
     warn(text) {
       if (!json) say(`${style('yellow', 'warning:')} ${text}`);

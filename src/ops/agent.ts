@@ -18,6 +18,7 @@ import { listRefNames } from './ref-name.ts';
 import { dropRestoreNote, moveRestoreNote } from './restore-journal.ts';
 import { dropWatchNote } from './watch-note.ts';
 import { forgetRemotes } from './remotes.ts';
+import { dropSchedule, moveSchedule } from './schedule.ts';
 import { dropSeen } from './seen.ts';
 import { dropCommitCache } from './stat-cache-file.ts';
 import { dropStopped, moveStopped } from './stopped-note.ts';
@@ -61,6 +62,7 @@ export async function renameAgent(context: OpsContext, label: string, name: stri
   await moveRestoreNote(home, agent, renamed);
   await moveStopped(home, agent.label, name);
   await dropWatchNote(home, agent);
+  await moveSchedule(home, agent.label, name);
   const pod = await findPodOf(context, agent.label);
   if (pod !== undefined) await writePodRecord(home, { ...pod, agent: name }, { replace: true });
   await home.removeAgent(agent.label);
@@ -111,6 +113,7 @@ export async function applyAgentRemoval(context: OpsContext, plan: AgentRemoval)
   await dropRestoreNote(home, agent);
   await dropStopped(home, agent.label);
   await dropWatchNote(home, agent);
+  await dropSchedule(home, agent.label);
   await home.removeAgent(plan.agent);
   if (!plan.removesRepository) return;
   await forgetRemotes(home, agent.repository);

@@ -9,6 +9,11 @@
 //     views/<repository id>/<name>/       what was last seen of a remote; derived
 //     restores/<label>.json               the last restore in place, and the commit of what was there before
 //     restores/<label>.stopped            while a restore in place owes the agent a start (stopped-note.ts)
+//     schedules/<label>.json              when an agent is saved, as its user wants it (schedule.ts)
+//     daemon/agents/<label>.json          what the daemon did of it; derived
+//     daemon/beat.json, under-way         the daemon that runs, or ran last, and the agent that it is at; derived
+//     daemon.env                          what the daemon is to know of its user's environment; theirs
+//     locks/daemon                        keeps two daemons apart; empty
 //     locks/<hash of a folder>            keeps a restore in place and commits apart; empty
 //     locks/run-<label>, restore-<label>  keep two runs, and two restores in place, of one agent apart; empty
 //     locks/pod-<name>, locks/ports       keep two operations on one pod, and two that choose ports, apart; empty

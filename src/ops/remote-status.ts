@@ -19,13 +19,25 @@ export interface RemoteStatus {
   readonly behind: number | undefined;
   /** When the newest commit there was captured; undefined if there is none, or it is not known here. */
   readonly newestTime: string | undefined;
+  /**
+   * How old the newest backup there is, as of the last push or fetch; milliseconds. What has everything that is here is as new as what is
+   * here. Undefined where there is none, or that can't be told.
+   */
+  readonly ageMs: number | undefined;
 }
 
-/** Lists how an agent's branch stands to its remotes. */
+/** A remote in comparison with a branch. */
+type Comparison = Omit<RemoteStatus, 'name' | 'ageMs'>;
+
+/**
+ * Lists how an agent's branch stands to its remotes.
+ * @param checkedMs when the live agent was last known to be what the head holds
+ */
 export async function listRemoteStatus(
   context: OpsContext,
   { agent, repository }: OpenAgent,
   head: CommitId,
+  checkedMs: number,
 ): Promise<RemoteStatus[]> {
   const remotes = await listRemotes(context.home, agent.repository);
   const found: RemoteStatus[] = [];
@@ -34,16 +46,15 @@ export async function listRemoteStatus(
     const { refs } = await loadState(context.home, agent.repository, name);
     const tip = refs.get(branchRef(agent));
     // oxlint-disable-next-line no-await-in-loop -- the same
-    found.push({ name, ...(await compareTips(repository, head, tip)) });
+    const compared = await compareTips(repository, head, tip);
+    const { ahead, newestTime } = compared;
+    const sinceMs = newestTime === undefined ? undefined : ahead === 0 ? checkedMs : Date.parse(newestTime);
+    found.push({ name, ...compared, ageMs: sinceMs === undefined ? undefined : context.clock.now() - sinceMs });
   }
   return found;
 }
 
-async function compareTips(
-  repository: Repository,
-  head: CommitId,
-  tip: CommitId | undefined,
-): Promise<Omit<RemoteStatus, 'name'>> {
+async function compareTips(repository: Repository, head: CommitId, tip: CommitId | undefined): Promise<Comparison> {
   if (tip === undefined) {
     return { ahead: (await repository.index.readCommits()).count, behind: 0, newestTime: undefined };
   }

@@ -3,7 +3,8 @@
 
 import type { SkippedPath } from '../model/entry.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
-import { nextDaily, type Daily } from '../policy/daily.ts';
+import type { FullTimes } from '../policy/full-times.ts';
+import { nextFull } from '../policy/schedule.ts';
 import { backUp, listLosses, type BackupResult } from './backup.ts';
 import type { OpsContext } from './context.ts';
 import { resolveAgent } from './open.ts';
@@ -29,7 +30,17 @@ export interface SaverOptions {
   readonly label: string;
   /** URL of a remote that is added if the agent has none with it. */
   readonly remote?: string | undefined;
-  readonly daily: Daily;
+  readonly full: FullTimes;
+  /** By how much fulls may come later than their time, milliseconds; not at all unless given. */
+  readonly fullSpreadMs?: () => number;
+  /** What failed when an earlier process saved the agent, with its code: it is not told again, but that it works again is. */
+  readonly failing?: readonly (readonly [what: string, code: string])[];
+  /** When the newest full backup was made, where that is known; else its tag is looked for. */
+  readonly lastFullMs?: number | undefined;
+  /** What commits are said to be made by; `run` unless given. */
+  readonly trigger?: string;
+  /** Done after a full backup, and after it was pushed: thinning out what is older, say. What it fails with is told, as `retention`. */
+  readonly afterFull?: ((label: string) => Promise<void>) | undefined;
   readonly tell: (event: SaveEvent) => void;
 }
 
@@ -47,6 +58,21 @@ export interface Saved {
   readonly pushes: readonly Error[];
 }
 
+/** What came of a commit: its result, or what it failed with. */
+export type Committed =
+  | { readonly result: BackupResult; readonly error?: undefined }
+  | { readonly error: Error; readonly result?: undefined };
+
+/** What came of one step of sending. */
+export interface Sent {
+  /** As events call it: `push NAME`; `remotes`, where it could not be found out which there are; `retention`. */
+  readonly what: string;
+  /** Which remote has everything now, if it worked. */
+  readonly remote?: string;
+  readonly error: Error | undefined;
+}
+
+const DAY_MS = 86_400_000;
 const FULL_TAG = /^refs\/tags\/full\/(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z/;
 
 /** Saves one agent; one call at a time. */
@@ -54,50 +80,85 @@ export class Saver {
   readonly #context: OpsContext;
   readonly #options: SaverOptions;
   /** What fails at present, with the code or message that was told. */
-  readonly #failing = new Map<string, string>();
+  readonly #failing: Map<string, string>;
   #skipped = '';
-  #fullDueMs: number | undefined;
+  #knownFullMs: number | undefined;
+  /** A full backup was made, and what follows it is still to be done. */
+  #isAfterFull = false;
 
   /** @param context without a signal that would end a commit halfway */
   constructor(context: OpsContext, options: SaverOptions) {
     this.#context = context;
     this.#options = options;
+    this.#failing = new Map(options.failing);
+    this.#knownFullMs = options.lastFullMs;
+  }
+
+  /** When the newest full backup was made, as far as that is known; milliseconds. */
+  get lastFullMs(): number | undefined {
+    return this.#knownFullMs;
   }
 
   /** When the next full backup is due; milliseconds. */
   async fullDueMs(): Promise<number> {
-    this.#fullDueMs ??= await nextDaily(await this.#lastFullMs(), this.#options.daily);
-    return this.#fullDueMs;
+    const { label, full, fullSpreadMs = () => 0 } = this.#options;
+    const nowMs = this.#context.clock.now();
+    this.#knownFullMs ??= await this.#findLastFullMs(nowMs);
+    return nextFull({ label, full, fullSpreadMs: fullSpreadMs() }, this.#knownFullMs, nowMs);
   }
 
   /** Commits, and pushes what is there to every remote. Never throws but for a bug. */
-  async save({ pushSignal, forceCheck = false }: SaveOptions = {}): Promise<Saved> {
-    const commit = await this.#attempt('commit', () => this.#commit());
-    const remotes = await this.#listRemotes();
-    const pushes: (Error | undefined)[] = [...remotes.problems];
-    for (const name of remotes.names) {
-      // oxlint-disable-next-line no-await-in-loop -- the first copy is there soonest
-      pushes.push(await this.#attempt(`push ${name}`, () => this.#push(name, forceCheck, pushSignal), pushSignal));
-    }
-    await this.#context.runs?.settle();
-    return { commit, pushes: pushes.filter((error) => error !== undefined) };
+  async save(options: SaveOptions = {}): Promise<Saved> {
+    const { error } = await this.commit();
+    const sent = await this.send(options);
+    return { commit: error, pushes: sent.flatMap((one) => (one.what === 'retention' ? [] : (one.error ?? []))) };
   }
 
-  async #commit(): Promise<void> {
-    const { label, daily, tell } = this.#options;
+  /** Commits what changed; as a full backup when one is due. Never throws but for a bug. */
+  async commit(): Promise<Committed> {
+    let result: BackupResult | undefined;
+    const error = await this.#attempt('commit', async () => {
+      result = await this.#commit();
+    });
+    if (result !== undefined) return { result };
+    return { error: error ?? new Error('a commit without a result') };
+  }
+
+  /** Pushes what is there to every remote, and sees to what follows a full backup. Never throws but for a bug. */
+  async send({ pushSignal, forceCheck = false }: SaveOptions = {}): Promise<readonly Sent[]> {
+    const { names, problem } = await this.#listRemotes();
+    const sent: Sent[] = problem === undefined ? [] : [{ what: 'remotes', error: problem }];
+    // An agent that can't be read at all was told of by its commit.
+    if (problem !== undefined && !this.#failing.has('remotes')) return [];
+    for (const remote of names) {
+      // oxlint-disable-next-line no-await-in-loop -- the first copy is there soonest
+      const error = await this.#attempt(`push ${remote}`, () => this.#push(remote, forceCheck, pushSignal), pushSignal);
+      sent.push({ what: `push ${remote}`, remote, error });
+    }
+    const { afterFull, label } = this.#options;
+    if (this.#isAfterFull && afterFull !== undefined && pushSignal?.aborted !== true) {
+      this.#isAfterFull = false;
+      sent.push({ what: 'retention', error: await this.#attempt('retention', () => afterFull(label)) });
+    }
+    await this.#context.runs?.settle();
+    return sent;
+  }
+
+  async #commit(): Promise<BackupResult> {
+    const { label, tell, trigger = 'run' } = this.#options;
     const nowMs = this.#context.clock.now();
     const isFull = nowMs >= (await this.fullDueMs());
-    const result = await backUp(this.#context, label, {
-      kind: isFull ? 'full' : 'incremental',
-      full: isFull,
-      trigger: 'run',
-    });
-    if (isFull) this.#fullDueMs = await nextDaily(nowMs, daily);
+    const result = await backUp(this.#context, label, { kind: isFull ? 'full' : 'incremental', full: isFull, trigger });
+    if (isFull) {
+      this.#knownFullMs = nowMs;
+      this.#isAfterFull = true;
+    }
     if (!result.unchanged) tell({ event: 'saved', result });
     const losses = listLosses(result.skipped);
     const shown = JSON.stringify(losses.map(({ path, reason }) => [path, reason]));
     if (losses.length > 0 && shown !== this.#skipped) tell({ event: 'skipped', skipped: losses });
     this.#skipped = shown;
+    return result;
   }
 
   async #push(remote: string, forceCheck: boolean, signal: AbortSignal | undefined): Promise<void> {
@@ -118,7 +179,7 @@ export class Saver {
   /** Lists the remotes to push to; the given one is added first if it is none yet. */
   async #listRemotes(): Promise<{
     readonly names: readonly string[];
-    readonly problems: readonly (Error | undefined)[];
+    readonly problem: Error | undefined;
   }> {
     const { label, remote } = this.#options;
     let names: string[] = [];
@@ -137,7 +198,7 @@ export class Saver {
         });
       names.push(name);
     });
-    return { names, problems: [problem] };
+    return { names, problem };
   }
 
   /** Does something and tells of its failure, once, and of its end; returns what it failed with. */
@@ -150,6 +211,8 @@ export class Saver {
       // Asked to end: no failure, and nothing to tell.
       if (signal?.aborted === true && !isMoltError(signal.reason, 'REMOTE_UNREACHABLE')) return error;
       const shown = isMoltError(error) ? error.code : String(error);
+      // The same trouble is told once.
+      if (what === 'remotes' && this.#failing.get('commit') === shown) return error;
       if (this.#failing.get(what) !== shown) tell({ event: 'failed', what, error });
       this.#failing.set(what, shown);
       return error;
@@ -158,13 +221,14 @@ export class Saver {
     return undefined;
   }
 
-  /** When the newest full backup was made, by its tag. */
-  async #lastFullMs(): Promise<number> {
+  /** When the newest full backup was made, by its tag. Those of a clock that was ahead by days don't count. */
+  async #findLastFullMs(nowMs: number): Promise<number> {
     await using open = await openAgent(this.#context, this.#options.label);
     const times = [...open.repository.refs.keys()].flatMap((ref) => {
       const [, year, month, day, hour, minute, second] = FULL_TAG.exec(ref) ?? [];
       return year === undefined ? [] : [Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)];
     });
-    return times.length === 0 ? this.#context.clock.now() : Math.max(...times);
+    const past = times.filter((ms) => ms <= nowMs + DAY_MS);
+    return past.length === 0 ? nowMs : Math.max(...past);
   }
 }

@@ -4,7 +4,6 @@
 import { join } from 'node:path';
 import { findRunning } from '../agent/running.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
-import type { Reporter } from '../model/ports.ts';
 import { killGroup } from '../pod/command.ts';
 import { tryLock } from '../pod/lock.ts';
 import { readNote } from '../pod/note.ts';
@@ -19,6 +18,7 @@ import { checkLabel, type Agent } from './home.ts';
 import { podDir } from './pod-record.ts';
 import { findRunPod, type FindPodOptions } from './run-pod.ts';
 import { Saver, type SaveEvent, type Saved } from './run-save.ts';
+import { warnOnce } from './warn-once.ts';
 import { prepareAgent, type PrepareEvent, type PrepareOptions } from './run-start.ts';
 import { dropStopped } from './stopped-note.ts';
 
@@ -88,13 +88,17 @@ export async function runAgent(given: OpsContext, options: RunOptions, ports: Ru
   const pod = await findRunPod(context, agent, options);
   // No restore in place comes between: this shares with commits what a restore has alone.
   using _ = lockAgent(context.home, agent, 'commit');
-  const quiet = { ...context, signal: ports.urgent, reporter: warnOnce(tell) };
+  const quiet = {
+    ...context,
+    signal: ports.urgent,
+    reporter: warnOnce((message) => tell({ event: 'warned', message })),
+  };
   await using alerter = new Alerter(quiet, label);
   const tellAll = (event: SaveEvent): void => {
     tell(event);
     alerter.take(event);
   };
-  const saver = new Saver(quiet, { ...options, daily, tell: tellAll });
+  const saver = new Saver(quiet, { ...options, full: daily, tell: tellAll });
   const { stop: ended, urgent } = ports;
   refuseFenced(
     await within(ports, FIRST_LOOK_MS, [ended, urgent], (pushSignal) => saver.save({ pushSignal, forceCheck: true })),
@@ -172,19 +176,6 @@ async function keepSaved(
   }
   await supervised.ended;
   return failure;
-}
-
-/** What is warned of at every command would be told every five minutes. */
-function warnOnce(tell: RunOptions['tell']): Reporter {
-  const told = new Set<string>();
-  return {
-    progress() {},
-    warn(message) {
-      if (told.has(message)) return;
-      told.add(message);
-      tell({ event: 'warned', message });
-    },
-  };
 }
 
 /** Tells of each end of the agent that nobody asked for, and of its being back. */

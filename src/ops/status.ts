@@ -82,7 +82,7 @@ export async function readStatus(context: OpsContext, label: string | undefined)
     attributesChanged,
     components: captured.components,
     skipped: captured.skipped,
-    remotes: await listRemoteStatus(context, open, head),
+    remotes: await listRemoteStatus(context, open, head, checkedMs),
     incarnation: ownNumber(agent),
     alerts: await readOpenAlerts(repository),
     fencedBy: fence && { number: fence.number, why: fence.why, time: formatJsonTime(fence.timeMs) },

@@ -3,11 +3,15 @@
 import { shortId } from '../../model/ids.ts';
 import { formatLocalTime, formatTime } from '../../model/time-format.ts';
 import type { CommitSummary } from '../../ops/history.ts';
+import type { OpsContext } from '../../ops/context.ts';
 import { listBackups } from '../../ops/log.ts';
-import { defineCommand } from '../command.ts';
+import { resolveAgent } from '../../ops/open.ts';
+import { readScheduleOverview } from '../../ops/schedule-status.ts';
+import { defineCommand, type Context } from '../command.ts';
 import { formatSubject, summaryDocument } from '../commit-text.ts';
 import { checkCount } from '../count.ts';
 import { makeOpsContext } from '../ops-context.ts';
+import { describeRuns } from '../schedule-text.ts';
 import { formatSize, formatTable } from '../text.ts';
 
 /** The backup list command. */
@@ -30,8 +34,9 @@ export const command = defineCommand({
     const { output, zone } = context;
     const { all, since } = options;
     const limit = checkCount('limit', options.limit);
+    const ops = makeOpsContext(context);
     const backups: CommitSummary[] = [];
-    for await (const backup of listBackups(makeOpsContext(context), { agent, all, since, limit })) backups.push(backup);
+    for await (const backup of listBackups(ops, { agent, all, since, limit })) backups.push(backup);
     output.result(backups.map(summaryDocument), () =>
       formatTable(
         backups.map((backup) => {
@@ -47,6 +52,21 @@ export const command = defineCommand({
         }),
       ),
     );
+    if (!output.mode.json) await noteSchedule(context, ops, agent);
     if (backups.length === 0) output.note(since === undefined ? 'no backups yet' : `no backups since ${since}`);
   },
 });
+
+/** Tells what is wrong with the agent's schedule, if it has one; when all is well, when the next backup comes. */
+async function noteSchedule(
+  { output, clock, zone, program }: Context,
+  ops: OpsContext,
+  agent: string | undefined,
+): Promise<void> {
+  const { label } = await resolveAgent(ops, agent);
+  const { daemon, schedules } = await readScheduleOverview(ops, label);
+  const [schedule] = schedules;
+  if (schedule === undefined) return;
+  if (daemon?.isRunning !== true) output.note(`scheduled, but the daemon does not run: ${program} schedule status`);
+  for (const { text } of describeRuns(schedule, clock.now(), zone)) output.note(`schedule: ${text}`);
+}

@@ -3,7 +3,6 @@
 
 import { constants } from 'node:os';
 import { basename, join, resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { MoltError } from '../../model/error.ts';
 import { withoutSecrets } from '../../model/secret-variables.ts';
 import { dropRecoveryKeyFile, writeRecoveryKeyFile } from '../../ops/recovery-key-file.ts';
@@ -12,6 +11,7 @@ import { defineCommand, type Context } from '../command.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { describeEvent, eventDocument } from '../run-text.ts';
+import { waitByClock } from '../wait.ts';
 
 const EVERY = '5m';
 const LEAST_EVERY_MS = 1000;
@@ -121,13 +121,11 @@ function makeTell({ output, reporter, clock }: Context, label: string): (event: 
   };
 }
 
-function portsOf({ signal, urgent }: Context): RunPorts {
+function portsOf({ signal, urgent, clock }: Context): RunPorts {
   return {
     stop: signal,
     urgent,
     surroundings: withoutSecrets(process.env),
-    async wait(ms, until) {
-      await delay(ms, undefined, { signal: until }).catch(() => undefined);
-    },
+    wait: (ms, until) => waitByClock(clock, ms, until),
   };
 }

@@ -5,10 +5,12 @@ import { shortId } from '../../model/ids.ts';
 import { displayPath } from '../../model/name.ts';
 import { formatAge, formatTime } from '../../model/time-format.ts';
 import { readStatus, type Status } from '../../ops/status.ts';
+import { readScheduleOverview, type DaemonStatus, type ScheduleStatus } from '../../ops/schedule-status.ts';
 import { defineCommand, type Context } from '../command.ts';
 import { formatChanges, formatComponents, formatReason } from '../commit-text.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { makeOpsContext } from '../ops-context.ts';
+import { describeRuns, describeSchedule, statusDocument } from '../schedule-text.ts';
 import { formatCount, formatTable } from '../text.ts';
 import { describeAlerts } from '../alert-text.ts';
 
@@ -17,13 +19,14 @@ export const command = defineCommand({
   name: 'status',
   summary: 'show what changed since the last commit, and how old it is',
   description:
-    'With --max-age it is an alarm: exit status 4 if the newest backup is older. A commit that found nothing changed\nmakes the newest backup as good as new.',
+    'With --max-age it is an alarm: exit status 4 if the newest backup is older, here or on a remote of the agent (as of the\n' +
+    'last push or fetch: no remote is asked). A commit that found nothing changed makes the newest backup as good as new.',
   words: [{ name: 'agent', description: 'the agent' }],
   options: {
     'max-age': {
       type: 'string',
       value: 'DURATION',
-      description: 'fail if the newest backup is older, as in 15m, 2h or 1d',
+      description: 'fail if the newest backup, here or on a remote, is older, as in 15m, 2h or 1d',
     },
   },
   examples: [
@@ -34,21 +37,54 @@ export const command = defineCommand({
     const { output } = context;
     const maxAge = options['max-age'];
     const maxAgeMs = maxAge === undefined ? undefined : parseDuration('max-age', maxAge);
-    const status = await readStatus(makeOpsContext(context), agent);
-    output.result(status, () => describeStatus(context, status));
-    if (maxAgeMs === undefined || status.ageMs <= maxAgeMs) return;
-    throw new MoltError(
-      'TOO_OLD',
-      `the newest backup of agent "${status.agent}" is of ${formatAge(status.ageMs)}, older than ${maxAge}`,
-      {
-        hint: `${context.program} commit ${status.agent}`,
-        details: { ageMs: status.ageMs, maxAgeMs },
-      },
-    );
+    const ops = makeOpsContext(context);
+    const status = await readStatus(ops, agent);
+    const { daemon, schedules } = await readScheduleOverview(ops, status.agent);
+    const [schedule] = schedules;
+    const document =
+      schedule === undefined
+        ? status
+        : { ...status, schedule: { ...statusDocument(schedule), daemonRuns: daemon?.isRunning ?? false } };
+    output.result(document, () => describeStatus(context, status, schedule, daemon));
+    if (maxAgeMs === undefined || maxAge === undefined) return;
+    refuseOld(context.program, status, maxAge, maxAgeMs);
   },
 });
 
-function* describeStatus({ output, zone, clock, program }: Context, status: Status): Iterable<string> {
+/** @throws {MoltError} TOO_OLD when the newest backup here, or on a remote, is older */
+function refuseOld(program: string, { agent, ageMs, remotes }: Status, maxAge: string, maxAgeMs: number): void {
+  if (ageMs > maxAgeMs)
+    throw new MoltError(
+      'TOO_OLD',
+      `the newest backup of agent "${agent}" is of ${formatAge(ageMs)}, older than ${maxAge}`,
+      { hint: `${program} commit ${agent}`, details: { ageMs, maxAgeMs } },
+    );
+  const old = remotes.filter((remote) => remote.ageMs === undefined || remote.ageMs > maxAgeMs);
+  const [first] = old;
+  if (first === undefined) return;
+  const said = old.map((remote) => `${remote.name} ${describeOldCopy(remote)}`);
+  throw new MoltError(
+    'TOO_OLD',
+    `agent "${agent}" is saved here, but its newest backup on a remote is older than ${maxAge}, as of the last push or fetch: ${said.join('; ')}`,
+    {
+      hint: `${program} push ${old.length === 1 ? first.name : '--all'} -a ${agent}`,
+      details: { maxAgeMs, remotes: old.map(({ name, ageMs: age }) => ({ name, ageMs: age ?? null })) },
+    },
+  );
+}
+
+function describeOldCopy({ ageMs, ahead }: Status['remotes'][number]): string {
+  if (ageMs !== undefined) return `has one of ${formatAge(ageMs)}`;
+  return ahead === undefined ? 'has commits that are not here, so that can’t be told before a fetch' : 'has none yet';
+}
+
+function* describeStatus(
+  context: Context,
+  status: Status,
+  schedule: ScheduleStatus | undefined,
+  daemon: DaemonStatus | undefined,
+): Iterable<string> {
+  const { output, zone, clock, program } = context;
   const { head, headKind, headMessage, headTime, changed, attributesChanged, components, skipped, remotes } = status;
   const headMs = Date.parse(headTime);
   const checkedMs = Date.parse(status.checkedTime);
@@ -79,6 +115,13 @@ function* describeStatus({ output, zone, clock, program }: Context, status: Stat
     yield* formatTable(
       remotes.map((remote) => [`  ${remote.name}`, describeRemote(remote), describeNewest(remote, clock.now())]),
     );
+  }
+  if (schedule !== undefined) {
+    yield '';
+    yield `Schedule: ${describeSchedule(schedule.schedule)}`;
+    if (daemon?.isRunning !== true) yield output.style('red', `  the daemon does not run: ${program} schedule status`);
+    for (const { text, isWarning } of describeRuns(schedule, clock.now(), zone))
+      yield `  ${isWarning ? output.style('yellow', text) : text}`;
   }
   for (const skip of skipped)
     yield output.style('dim', `  not captured: ${displayPath(skip.path)}: ${formatReason(skip)}`);
