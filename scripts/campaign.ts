@@ -21,6 +21,7 @@ const CAMPAIGNS: Readonly<Record<string, () => Promise<{ campaign: Campaign }>>>
   awkward: () => import('./campaign/awkward.ts'),
   remotes: () => import('./campaign/remotes.ts'),
   prune: () => import('./campaign/prune.ts'),
+  agents: () => import('./campaign/agents.ts'),
 };
 
 const { values, positionals } = parseArgs({
