@@ -4,7 +4,7 @@ import type { DaemonEvent } from '../ops/daemon.ts';
 import { isMoltError } from '../model/error.ts';
 import { describeEvent, eventDocument, type EventLine } from './run-text.ts';
 import { describeMissed, describeSchedule, scheduleDocument } from './schedule-text.ts';
-import { formatCount } from './text.ts';
+import { formatCount, formatSize } from './text.ts';
 
 /** Returns an event as lines for people; none for what goes without saying. */
 export function describeDaemonEvent(label: string | undefined, event: DaemonEvent): readonly EventLine[] {
@@ -19,6 +19,8 @@ export function describeDaemonEvent(label: string | undefined, event: DaemonEven
       return note(`${name}: its schedule is gone`);
     case 'missed':
       return note(`${name}: made up for ${describeMissed(event.missed)}`);
+    case 'pruned':
+      return note(`${name}: ${formatCount(event.expired, 'backup')} expired, ${formatSize(event.freedBytes)} freed`);
     case 'stuck':
       return [
         {

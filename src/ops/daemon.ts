@@ -25,6 +25,8 @@ export type DaemonEvent =
   /** An agent is taken on, with what is known of it; `isNew` if its schedule came or changed while the daemon runs. */
   | { readonly event: 'scheduled'; readonly schedule: Schedule; readonly runs: Runs; readonly isNew: boolean }
   | { readonly event: 'unscheduled' }
+  /** Retention has let backups go; bytes of this machine. */
+  | { readonly event: 'pruned'; readonly expired: number; readonly freedBytes: number }
   /** A commit takes so long that something is wrong; told once of each. */
   | { readonly event: 'stuck'; readonly sinceMs: number }
   | { readonly event: 'stopping' }
@@ -35,8 +37,13 @@ export interface DaemonOptions {
   readonly version: string;
   /** The one place that everything of all agents passes: the log, metrics and alerts listen here. Must not throw. */
   readonly tell: (label: string | undefined, event: DaemonEvent) => void;
-  /** Done after an agent's full backup, and after it was pushed, with the schedule's retention. */
-  readonly afterFull?: ((label: string, retention: string | undefined) => Promise<void>) | undefined;
+  /**
+   * Done after an agent's full backup, and after it was pushed, with the schedule's retention. Its context asks nobody, and is interrupted
+   * when the daemon is to end. What it fails with is told as `retention`.
+   */
+  readonly afterFull?:
+    | ((context: OpsContext, label: string, retention: string | undefined) => Promise<void>)
+    | undefined;
 }
 
 /** What of the outside the daemon needs beside an operation's. */
@@ -237,7 +244,8 @@ class Daemon {
       schedule,
       runs: known?.runs ?? (await loadRuns(this.#context.home, label)),
       fullSpreadMs: () => fullSpread(this.#agents.size),
-      afterFull: afterFull && (async () => afterFull(label, schedule.retention)),
+      afterFull:
+        afterFull && (async () => afterFull({ ...this.#context, signal: this.#end }, label, schedule.retention)),
       tell: (event) => tell(label, event),
     });
     known?.drop();

@@ -138,7 +138,7 @@ export class Saver {
     const { afterFull, label } = this.#options;
     if (this.#isAfterFull && afterFull !== undefined && pushSignal?.aborted !== true) {
       this.#isAfterFull = false;
-      sent.push({ what: 'retention', error: await this.#attempt('retention', () => afterFull(label)) });
+      sent.push({ what: 'retention', error: await this.#attempt('retention', () => afterFull(label), pushSignal) });
     }
     await this.#context.runs?.settle();
     return sent;

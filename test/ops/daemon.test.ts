@@ -13,6 +13,7 @@ import { addRemote } from '../../src/ops/remote.ts';
 import { planSchedule } from '../../src/ops/schedule-install.ts';
 import { loadBeat, loadRuns } from '../../src/ops/schedule-runs.ts';
 import { readScheduleOverview } from '../../src/ops/schedule-status.ts';
+import { pruneByRetention } from '../../src/ops/scheduled-prune.ts';
 import { dropSchedule, listSchedules, loadSchedule } from '../../src/ops/schedule.ts';
 import { parseCron } from '../../src/policy/full-times.ts';
 import { makeDaemonMachine, startDaemon, type DaemonMachine } from './daemon-machine.ts';
@@ -289,7 +290,7 @@ test('everything is pushed; a push that takes for ever delays no commit, not eve
   const retention = Promise.withResolvers<void>();
   const asked: (string | undefined)[][] = [];
   const daemon = startDaemon(t, machine, {
-    afterFull: async (label, kept) => {
+    afterFull: async (_, label, kept) => {
       asked.push([label, kept]);
       await retention.promise;
       throw new Error('no room');
@@ -322,6 +323,29 @@ test('everything is pushed; a push that takes for ever delays no commit, not eve
   await daemon.heard('bot', 'saved', 3);
   const unsent = await daemon.heard('bot', 'failed', 2);
   t.is(unsent.event === 'failed' && unsent.what, 'push origin');
+});
+
+test('with a retention, what it does not keep expires after each full backup', async (t) => {
+  const machine = makeDaemonMachine(t);
+  await machine.add('bot', { retention: '2d', everyMs: 24 * HOUR_MS });
+  let expired = 0;
+  const daemon = startDaemon(t, machine, {
+    afterFull: async (context, label, retention = '') => {
+      expired += (await pruneByRetention(context, label, retention)).expired;
+    },
+  });
+  await daemon.heard('bot', 'ticked');
+  for (let tick = 2; tick <= 8; tick += 1) {
+    machine.change('bot');
+    await daemon.asleep();
+    await daemon.pass(24 * HOUR_MS);
+    await daemon.heard('bot', 'ticked', tick);
+  }
+  await daemon.stop();
+  t.is(daemon.count('bot', 'failed'), 0);
+  const fulls = await fullsOf(machine, 'bot');
+  t.true(expired >= 4, `${expired} expired, ${fulls.join(' ')} left`);
+  t.true(fulls.length >= 2 && fulls.length <= 4, fulls.join(' '));
 });
 
 test('an agent that opens only by a passphrase is refused before anything is written, and by the daemon with a hint', async (t) => {

@@ -59,13 +59,20 @@ export const command = defineCommand({
         { text: `${formatTime(clock.now())} metrics on ${url}`, isWarning: false },
       ]);
     }
+    const tell = (label: string | undefined, event: DaemonEvent): void => {
+      for (const listen of listeners) listen(label, event);
+    };
     try {
       await runDaemon(
         ops,
         {
           version,
-          tell: (label, event) => {
-            for (const listen of listeners) listen(label, event);
+          tell,
+          afterFull: async (unattended, label, retention) => {
+            if (retention === undefined) return;
+            const { pruneByRetention } = await import('../../ops/scheduled-prune.ts');
+            const pruned = await pruneByRetention(unattended, label, retention);
+            if (pruned.expired > 0) tell(label, { event: 'pruned', ...pruned });
           },
         },
         { stop: signal, urgent, wait: (ms, until) => waitByClock(clock, ms, until) },
