@@ -21,18 +21,23 @@ export function summaryDocument({
   parents,
   trigger,
   files,
+  expired,
 }: CommitSummary): object {
-  return { id, kind, time, sizeBytes, message, tags, parents, trigger, files };
+  return { id, kind, time, sizeBytes, message, tags, parents, trigger, files, expired };
 }
 
 /** Returns the first line of a message with the commit's tags that a person gave it. */
 export function formatSubject(
   output: Output,
-  { message, tags, kind }: Pick<CommitSummary, 'message' | 'tags' | 'kind'>,
+  { message, tags, kind, expired }: Pick<CommitSummary, 'message' | 'tags' | 'kind' | 'expired'>,
 ): string {
   const [subject = ''] = message.split('\n', 1);
   const named = tags.filter((tag) => !tag.startsWith(`${kind}/`));
-  return [subject, ...named.map((tag) => output.style('yellow', `(${tag})`))].filter((part) => part !== '').join(' ');
+  const marks = [
+    ...named.map((tag) => output.style('yellow', `(${tag})`)),
+    expired ? output.style('dim', 'expired') : '',
+  ];
+  return [subject, ...marks].filter((part) => part !== '').join(' ');
 }
 
 /** Returns a table of component sizes, without those that are empty. */

@@ -67,17 +67,22 @@ export async function* walkHistory(
   for await (const row of ancestry.walk(tip, filter)) yield await ancestry.load(row);
 }
 
-/** Finds the newest of a commit's ancestors and itself that was captured at or before a time; of several the last in the log. */
+/**
+ * Finds the newest of a commit's ancestors and itself that was captured at or before a time; of several the last in the log.
+ * @param options.isWhole only among those that have not expired
+ */
 export async function findNewestAt(
   repository: Repository,
   tip: CommitId,
   timeMs: number,
+  { isWhole }: { readonly isWhole: boolean } = { isWhole: false },
 ): Promise<HistoryCommit | undefined> {
   const ancestry = new Ancestry(repository, await repository.index.readCommits());
   let best: CommitOutline | undefined;
   let bestRow: number | undefined;
   // A commit is only accepted when it is better than those before, so that few are: clocks seldom go back.
   const accepts = (commit: CommitOutline): boolean => {
+    if (isWhole && commit.isExpired) return false;
     const isBest =
       best === undefined ||
       commit.timeMs > best.timeMs ||

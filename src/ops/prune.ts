@@ -1,16 +1,16 @@
 // Lets backups go that retention does not keep: their content, not their line in the history. Everything that stays is written where it
 // can stay, and the event recorded, before anything is deleted.
 
-import { isMoltError, type MoltError } from '../model/error.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
-import type { RetentionRules } from '../policy/retention-rules.ts';
+import { parseScheduleRetention, type RetentionRules } from '../policy/retention-rules.ts';
 import { tryLock } from '../pod/lock.ts';
 import { OldestStorage } from '../repo/oldest.ts';
 import { Repository } from '../repo/repository.ts';
 import { lookSweep, sweep, type SweepOrder, type SweepOutcome } from '../repo/sweep.ts';
 import { deleteSwept, LOG_GRACE_MS, READER_GRACE_MS, type Deleted } from '../repo/sweep-delete.ts';
 import { openRemoteStorage } from '../storage/open-remote.ts';
-import type { RemoteStorage } from '../storage/remote.ts';
+import type { RemoteStorage, RequestKind } from '../storage/remote.ts';
 import { refuseWhileAsked } from './alert-question.ts';
 import { findPlace } from './exchange.ts';
 import type { OpsContext } from './context.ts';
@@ -18,16 +18,21 @@ import { readHolds, type Hold } from './hold.ts';
 import { openRepositoryOf, readersLock, resolveAgent, type OpenAgent } from './open.ts';
 import { openKeysElsewhere } from './open-keys.ts';
 import { decideSweep, type Protected, type PrunedBackup } from './prune-decide.ts';
+import { recordRun, type RunOutcome } from './record-run.ts';
+import { loadSchedule } from './schedule.ts';
+import type { Agent } from './home.ts';
 import { listRemotes, loadState, remoteOptionsOf, type Remote } from './remotes.ts';
 import { readRestoreNote } from './restore-journal.ts';
 
 /** How to prune. */
 export interface PruneOptions {
-  readonly rules: RetentionRules;
+  /** Unless given, those of the agent's schedule. */
+  readonly rules?: RetentionRules | undefined;
   /** Only finds out what would go. */
   readonly isDryRun: boolean;
   /** Only here, not on the remotes. */
   readonly isLocal: boolean;
+  readonly trigger?: 'scheduled';
 }
 
 /** What pruning one storage did, or would do. Sizes are bytes of the storage. */
@@ -53,6 +58,7 @@ export interface PrunedRemote {
   /** How many of its backups are kept, and how many go. */
   readonly kept: number;
   readonly expired: number;
+  readonly requests: Readonly<Record<RequestKind, number>>;
   readonly error: MoltError | undefined;
 }
 
@@ -75,32 +81,81 @@ export async function prune(
   label: string | undefined,
   options: PruneOptions,
 ): Promise<PruneResult> {
+  if (options.isDryRun) return pruneAll(context, label, options, () => {});
+  return recordRun(
+    context,
+    { verb: 'prune', label, ...(options.trigger !== undefined && { trigger: options.trigger }) },
+    (quiet, note) => pruneAll(quiet, label, options, (open) => note.opened(open)),
+    outcomeOf,
+  );
+}
+
+function outcomeOf({ here, remotes, backups }: PruneResult): RunOutcome {
+  const error = remotes.find((remote) => remote.error !== undefined)?.error;
+  const isIdle = backups.every(({ kept }) => kept) && here.deletedObjects === 0;
+  const requests = { put: 0, get: 0, list: 0, head: 0, delete: 0 };
+  for (const remote of remotes)
+    for (const kind of Object.keys(requests) as RequestKind[]) requests[kind] += remote.requests[kind];
+  const gone = backups.filter(({ kept }) => !kept).length;
+  return {
+    bytes: { stored: here.writtenBytes },
+    requests,
+    result: error !== undefined ? 'partial' : isIdle ? 'unchanged' : 'ok',
+    detail: `${gone} expired, ${backups.length - gone} kept`,
+    error,
+  };
+}
+
+async function pruneAll(
+  context: OpsContext,
+  label: string | undefined,
+  options: PruneOptions,
+  opened: (open: OpenAgent) => void,
+): Promise<PruneResult> {
   const named = await resolveAgent(context, label);
+  const rules = options.rules ?? (await readScheduledRules(context, named));
   await using open = await openRepositoryOf(context, named, { isPruning: true });
+  opened(open);
   const { repository, agent } = open;
   const known = await findProtected(context, open);
   const holds = await readHolds(repository);
   if (!options.isDryRun) refuseWhileAsked(agent.label, holds);
   using alone = options.isDryRun ? undefined : tryLock(readersLock(context, agent));
-  const { backups, storage } = await pruneStorage(context, repository, options, {
-    ...known,
-    holds,
-    packGraceMs: alone === undefined ? Infinity : 0,
-    nowMs: context.clock.now(),
-  });
+  const { isDryRun } = options;
+  const { backups, storage } = await pruneStorage(
+    context,
+    repository,
+    { rules, isDryRun },
+    { ...known, holds, packGraceMs: alone === undefined ? Infinity : 0, nowMs: context.clock.now() },
+  );
   const remotes: PrunedRemote[] = [];
   for (const remote of options.isLocal ? [] : await listRemotes(context.home, agent.repository)) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other: each is long
-    remotes.push(await pruneRemote(context, open, remote, { ...options, holds }));
+    remotes.push(await pruneRemote(context, open, remote, { rules, isDryRun, holds }));
   }
-  return { agent: agent.label, dryRun: options.isDryRun, backups, here: storage, remotes };
+  return { agent: agent.label, dryRun: isDryRun, backups, here: storage, remotes };
+}
+
+/** Returns what an agent's schedule says. @throws {MoltError} USAGE when it has none that says anything */
+async function readScheduledRules({ home }: OpsContext, { label }: Agent): Promise<RetentionRules> {
+  const retention = (await loadSchedule(home, label))?.retention;
+  if (retention !== undefined) return parseScheduleRetention(retention);
+  throw new MoltError('USAGE', `nothing says what to keep of agent "${label}"`, {
+    hint: 'give a plan or a rule: molt prune --plan pro --dry-run shows what it would do',
+  });
+}
+
+/** What pruning one storage goes by. */
+interface StorageOptions {
+  readonly rules: RetentionRules;
+  readonly isDryRun: boolean;
 }
 
 /** Prunes one storage of a repository. */
 async function pruneStorage(
   context: OpsContext,
   repository: Repository,
-  { rules, isDryRun }: PruneOptions,
+  { rules, isDryRun }: StorageOptions,
   known: Protected & { readonly packGraceMs: number; readonly nowMs: number; readonly near?: Repository },
 ): Promise<{ backups: readonly PrunedBackup[]; storage: PrunedStorage }> {
   const { packGraceMs, nowMs, near } = known;
@@ -133,7 +188,7 @@ async function pruneRemote(
   context: OpsContext,
   open: OpenAgent,
   remote: Remote,
-  options: PruneOptions & { readonly holds: ReadonlyMap<CommitId, Hold> },
+  options: StorageOptions & { readonly holds: ReadonlyMap<CommitId, Hold> },
 ): Promise<PrunedRemote> {
   const { name, url, lock } = remote;
   context.reporter.progress({ phase: `open ${name}` });
@@ -157,10 +212,12 @@ async function pruneRemote(
       near: open.repository,
     });
     const kept = backups.filter((backup) => backup.kept).length;
-    return { name, url, storage: done, kept, expired: backups.length - kept, error: undefined };
+    const requests = { ...far.traffic.requests };
+    return { name, url, storage: done, kept, expired: backups.length - kept, requests, error: undefined };
   } catch (error) {
     if (!isMoltError(error) || isMoltError(error, 'INTERRUPTED')) throw error;
-    return { name, url, storage: undefined, kept: 0, expired: 0, error };
+    const requests = { put: 0, get: 0, list: 0, head: 0, delete: 0, ...far?.traffic.requests };
+    return { name, url, storage: undefined, kept: 0, expired: 0, requests, error };
   } finally {
     await far?.close();
   }

@@ -10,7 +10,7 @@ import { parseTime } from '../policy/time.ts';
 import { peelToCommit, readCommit } from '../repo/git.ts';
 import { gitKey } from '../repo/keys.ts';
 import type { OpsContext } from './context.ts';
-import { readHistoryCommit } from './ancestry.ts';
+import { findNewestAt, readHistoryCommit } from './ancestry.ts';
 import { findCommitBefore } from './history.ts';
 import { branchRef } from './home.ts';
 import type { OpenAgent } from './open.ts';
@@ -243,6 +243,14 @@ async function findAt(
   const { label, tip, time } = wanted;
   const { ms } = await parseTime(time, { nowMs: context.clock.now(), zone: context.zone ?? 'UTC', edge: 'end' });
   const found = await findCommitBefore(repository, tip, ms);
+  if (found !== undefined && !found.isExpired) return found.commit.id;
+  const whole = found && (await findNewestAt(repository, tip, ms, { isWhole: true }));
+  if (found !== undefined && whole !== undefined) {
+    const [gone, kept] = [formatTime(found.text.timeMs), formatTime(whole.text.timeMs)];
+    context.reporter.warn(`what was saved at ${gone} has expired; this is ${kept}, the newest before it that is kept`);
+    return whole.commit.id;
+  }
+  // Nothing that old is kept: what is asked for next says so.
   if (found !== undefined) return found.commit.id;
   const commits = await repository.index.readCommits();
   const since = commits.count === 0 ? '' : `; its first backup is of ${formatTime(commits.timeMs(0))}`;

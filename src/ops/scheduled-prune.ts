@@ -16,7 +16,12 @@ export interface ScheduledPrune {
  */
 export async function pruneByRetention(context: OpsContext, label: string, retention: string): Promise<ScheduledPrune> {
   const rules = parseScheduleRetention(retention);
-  const { backups, here, remotes } = await prune(context, label, { rules, isDryRun: false, isLocal: false });
+  const { backups, here, remotes } = await prune(context, label, {
+    rules,
+    isDryRun: false,
+    isLocal: false,
+    trigger: 'scheduled',
+  });
   const failed = remotes.find(({ error }) => error !== undefined);
   if (failed?.error !== undefined) throw failed.error;
   return { expired: backups.filter(({ kept }) => !kept).length, freedBytes: here.freedBytes };

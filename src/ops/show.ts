@@ -24,8 +24,8 @@ export interface ShownCommit extends CommitSummary {
   readonly type: 'commit';
   /** The agent that made it. */
   readonly agent: string;
-  /** Against its first parent; all its files where it has none. */
-  readonly changed: readonly ChangedPath[];
+  /** Against its first parent; all its files where it has none, or none that has its content. Undefined where its own content was pruned. */
+  readonly changed: readonly ChangedPath[] | undefined;
 }
 
 /** One entry of a folder. */
@@ -107,7 +107,11 @@ async function show(context: OpsContext, open: OpenAgent, word: string | undefin
 
 async function showCommit({ repository }: OpenAgent, id: CommitId): Promise<ShownCommit> {
   const entry = await readHistoryCommit(repository, id);
-  const [parent] = entry.commit.parents;
+  const summary = { ...summarize(entry, await readTagsByCommit(repository)), agent: entry.commit.author.name };
+  // All that is left of it is what it said.
+  if (entry.isExpired) return { type: 'commit', ...summary, changed: undefined };
+  const [first] = entry.commit.parents;
+  const parent = first === undefined || (await repository.isExpired(first)) ? undefined : first;
   const after = await commitSide(repository, id);
   const before = parent === undefined ? undefined : await commitSide(repository, parent);
   const listed = await listChanges(before, after);
@@ -119,12 +123,7 @@ async function showCommit({ repository }: OpenAgent, id: CommitId): Promise<Show
     change,
     ...(from !== undefined && { from }),
   }));
-  return {
-    type: 'commit',
-    ...summarize(entry, await readTagsByCommit(repository)),
-    agent: entry.commit.author.name,
-    changed,
-  };
+  return { type: 'commit', ...summary, changed };
 }
 
 async function listFolder(

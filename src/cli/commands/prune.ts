@@ -1,11 +1,12 @@
 // `molt prune`: lets go what retention does not keep.
 
 import { MoltError } from '../../model/error.ts';
-import { prune } from '../../ops/prune.ts';
+import { prune, type PruneResult } from '../../ops/prune.ts';
 import { parseRetention } from '../../policy/retention-rules.ts';
 import { defineCommand } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { formatPrune } from '../prune-text.ts';
+import { formatCount } from '../text.ts';
 
 /** The prune command. */
 export const command = defineCommand({
@@ -16,7 +17,7 @@ export const command = defineCommand({
     '  free        7 days, 3 full backups',
     '  pro         30 days, 30 full backups',
     '  enterprise  365 days',
-    'Several rules keep what any of them keeps. Whatever they say, the newest full backup stays, the newest commit of',
+    'Several rules keep what any of them keeps; without one, the agent’s schedule says what to keep. Whatever they say, the newest full backup stays, the newest commit of',
     'every branch, what is held (molt hold), has a name of yours (molt tag), or is not on every remote yet.',
     'What expires keeps its line in molt log. Nothing is deleted before all that stays is written where it can stay.',
   ].join('\n'),
@@ -35,7 +36,8 @@ export const command = defineCommand({
   },
   examples: [
     ['prune --plan pro --dry-run', 'show what the Pro plan would keep, and why'],
-    ['prune my-agent --keep-within 7d --keep-daily 30', 'a week of everything, a month of days'],
+    ['prune my-agent --keep-within 7d --keep-daily 30', 'keep a week of everything, and a month of days'],
+    ['prune', 'as the schedule’s --retention says'],
   ],
   async run(context, { agent, options }) {
     const rules = parseRetention({
@@ -48,17 +50,34 @@ export const command = defineCommand({
       keepMonthly: options['keep-monthly'],
       keepYearly: options['keep-yearly'],
     });
-    if (rules === undefined) {
-      throw new MoltError('USAGE', 'nothing says what to keep', {
-        hint: 'give a plan or a rule: molt prune --plan pro --dry-run shows what it would do',
-      });
-    }
     const result = await prune(makeOpsContext(context), agent, {
       rules,
       isDryRun: options['dry-run'],
       isLocal: options.local,
     });
     context.reporter.pause();
-    context.output.result(result, () => formatPrune(context.output, result));
+    context.output.result(pruneDocument(result), () => formatPrune(context.output, result));
+    const failed = result.remotes.filter(({ error }) => error !== undefined);
+    const [first] = failed;
+    if (first?.error === undefined) return;
+    throw new MoltError(
+      'PARTIAL',
+      `${formatCount(failed.length, 'remote')} could not be pruned: ${first.error.message}`,
+      {
+        hint: 'what is here was pruned; nothing there was lost. Run it again once that is put right',
+      },
+    );
   },
 });
+
+/** Returns the JSON of a result. */
+function pruneDocument({ remotes, ...result }: PruneResult): object {
+  return {
+    ...result,
+    remotes: remotes.map(({ error, storage, ...remote }) => ({
+      ...remote,
+      ...storage,
+      ...(error !== undefined && { error: { code: error.code, message: error.message, hint: error.hint ?? null } }),
+    })),
+  };
+}

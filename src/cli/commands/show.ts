@@ -63,6 +63,10 @@ function* describeCommit(output: Output, zone: string, shown: ShownCommit): Iter
   yield '';
   yield* formatComponents(components);
   yield '';
+  if (changed === undefined) {
+    yield 'Expired: its content was pruned, and this is what is left of it.';
+    return;
+  }
   const since = parents[0] === undefined ? '' : ` since ${shortId(parents[0])}`;
   yield changed.length === 0 ? `No file changed${since}.` : `${formatCount(changed.length, 'file')} changed${since}:`;
   yield* formatChanges(output, changed);
