@@ -214,11 +214,11 @@ const changes = test.macro(async (t, workers: number) => {
 test('of a file with known content only what differs is written, on this thread', changes, 0);
 test('of a file with known content only what differs is written, by threads', changes, 2);
 
-const refuses = test.macro(async (t, workers: number) => {
+const refuses = test.macro(async (t, workers: number, sizeBytes: number) => {
   const dir = tempDir(t);
   const storage = await DirectoryStorage.open(join(dir, 'storage'), { create: true });
   const repository = await makeRepository(storage);
-  const bytes = randomContent('large', 3_000_001);
+  const bytes = randomContent('large', sizeBytes);
   await commitFiles(repository, { f: bytes }, { full: true });
   const blob = gitIdOf('blob', bytes);
   const attempt = async (change: (file: Filled) => FileToFill): Promise<unknown> => {
@@ -236,7 +236,7 @@ const refuses = test.macro(async (t, workers: number) => {
     }
   };
   t.is(await attempt((file) => file), undefined);
-  t.true(isMoltError(await attempt((file) => ({ ...file, sizeBytes: 3_000_000 })), 'DAMAGED'));
+  t.true(isMoltError(await attempt((file) => ({ ...file, sizeBytes: sizeBytes - 1 })), 'DAMAGED'));
   const full = openSync('/dev/full', 'w');
   const refused = await attempt((file) => ({ ...file, descriptor: full }));
   closeSync(full);
@@ -248,8 +248,9 @@ const refuses = test.macro(async (t, workers: number) => {
   truncateSync(join(dir, 'storage/packs', pack ?? ''), 1_000_000);
   t.true(isMoltError(await attempt((file) => file), 'TRUNCATED', 'DAMAGED'));
 });
-test('a full disk, a wrong length and a cut pack are refused on this thread', refuses, 0);
-test('a full disk, a wrong length and a cut pack are refused by threads', refuses, 2);
+test('a full disk, a wrong length and a cut pack are refused on this thread', refuses, 0, 3_000_001);
+test('a full disk, a wrong length and a cut pack are refused by threads', refuses, 2, 3_000_001);
+test('a full disk, a wrong length and a cut pack are refused of a large file too', refuses, 2, 6_000_001);
 
 test('a chunk that is not what its id says fills nothing', async (t) => {
   const dir = tempDir(t);
