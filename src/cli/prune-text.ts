@@ -43,7 +43,7 @@ function summarize(what: string, backups: readonly PrunedBackup[]): string[] {
 
 function summary(backups: readonly PrunedBackup[], isDryRun: boolean): string {
   const gone = backups.filter(({ kept }) => !kept).length;
-  if (gone === 0) return `all ${formatCount(backups.length, 'backup')} are kept`;
+  if (gone === 0) return backups.length === 1 ? 'its only backup is kept' : `all ${backups.length} backups are kept`;
   const verb = isDryRun ? 'would expire' : gone === 1 ? 'has expired' : 'have expired';
   return `${formatCount(gone, 'backup')} ${verb}, ${backups.length - gone} are kept; what expires stays in molt log without its content`;
 }

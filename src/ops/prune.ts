@@ -3,7 +3,12 @@
 
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
-import { parseScheduleRetention, type RetentionRules } from '../policy/retention-rules.ts';
+import {
+  parseRetention,
+  parseScheduleRetention,
+  type RetentionRules,
+  type RetentionWords,
+} from '../policy/retention-rules.ts';
 import { tryLock } from '../pod/lock.ts';
 import { OldestStorage } from '../repo/oldest.ts';
 import { Repository } from '../repo/repository.ts';
@@ -26,8 +31,9 @@ import { readRestoreNote } from './restore-journal.ts';
 
 /** How to prune. */
 export interface PruneOptions {
-  /** Unless given, those of the agent's schedule. */
-  readonly rules?: RetentionRules | undefined;
+  /** What to keep, in the user's words: rules, or a span or plan as schedules have it. Else the agent's schedule says it. */
+  readonly keep?: RetentionWords | undefined;
+  readonly retention?: string | undefined;
   /** Only finds out what would go. */
   readonly isDryRun: boolean;
   /** Only here, not on the remotes. */
@@ -113,7 +119,7 @@ async function pruneAll(
   opened: (open: OpenAgent) => void,
 ): Promise<PruneResult> {
   const named = await resolveAgent(context, label);
-  const rules = options.rules ?? (await readScheduledRules(context, named));
+  const rules = parseRetention(options.keep ?? {}) ?? (await readSpan(context, named, options.retention));
   await using open = await openRepositoryOf(context, named, { isPruning: true });
   opened(open);
   const { repository, agent } = open;
@@ -136,9 +142,9 @@ async function pruneAll(
   return { agent: agent.label, dryRun: isDryRun, backups, here: storage, remotes };
 }
 
-/** Returns what an agent's schedule says. @throws {MoltError} USAGE when it has none that says anything */
-async function readScheduledRules({ home }: OpsContext, { label }: Agent): Promise<RetentionRules> {
-  const retention = (await loadSchedule(home, label))?.retention;
+/** Returns the rules of a span or plan, or of the one in the agent's schedule. @throws {MoltError} USAGE when there is none */
+async function readSpan({ home }: OpsContext, { label }: Agent, given: string | undefined): Promise<RetentionRules> {
+  const retention = given ?? (await loadSchedule(home, label))?.retention;
   if (retention !== undefined) return parseScheduleRetention(retention);
   throw new MoltError('USAGE', `nothing says what to keep of agent "${label}"`, {
     hint: 'give a plan or a rule: molt prune --plan pro --dry-run shows what it would do',

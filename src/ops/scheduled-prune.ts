@@ -1,6 +1,5 @@
 // Prunes an agent as its schedule's retention says; the daemon does so after each full backup.
 
-import { parseScheduleRetention } from '../policy/retention-rules.ts';
 import type { OpsContext } from './context.ts';
 import { prune } from './prune.ts';
 
@@ -15,9 +14,8 @@ export interface ScheduledPrune {
  * @throws {MoltError} what pruning throws; what a remote could not be pruned for, once all others are
  */
 export async function pruneByRetention(context: OpsContext, label: string, retention: string): Promise<ScheduledPrune> {
-  const rules = parseScheduleRetention(retention);
   const { backups, here, remotes } = await prune(context, label, {
-    rules,
+    retention,
     isDryRun: false,
     isLocal: false,
     trigger: 'scheduled',

@@ -24,8 +24,8 @@ import { contextIn, makeMachine, type Machine } from './machine.ts';
 
 const DAY_MS = 86_400_000;
 const START_MS = Date.parse('2026-03-01T00:00:00Z');
-const RULES = { plan: { days: 3, fulls: 30 } };
-const LOCAL = { rules: RULES, isDryRun: false, isLocal: true };
+const RETENTION = '3d';
+const LOCAL = { retention: RETENTION, isDryRun: false, isLocal: true };
 
 interface Saved {
   readonly id: CommitId;
@@ -170,7 +170,7 @@ test('nothing is pruned while a change that looks like a loss waits for an answe
   const answer = { agent: 'bot', words: [], all: false, verdict: 'fine' } as const;
   await answerAlerts(context, answer);
   // The remote hears of the answer with the next push.
-  const rules = { rules: RULES, isDryRun: false, isLocal: false };
+  const rules = { retention: RETENTION, isDryRun: false, isLocal: false };
   const [before] = (await prune(context, 'bot', rules)).remotes;
   t.is(before?.error?.code, 'CONFLICT');
   await push(context, 'bot');

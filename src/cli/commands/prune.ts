@@ -2,7 +2,6 @@
 
 import { MoltError } from '../../model/error.ts';
 import { prune, type PruneResult } from '../../ops/prune.ts';
-import { parseRetention } from '../../policy/retention-rules.ts';
 import { defineCommand } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { formatPrune } from '../prune-text.ts';
@@ -40,7 +39,7 @@ export const command = defineCommand({
     ['prune', 'as the schedule’s --retention says'],
   ],
   async run(context, { agent, options }) {
-    const rules = parseRetention({
+    const keep = {
       plan: options.plan,
       keepLast: options['keep-last'],
       keepWithin: options['keep-within'],
@@ -49,9 +48,9 @@ export const command = defineCommand({
       keepWeekly: options['keep-weekly'],
       keepMonthly: options['keep-monthly'],
       keepYearly: options['keep-yearly'],
-    });
+    };
     const result = await prune(makeOpsContext(context), agent, {
-      rules,
+      keep,
       isDryRun: options['dry-run'],
       isLocal: options.local,
     });
