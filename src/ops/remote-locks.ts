@@ -1,5 +1,5 @@
-// What of a remote is locked against deletion, and until when. Everything that is kept is still needed, since nothing is pruned yet, so
-// all locks are extended; late, because each costs a request.
+// What of a remote is locked against deletion, and until when. All locks are extended, since what counts no more was deleted or is still
+// locked from its birth; late, because each costs a request.
 
 import pMap from 'p-map';
 import type { ObjectLock, RemoteStorage, VersionedObjects } from '../storage/remote.ts';
