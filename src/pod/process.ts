@@ -4,6 +4,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { accessSync, closeSync, constants, mkdirSync, openSync, statSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { MoltError } from '../model/error.ts';
 import { killProcess, stopLeftover } from './child.ts';
@@ -48,6 +49,8 @@ export const processProvider: Provider = {
     const { promise, resolve, reject } = Promise.withResolvers<StarterAnswer>();
     supervisor.once('message', (message) => resolve(message as StarterAnswer));
     supervisor.once('error', reject);
+    const ended = Promise.withResolvers<void>();
+    supervisor.once('exit', () => ended.resolve());
     // Its end may be heard of before what it said last; the channel closes after that.
     supervisor.once('disconnect', () => resolve({ error: plainError(endedEarly(place)) }));
     const send = (message: StarterMessage): void => {
@@ -59,7 +62,10 @@ export const processProvider: Provider = {
     signal?.addEventListener('abort', interrupt, { once: true });
     try {
       const { error } = await promise;
-      if (error !== undefined) throw signal?.aborted === true ? signal.reason : moltError(error);
+      if (error === undefined) return;
+      // Then nothing of it runs any more.
+      await Promise.race([ended.promise, delay(STOP_MS, undefined, { ref: false })]);
+      throw signal?.aborted === true ? signal.reason : moltError(error);
     } finally {
       signal?.removeEventListener('abort', interrupt);
       if (supervisor.connected) supervisor.disconnect();
