@@ -107,6 +107,7 @@ export function drillLines({ plan, restored, recoveryTimeMs, recoveryPointMs }: 
 export function inPlaceDocument(done: InPlaceResult): object {
   return {
     ...(done.safety !== undefined && { safety: done.safety }),
+    ...(done.kept !== undefined && { kept: done.kept }),
     files: done.files,
     bytes: done.bytes,
     phases: done.phases,

@@ -15,6 +15,8 @@ export interface InPlaceResult {
   readonly bytes: { readonly fetched: number; readonly written: number };
   /** The commit of what was there before; undefined if nothing was, and for a dry run. */
   readonly safety: CommitId | undefined;
+  /** The folder where what was there stays, because not all of it can be saved; absolute. */
+  readonly kept?: string;
   readonly hazards: readonly string[];
   readonly phases: readonly Phase[];
   /** What was bound to where the files are, beside what the commit says. */

@@ -82,7 +82,11 @@ export async function restoreInPlace(
       timer.end('stop');
     }
     // One that was killed had stopped it, and owes it the start.
-    if (!isUp && runner !== undefined && (await isStoppedNoted(context.home, agent.label))) stopped = runner;
+    if (!isUp && runner !== undefined && (await isStoppedNoted(context.home, agent.label))) {
+      stopped = runner;
+      if (options.isStartWanted !== false)
+        context.reporter.warn(`an earlier restore stopped ${agent.label} and was killed: it is started after this one`);
+    }
     // Somebody may have to agree to what would run, and that is asked before anything is written.
     if (runner === undefined && pending?.phase !== 'under-way' && !hasFiles(dirs)) {
       const provisioned = await provisionGone(context, open, commit, options);

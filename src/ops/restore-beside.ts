@@ -109,7 +109,7 @@ export async function restoreBeside(
     throw addUnchanged(context, error);
   }
   timer.end('start beside, and switch');
-  const { safety } = await finishBeside(context, open);
+  const { safety, kept } = await finishBeside(context, open);
   timer.end('save what was there');
   const problems = await checkRevived(context, profile, relocation.to, expectations).catch((error: unknown) => {
     throw addUnchecked(context, error, agent.label);
@@ -119,6 +119,7 @@ export async function restoreBeside(
     files: { written: written.files + written.links, removed: 0, unchanged: 0 },
     bytes: { fetched: 0, written: written.bytes },
     safety,
+    ...(kept !== undefined && { kept }),
     hazards: [],
     phases: timer.phases,
     rebound,
@@ -146,14 +147,15 @@ function addSwitched(context: OpsContext, error: unknown, label: string): unknow
 
 /**
  * Finishes a restore beside after the switch: the agent lives in the new generation, what the old one had is a safety commit, and its
- * files are gone. Returns the agent as it is then; where there is nothing to finish, as it was.
+ * files are gone. Returns the agent as it is then, with the folder that is kept because not all in it can be saved; where there is
+ * nothing to finish, as it was.
  * @throws {MoltError} RUNNING or LOCKED while the old generation has not ended; what committing and writing throw. Then the old files are
  *   still there.
  */
 export async function finishBeside(
   context: OpsContext,
   open: OpenAgent,
-): Promise<OpenAgent & { readonly safety?: CommitId }> {
+): Promise<OpenAgent & { readonly safety?: CommitId; readonly kept?: string }> {
   const { home } = context;
   const { agent } = open;
   if (!isInPod(home, agent)) return open;
@@ -173,7 +175,13 @@ export async function finishBeside(
       await removeTree(dirname(note.replaces));
     }
     await dropPodRestoreNote(home, pod.name);
-    return { ...open, agent: moved, ...(safety !== undefined && { safety }) };
+    const replaced = dirname(note.replaces);
+    return {
+      ...open,
+      agent: moved,
+      ...(safety !== undefined && { safety }),
+      ...(safety === undefined && existsSync(replaced) && { kept: replaced }),
+    };
   } catch (error) {
     throw addSwitched(context, error, agent.label);
   }

@@ -2,14 +2,14 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { lockRestore } from '../../src/ops/agent-lock.ts';
 import { Home } from '../../src/ops/home.ts';
 import { podDir } from '../../src/ops/pod-record.ts';
 import { askNotes, readNotes, tellNote, writeNote } from '../ops/podded.ts';
-import { freePort, killAtEnd, notesSpec, script, until } from '../pod/agent.ts';
+import { freePort, killAtEnd, NOTES_AGENT, notesSpec, script, until } from '../pod/agent.ts';
 import { makeAgentMachine, type AgentMachine } from './agent.ts';
 
 interface PodMachine extends AgentMachine {
@@ -311,24 +311,64 @@ test('a pod that runs, and whose history can’t be brought here, is status 3, a
   t.like(await machine.json(['status', 'copy', ...other]), { agent: 'copy' });
 });
 
-test('a restore into a pod that is interrupted says where its state is, and is status 130', async (t) => {
-  const machine = await makeBot(t, { health: { http: { path: '/nowhere' }, intervalMs: 20, timeoutMs: 60_000 } });
-  machine.kill('copy');
+/** Runs molt until something is so, interrupts it, and returns what it said and how it ended. */
+async function interrupt(
+  t: ExecutionContext,
+  { home }: AgentMachine,
+  words: readonly string[],
+  steps: { readonly when: () => boolean; readonly after?: () => void },
+): Promise<{ readonly status: number | null; readonly said: string }> {
   const main = path.join(import.meta.dirname, '../../src/main.ts');
-  const words = [main, 'restore', 'bot', '--target', 'copy'];
-  const env = { HOME: machine.home, TZ: 'UTC', PATH: process.env['PATH'] };
-  const child = spawn(process.execPath, words, { cwd: machine.home, env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const env = { HOME: home, TZ: 'UTC', PATH: process.env['PATH'] };
+  const child = spawn(process.execPath, [main, ...words], { cwd: home, env, stdio: ['ignore', 'ignore', 'pipe'] });
   t.teardown(() => child.kill('SIGKILL'));
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
-  const note = path.join(podDir(machine.molt, 'copy'), 'supervisor.json');
-  await until(() => existsSync(note) && /"agents":\[\{/.test(readFileSync(note, 'utf8')));
+  const ended = once(child, 'close');
+  await until(steps.when);
   child.kill('SIGINT');
-  t.deepEqual(await once(child, 'close'), [130, null]);
+  steps.after?.();
+  const [status] = await ended;
+  return { status, said };
+}
+
+test('a restore into a pod that is interrupted says where its state is, and is status 130', async (t) => {
+  const machine = await makeBot(t, { health: { http: { path: '/nowhere' }, intervalMs: 20, timeoutMs: 60_000 } });
+  machine.kill('copy');
+  const note = path.join(podDir(machine.molt, 'copy'), 'supervisor.json');
+  const { status, said } = await interrupt(t, machine, ['restore', 'bot', '--target', 'copy'], {
+    when: () => existsSync(note) && /"agents":\[\{/.test(readFileSync(note, 'utf8')),
+  });
+  t.is(status, 130);
   t.regex(
     said,
     /molt: interrupted; the restored state is whole in "\S+gen-1\/state"\nhint: molt pod start copy tries again, molt pod remove copy gives it up\n$/,
   );
   t.like((await machine.json(['pod', 'list']))[0], { name: 'copy', state: 'stopped' });
   t.deepEqual(readNotes(path.join(podDir(machine.molt, 'copy'), 'gen-1/state')), ['one', 'two']);
+});
+
+/** The notes agent, but one that tells by a file that it is asked to end, and waits for another one. */
+const SLOW = `process.on('SIGUSR2', () => {
+    const { existsSync, writeFileSync } = require('node:fs');
+    writeFileSync('../stopping', '');
+    setInterval(() => existsSync('../go') && process.exit(), 10);
+  });
+  import(${JSON.stringify(NOTES_AGENT)})`;
+
+test('a restore in place that is interrupted while it stops the agent starts it again before it ends', async (t) => {
+  const command = [process.execPath, '-e', SLOW, '--', '--port', '{port:http}'];
+  const machine = await makeBot(t, { command, front: false, stop: { signal: 'SIGUSR2', graceMs: 60_000 } });
+  machine.kill('copy');
+  const { pod } = await machine.json(['restore', 'bot', 'HEAD~1', '--target', 'copy']);
+  await tellNote(pod.endpoint, 'three');
+  const file = (name: string): string => path.join(podDir(machine.molt, 'copy'), 'gen-1', name);
+  const { status, said } = await interrupt(t, machine, ['restore', 'copy', 'HEAD', '--in-place'], {
+    when: () => existsSync(file('stopping')),
+    after: () => writeFileSync(file('go'), ''),
+  });
+  t.is(status, 130);
+  t.regex(said, /molt: interrupted; no file was changed, and copy was started again\n$/);
+  t.like((await machine.json(['pod', 'list']))[0], { name: 'copy', state: 'running', healthy: true });
+  t.deepEqual(await askNotes(pod.endpoint), ['one', 'three']);
 });

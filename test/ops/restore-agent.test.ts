@@ -1,8 +1,8 @@
 // An agent that is a pod goes back in place: beside itself where that can be, stopped first where it can't, and begun anew where its
 // folder is gone.
 
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, existsSync, linkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import test from 'ava';
 import type { CommitId } from '../../src/model/ids.ts';
 import { walkHistory } from '../../src/ops/ancestry.ts';
@@ -95,6 +95,27 @@ test('a restore that is cut off right after its switch is followed by commits, a
   const kinds: string[] = [];
   for await (const { text } of walkHistory(open.repository, tipOf(open, 'copy') as CommitId)) kinds.push(text.kind);
   t.true(kinds.filter((kind) => kind === 'safety').length >= 2, kinds.join(' '));
+});
+
+test('what a pod had before, and can’t be saved whole, stays where it is, and that is said', async (t) => {
+  const copy = await makeCopy(t);
+  const { stateDir } = await copy.agent('copy');
+  // A database with two names, and a log at each: which one is right, nobody knows.
+  copyFileSync(join(stateDir, 'notes.db'), join(stateDir, 'broken.db'));
+  linkSync(join(stateDir, 'broken.db'), join(stateDir, 'other.db'));
+  for (const name of ['broken', 'other']) writeFileSync(join(stateDir, `${name}.db-wal`), Buffer.alloc(5000, 1));
+  const warnings: string[] = [];
+  const reporter = { ...copy.context.reporter, warn: (text: string) => void warnings.push(text) };
+  const done = await restoreIt({ ...copy.context, reporter }, 'copy', copy.wanted);
+  t.like(done, { switch: 'beside', safety: undefined, kept: dirname(stateDir), pod: { generation: 2, healthy: true } });
+  t.true(
+    warnings.some((text) => text.includes('broken.db') && text.endsWith(`all of it stays in ${dirname(stateDir)}`)),
+    warnings.join('\n'),
+  );
+  t.deepEqual(readNotes(stateDir), ['one', 'two', 'three']);
+  t.deepEqual(await askNotes(copy.endpoint), ['one', 'two']);
+  t.like(await restoreIt(copy.context, 'copy', copy.wanted), { switch: 'beside', pod: { generation: 3 } });
+  t.true(existsSync(stateDir));
 });
 
 test('an agent whose folder is gone comes back as a pod, unless nobody agrees to what it runs', async (t) => {

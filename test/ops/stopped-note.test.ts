@@ -36,7 +36,11 @@ async function staysStopped(t: ExecutionContext, { context, wanted, agent }: Pod
 test('an agent that a killed restore had stopped is started by the next, under its new name too', async (t) => {
   const copy = await makeOwed(t);
   await renameAgent(copy.context, 'copy', 'renamed');
-  t.like(await restoreIt(copy.context, 'renamed', copy.wanted), { lifecycle: { stopped: true, started: true } });
+  const warnings: string[] = [];
+  const reporter = { ...copy.context.reporter, warn: (text: string) => void warnings.push(text) };
+  const done = await restoreIt({ ...copy.context, reporter }, 'renamed', copy.wanted);
+  t.like(done, { lifecycle: { stopped: true, started: true } });
+  t.deepEqual(warnings, ['an earlier restore stopped renamed and was killed: it is started after this one']);
   t.deepEqual(await askNotes(copy.endpoint), ['one', 'two']);
   t.false(await isStoppedNoted(copy.context.home, 'renamed'));
 });
