@@ -13,6 +13,7 @@ import type { PhaseTimer } from './phase-timer.ts';
 import { readRestoreNote } from './restore-journal.ts';
 import { checkRevived } from './revived.ts';
 import type { Runner } from './runner.ts';
+import { dropStopped } from './stopped-note.ts';
 
 /** Starts the agent, and asks it for what the commit holds. */
 export async function startAgain(
@@ -69,6 +70,7 @@ export async function explainFailure(
   const isBack = findRunning(agent.stateDir, [agent.stateDir]) !== undefined;
   const isLeft = isStartWanted === false || isBack;
   const { problem } = isLeft ? {} : await stopped.start();
+  if (isLeft) await dropStopped(context.home, agent.label);
   const state = isBack ? 'runs' : isLeft ? 'is stopped' : problem ? `is stopped: ${problem}` : 'was started again';
   return addOutcome(context, error, `no file was changed, and ${agent.label} ${state}`);
 }

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { findRunning } from '../../src/agent/running.ts';
+import { MoltError } from '../../src/model/error.ts';
 import { renameAgent } from '../../src/ops/agent.ts';
 import { backUp } from '../../src/ops/backup.ts';
 import { getPod } from '../../src/ops/pod-look.ts';
@@ -16,6 +17,7 @@ import { isStoppedNoted, noteStopped } from '../../src/ops/stopped-note.ts';
 import { askNotes, commitOf, makePodded, readNotes, writeNote } from './podded.ts';
 import { killedAt, makeCopy, restoreIt, type PoddedCopy } from './podded-copy.ts';
 import { startRun } from './running.ts';
+import { stepping } from './steps.ts';
 
 /** A pod that a restore stopped, and was killed before it changed anything. */
 async function makeOwed(t: ExecutionContext): Promise<PoddedCopy> {
@@ -43,6 +45,20 @@ test('an agent that a killed restore had stopped is started by the next, under i
   t.deepEqual(warnings, ['an earlier restore stopped renamed and was killed: it is started after this one']);
   t.deepEqual(await askNotes(copy.endpoint), ['one', 'two']);
   t.false(await isStoppedNoted(copy.context.home, 'renamed'));
+});
+
+test('one that was to be left stopped is owed nothing, also when its restore fails', async (t) => {
+  const copy = await makeCopy(t, { front: false });
+  const stop = new AbortController();
+  const { context } = stepping({ ...copy.context, signal: stop.signal }, (_, what) => {
+    if (what === 'save') stop.abort(new MoltError('INTERRUPTED', 'interrupted'));
+  });
+  await t.throwsAsync(restoreIt(context, 'copy', copy.wanted, { isStartWanted: false }), {
+    code: 'INTERRUPTED',
+    message: 'interrupted; no file was changed, and copy is stopped',
+  });
+  t.false(await isStoppedNoted(copy.context.home, 'copy'));
+  await staysStopped(t, copy);
 });
 
 test('one that was told to stay stopped since is not started', async (t) => {
