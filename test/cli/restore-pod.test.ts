@@ -96,13 +96,12 @@ endpoint active: http://127.0.0.1:PORT
     ['bot', 'copy'],
   );
   const again = await machine.run(argv);
-  t.deepEqual(again, {
-    status: 1,
-    signal: null,
-    stdout: '',
-    stderr:
-      'molt: there is an agent "copy" already\nhint: choose another name for --target; --in-place puts an agent itself back\n',
-  });
+  t.deepEqual([again.status, again.stdout], [1, '']);
+  // On a busy machine it says before what it is at.
+  t.is(
+    again.stderr.slice(again.stderr.indexOf('molt: ')),
+    'molt: there is an agent "copy" already\nhint: choose another name for --target; --in-place puts an agent itself back\n',
+  );
 });
 
 test('a restore into a new pod as a document, with and without a start', async (t) => {

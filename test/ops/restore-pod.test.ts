@@ -16,6 +16,7 @@ import { findMoment } from '../../src/ops/restore.ts';
 import { applyPodRestore, planPodRestore } from '../../src/ops/restore-pod.ts';
 import { getPod } from '../../src/ops/pod-look.ts';
 import { inspectPod, listPods, makePod, startPod } from '../../src/ops/pods.ts';
+import { identify } from '../../src/pod/process-id.ts';
 import { parsePodSpec } from '../../src/pod/spec.ts';
 import { notesSpec, script, until } from '../pod/agent.ts';
 import {
@@ -209,7 +210,8 @@ for (const how of ['well', 'never healthy', 'dead at once', 'interrupted'] as co
       (await context.home.listAgents()).map(({ label }) => label),
       ['bot'],
     );
-    for (const pid of pids) t.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+    // Its supervisor has answered, and ends by itself.
+    for (const pid of pids) await until(() => identify(pid) === undefined);
     t.deepEqual(readdirSync(join(machine.home, 'pods')), []);
   });
 
