@@ -89,7 +89,7 @@ export async function listSafeties({ context }: Podded): Promise<CommitId[]> {
 }
 
 /** Returns the notes of a commit of the pod. */
-async function notesOf({ context }: Podded, revision: CommitId): Promise<string[]> {
+export async function notesOf({ context }: Podded, revision: CommitId): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'molt-safety-'));
   const dir = join(folder, 'files');
   await using open = await openAgent(context, 'copy');

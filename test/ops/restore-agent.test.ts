@@ -1,7 +1,7 @@
 // An agent that is a pod goes back in place: beside itself where that can be, stopped first where it can't, and begun anew where its
 // folder is gone.
 
-import { copyFileSync, existsSync, linkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, linkSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'ava';
 import type { CommitId } from '../../src/model/ids.ts';
@@ -12,7 +12,7 @@ import { getPod } from '../../src/ops/pod-look.ts';
 import { listPods, stopPod } from '../../src/ops/pods.ts';
 import { planAgent } from '../../src/ops/restore-agent.ts';
 import { askNotes, commitOf, deleteState, killPod, makePodded, readNotes, tellNote, tipOf, yes } from './podded.ts';
-import { makeCopy, restoreIt, undoIt } from './podded-copy.ts';
+import { expectBack, killedAt, listSafeties, makeCopy, notesOf, restoreIt, undoIt } from './podded-copy.ts';
 
 test('a pod goes back beside itself, and forth, and who asks it meanwhile is answered', async (t) => {
   const { context, endpoint, home, agent } = await makeCopy(t);
@@ -95,6 +95,21 @@ test('a restore that is cut off right after its switch is followed by commits, a
   const kinds: string[] = [];
   for await (const { text } of walkHistory(open.repository, tipOf(open, 'copy') as CommitId)) kinds.push(text.kind);
   t.true(kinds.filter((kind) => kind === 'safety').length >= 2, kinds.join(' '));
+});
+
+test('a restore that is killed while what is saved of the former files goes does not save half of them', async (t) => {
+  const copy = await makeCopy(t);
+  const { stateDir } = await copy.agent('copy');
+  t.true(killedAt(copy.home, 'in-place', 'copy', copy.wanted, join(copy.home, 'restores/copy.json')));
+  // Where it was killed all of them are there, and the next thing would have been to remove them.
+  t.deepEqual(readNotes(stateDir), ['one', 'two', 'three']);
+  for (const name of readdirSync(stateDir)) if (name.startsWith('notes.db')) rmSync(join(stateDir, name));
+  const before = await listSafeties(copy);
+  t.is(before.length, 1);
+  await restoreIt(copy.context, 'copy', copy.wanted);
+  await expectBack(t, copy);
+  t.false(existsSync(dirname(stateDir)));
+  for (const id of await listSafeties(copy)) t.true((await notesOf(copy, id)).includes('one'), id);
 });
 
 test('what a pod had before, and can’t be saved whole, stays where it is, and that is said', async (t) => {
