@@ -4,7 +4,7 @@ import { listPods } from '../../ops/pods.ts';
 import { defineCommand } from '../command.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import { podNotes, podState } from '../pod-text.ts';
-import { formatTable } from '../text.ts';
+import { formatCount, formatTable } from '../text.ts';
 
 /** The pod list command. */
 export const command = defineCommand({
@@ -23,7 +23,7 @@ export const command = defineCommand({
           output.style('bold', pod.name),
           podState(output, pod),
           pod.endpoint ?? '',
-          pod.restarts === 0 ? '' : `${pod.restarts} restarts`,
+          pod.restarts === 0 ? '' : formatCount(pod.restarts, 'restart'),
           `generation ${pod.generation}`,
           pod.dir,
         ]),
