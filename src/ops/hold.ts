@@ -109,7 +109,7 @@ function parseReason(text: string | undefined): string | undefined {
  * @throws {MoltError} what publishing throws
  */
 export async function writeHold(
-  { clock, random }: Pick<OpsContext, 'clock' | 'random'>,
+  { clock }: Pick<OpsContext, 'clock'>,
   { agent, repository }: Pick<OpenAgent, 'agent' | 'repository'>,
   { commit, isHeld, reason, setBy, suspect, personReason }: Omit<Hold, 'agent' | 'timeMs'>,
 ): Promise<Hold> {
@@ -128,7 +128,6 @@ export async function writeHold(
         ...(suspect === undefined ? [] : [`Molt-Suspect: ${suspect}`]),
         ...(personReason === undefined ? [] : [`Molt-Person: ${JSON.stringify(personReason)}`]),
         `Molt-Time: ${formatJsonTime(timeMs)}`,
-        `Molt-Mark: ${random.bytes(16).toString('hex')}`,
       ];
       // oxlint-disable-next-line no-await-in-loop -- the same
       const to = await writeTag(transaction, {
