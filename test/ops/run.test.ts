@@ -347,3 +347,34 @@ test('what a repository says is to be run needs the user’s word', async (t) =>
   t.regex(asked.join('\n'), /command: touch \{state\}\/harm/);
   t.false(existsSync(join(fresh.cwd, 'bot/harm')));
 });
+
+test('what a run does is noted as a run’s, and brought to the log after each save', async (t) => {
+  const noted: string[] = [];
+  let settled = 0;
+  const machine: TestMachine = {
+    ...makeMachine(t),
+    runs: {
+      async append({ verb, trigger, result, detail, remote }) {
+        noted.push([verb, trigger, result, detail ?? '', remote ?? ''].join(' ').trim());
+      },
+      async settle() {
+        settled += 1;
+      },
+    },
+  };
+  const { url } = makeRemote(t);
+  const run = await startRun(t, machine, { label: 'bot', remote: url });
+  await run.up();
+  const before = noted.length;
+  const settledBefore = settled;
+  await run.note('remember this');
+  await run.tick();
+  t.deepEqual(noted.slice(before), ['backup run ok incremental', 'push run ok  origin']);
+  t.is(settled, settledBefore + 1);
+  await run.stop();
+  t.deepEqual(
+    noted.filter((line) => !/^(?:backup|push) run (?:ok|unchanged)/.test(line)),
+    [],
+  );
+  t.true(noted.includes('backup run ok full'));
+});

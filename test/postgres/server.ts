@@ -54,7 +54,9 @@ export async function startPostgres(): Promise<PostgresServer> {
       return `postgres://molt@127.0.0.1:${port}/test_${databases}`;
     },
     async query(url, text, values = []) {
-      const client = new pg.Client({ connectionString: url, password: PASSWORD });
+      const own = new URL(url);
+      own.password = PASSWORD;
+      const client = new pg.Client({ connectionString: own.href });
       await client.connect();
       try {
         return (await client.query<Record<string, unknown>>(text, [...values])).rows;
