@@ -1,7 +1,10 @@
 // Entries on their way from a machine to its log: the embedded one.
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import test, { type ExecutionContext } from 'ava';
 import { LocalRuns, runsDir, waitingRuns } from '../../src/catalog/local-runs.ts';
 import { readEmbedded } from '../../src/catalog/read-runs.ts';
@@ -146,4 +149,31 @@ test('an entry that can’t be put down is an error to whoever notes it', async 
   writeFileSync(join(outside.homeDir, 'runs'), '');
   const error = await t.throwsAsync(log.append(entry(1), key));
   t.true(isMoltError(error, 'IO'));
+});
+
+test('processes that are killed while they note and take in lose no entry, and double none', async (t) => {
+  const { outside, key, runs } = makeMachine(t);
+  const secret = key.key.export().toString('hex');
+  const script = fileURLToPath(new URL('./settle-process.ts', import.meta.url));
+  const noted: string[] = [];
+  for (let round = 0; round < 6; round += 1) {
+    const child = spawn(process.execPath, [script, outside.homeDir, secret], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (more: string) => {
+      text += more;
+      // Some lines after it began, each round at another place.
+      if (text.split('\n').length > 12 + round * 7) child.kill('SIGKILL');
+    });
+    await once(child, 'close');
+    noted.push(...text.split('\n').filter((line) => line.length === 32));
+  }
+  const { entries, problem } = await readEmbedded(outside, runs, { limit: 100_000 }, nothingKnown);
+  t.is(problem, undefined);
+  const found = entries.map(({ id }) => id);
+  t.is(new Set(found).size, found.length);
+  t.deepEqual(
+    noted.filter((id) => !found.includes(id)),
+    [],
+  );
+  t.true(noted.length >= 6 * 12);
 });
