@@ -35,10 +35,11 @@ const POSTGRES_UNCHANGED_BYTES = 8 << 10;
 /** Takes entries for the backup log. */
 export class LocalRuns implements RunLog {
   readonly #options: LocalRunsOptions;
-  readonly #touched = new Map<RepositoryId, Map<RunKey['of'], RunKey>>();
+  #touched = new Map<RepositoryId, Map<RunKey['of'], RunKey>>();
   /** Whether something happened that a log should soon know of. */
   #isNews = false;
   #warned: string | undefined;
+  #settling: Promise<void> | undefined;
 
   constructor(options: LocalRunsOptions) {
     this.#options = options;
@@ -53,27 +54,48 @@ export class LocalRuns implements RunLog {
   }
 
   async settle(): Promise<void> {
+    // One at a time: who comes meanwhile is served by the next.
+    this.#settling ??= this.#settleNow().finally(() => {
+      this.#settling = undefined;
+    });
+    await this.#settling;
+  }
+
+  async #settleNow(): Promise<void> {
     if (this.#touched.size === 0) return;
+    const touched = this.#touched;
+    const isNews = this.#isNews;
     try {
       const url = await this.#options.findUrl();
       const waiting = this.#waiting();
       if (url === undefined) {
-        this.#touched.clear();
+        this.#touched = new Map();
         const full = waiting.filter(({ spool }) => spool.sizeBytes() >= EMBEDDED_BYTES);
         if (full.length > 0) await (await import('./settle.ts')).settleEmbedded(this.#options, full);
         return;
       }
-      if (!this.#isNews && waiting.every(({ spool }) => spool.sizeBytes() < POSTGRES_UNCHANGED_BYTES)) return;
-      const { settlePostgres } = await import('./settle.ts');
-      if (!(await settlePostgres(this.#options, url, waiting))) return;
+      if (!isNews && waiting.every(({ spool }) => spool.sizeBytes() < POSTGRES_UNCHANGED_BYTES)) return;
+      // What comes while these are sent is not among them.
+      this.#touched = new Map();
       this.#isNews = false;
-      this.#touched.clear();
+      const { settlePostgres } = await import('./settle.ts');
+      if (!(await settlePostgres(this.#options, url, waiting))) this.#keepFor(touched, isNews);
     } catch (error) {
+      this.#keepFor(touched, isNews);
       const message = `the backup log lacks entries, which wait on this machine: ${messageOf(error)}`;
       // A daemon need not say so every five minutes.
       if (message !== this.#warned) this.#options.warn(message);
       this.#warned = message;
     }
+  }
+
+  /** Has the next settling try again. */
+  #keepFor(touched: ReadonlyMap<RepositoryId, Map<RunKey['of'], RunKey>>, isNews: boolean): void {
+    for (const [repository, keys] of touched) {
+      const now = this.#touched.get(repository) ?? [];
+      this.#touched.set(repository, new Map([...keys, ...now]));
+    }
+    this.#isNews ||= isNews;
   }
 
   #waiting(): WaitingRuns[] {

@@ -11,6 +11,7 @@ import type { BackupLog } from './backup-log.ts';
 import type { LocalRunsOptions, WaitingRuns } from './local-runs.ts';
 import { checkLogUrl, describeLogUrl } from './log-url.ts';
 import type { PostgresTimes } from './postgres-log.ts';
+import type { TakenRuns } from './spool.ts';
 import { SqlJsLog, type SqlJsLogOptions } from './sqljs-log.ts';
 
 type Outside = Pick<LocalRunsOptions, 'homeDir' | 'clock' | 'random'>;
@@ -18,6 +19,8 @@ type Outside = Pick<LocalRunsOptions, 'homeDir' | 'clock' | 'random'>;
 /** What a command may wait for PostgreSQL at its end; milliseconds. */
 const QUICK: PostgresTimes = { connectMs: 1_500, statementMs: 1_500 };
 const DEADLINE_MS = 2_000;
+/** From so many entries on they are sent. */
+const BATCH = 500;
 /** After a server was not there, commands leave it alone for so long. */
 const PAUSE_MS = 300_000;
 
@@ -92,18 +95,32 @@ async function sendWaiting(
   await drainInto(log, waiting);
 }
 
-/** Moves what waits into a log that keeps what it has once `append` returns. @throws {MoltError} what the log throws, IO */
+/**
+ * Moves what waits into a log that keeps what it has once `append` returns: of many repositories at once, since a daemon of a thousand
+ * agents has an entry or two of each.
+ * @throws {MoltError} what the log throws, IO
+ */
 export async function drainInto(
   log: BackupLog,
   waiting: readonly { readonly spool: WaitingRuns['spool']; readonly keys: readonly RunKey[] }[],
 ): Promise<void> {
+  let batch: TakenRuns[] = [];
+  let count = 0;
+  const send = async (): Promise<void> => {
+    await log.append(batch.flatMap(({ entries }) => entries));
+    for (const { done } of batch) done();
+    batch = [];
+    count = 0;
+  };
   for (const { spool, keys } of waiting) {
-    for (const { entries, done } of spool.take(keys)) {
+    for (const taken of spool.take(keys)) {
+      batch.push(taken);
+      count += taken.entries.length;
       // oxlint-disable-next-line no-await-in-loop -- in their order
-      await log.append(entries);
-      done();
+      if (count >= BATCH) await send();
     }
   }
+  if (count > 0) await send();
 }
 
 function isPausing(note: string, nowMs: number): boolean {

@@ -143,12 +143,13 @@ export class RunSpool {
 function appendLine(path: string, line: Buffer, { result }: RunEntry): boolean {
   const descriptor = openSync(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600);
   try {
-    const { size, ino } = fstatSync(descriptor);
+    const { ino } = fstatSync(descriptor);
     const written = writeSync(descriptor, line);
     if (written < line.length) throw Object.assign(new Error('short write'), { code: 'ENOSPC', syscall: 'write' });
     if (result !== 'unchanged') {
       fdatasyncSync(descriptor);
-      if (size === 0) syncFolder(dirname(path));
+      // Whoever made the file may have been in no hurry.
+      syncFolder(dirname(path));
     }
     return statIfThere(path)?.ino === ino;
   } finally {

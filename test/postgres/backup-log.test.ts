@@ -14,6 +14,7 @@ import { MIGRATIONS } from '../../src/catalog/postgres-schema.ts';
 import { readPostgres } from '../../src/catalog/read-runs.ts';
 import { settlePostgres } from '../../src/catalog/settle.ts';
 import { isMoltError, type ErrorCode } from '../../src/model/error.ts';
+import type { RepositoryId } from '../../src/model/ids.ts';
 import { newFolder } from '../storage/place.ts';
 import { backupLogContract } from '../catalog/contract.ts';
 import { BEGAN_MS, entry, newKey, random, REPOSITORY, unchanged } from '../catalog/entries.ts';
@@ -262,6 +263,27 @@ test('machines share one log', async (t) => {
   ]);
   const own = await readPostgres(url, [], { ...everything, repository: REPOSITORY, sinceMs: BEGAN_MS + 300 * 60_000 });
   t.is(own.entries.length, 25);
+});
+
+test('a daemon of a thousand agents brings their entries in one go, also those that come meanwhile', async (t) => {
+  const url = await server.makeDatabase();
+  const { outside, warnings } = makeMachine(t, url);
+  const log = new LocalRuns(outside);
+  const agents = Array.from({ length: 1_000 }, (_, at) => ({
+    key: newKey(),
+    repository: at.toString(16).padStart(32, '0') as RepositoryId,
+  }));
+  const note = async (round: number): Promise<void> => {
+    for (const [at, { key, repository }] of agents.entries())
+      await log.append((at === 0 ? entry : unchanged)(round * 1_000 + at, { repository, detail: `${round}` }), key);
+  };
+  await note(0);
+  const settling = [log.settle(), log.settle()];
+  await note(1);
+  await Promise.all(settling);
+  await log.settle();
+  t.deepEqual(warnings, []);
+  t.is((await numbersIn(url)).length, 2_000);
 });
 
 test('processes that come first at once make the tables once', async (t) => {
