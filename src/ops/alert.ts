@@ -37,9 +37,15 @@ export class Alerter implements AsyncDisposable {
   readonly #down = new Set<Channel>();
   #queue: Promise<void> = Promise.resolve();
 
-  constructor(context: OpsContext, agent: string) {
+  /** @param failing what failed already before this process */
+  constructor(
+    context: OpsContext,
+    agent: string,
+    failing: readonly { readonly what: string; readonly sinceMs: number }[] = [],
+  ) {
     this.#context = context;
     this.#agent = agent;
+    for (const { what, sinceMs } of failing) this.#failing.set(what, { sinceMs, isOverdue: false });
   }
 
   /** Takes an event of saving; never throws, and returns before anything is sent. */

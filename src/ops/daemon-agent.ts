@@ -2,6 +2,7 @@
 
 import { isMoltError } from '../model/error.ts';
 import { countMissed, nextDue, nextRuns, type MissedRuns } from '../policy/schedule.ts';
+import { Alerter } from './alert.ts';
 import type { BackupResult } from './backup.ts';
 import type { OpsContext } from './context.ts';
 import { Saver, type SaveEvent } from './run-save.ts';
@@ -41,6 +42,7 @@ export class KeptAgent {
   readonly #context: OpsContext;
   readonly #options: KeptAgentOptions;
   readonly #saver: Saver;
+  readonly #alerter: Alerter;
   #runs: Runs;
   #dueMs: number | undefined;
   #isDropped = false;
@@ -52,16 +54,21 @@ export class KeptAgent {
 
   /** @param context without a signal that would end a commit halfway, and whose `unlock` asks nobody */
   constructor(context: OpsContext, options: KeptAgentOptions) {
-    const { schedule, runs, tell } = options;
+    const { label, schedule, runs, tell } = options;
     this.#context = { ...context, reporter: warnOnce((message) => tell({ event: 'warned', message })) };
     this.#options = options;
     this.#runs = runs;
+    this.#alerter = new Alerter(this.#context, label, runs.failing);
     this.#saver = new Saver(this.#context, {
       ...options,
       full: schedule.full,
       lastFullMs: runs.fullMs,
       trigger: 'schedule',
       failing: runs.failing.map(({ what, code, message }) => [what, code ?? message]),
+      tell: (event) => {
+        tell(event);
+        this.#alerter.take(event);
+      },
     });
   }
 
@@ -117,6 +124,7 @@ export class KeptAgent {
     });
     if (missed !== undefined) tell({ event: 'missed', missed });
     tell({ event: 'ticked', result, error, durationMs });
+    this.#alerter.tick();
   }
 
   /** Pushes it to its remotes, and sees to what follows a full. What fails is told and noted. */
@@ -139,6 +147,11 @@ export class KeptAgent {
       ),
     });
     for (const remote of arrived) this.#options.tell({ event: 'sent', remote });
+  }
+
+  /** Resolves once every alert was told or put aside. */
+  async settle(): Promise<void> {
+    await this.#alerter[Symbol.asyncDispose]();
   }
 
   /** Stops noting what comes of it: its schedule is gone. */

@@ -130,6 +130,7 @@ class Daemon {
       // oxlint-disable-next-line no-await-in-loop -- what ends may have begun something
       await Promise.all(this.#working);
     }
+    await Promise.all([...this.#agents.values()].map((agent) => agent.settle()));
     await this.#attempt('beat', () => this.#beat());
     this.#ports.urgent.throwIfAborted();
     tell(undefined, { event: 'stopped' });

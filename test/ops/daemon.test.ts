@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { isMoltError } from '../../src/model/error.ts';
 import { lockAgent } from '../../src/ops/agent-lock.ts';
+import { DEFAULT_ALERTS, writeAlertSettings } from '../../src/ops/alert-settings.ts';
 import { renameAgent } from '../../src/ops/agent.ts';
 import { Home, type Agent } from '../../src/ops/home.ts';
 import { openAgent } from '../../src/ops/open.ts';
@@ -323,6 +324,32 @@ test('everything is pushed; a push that takes for ever delays no commit, not eve
   await daemon.heard('bot', 'saved', 3);
   const unsent = await daemon.heard('bot', 'failed', 2);
   t.is(unsent.event === 'failed' && unsent.what, 'push origin');
+});
+
+test('alerts tell of failures, of what is overdue, also for the next daemon, and of the end of it', async (t) => {
+  const machine = makeDaemonMachine(t);
+  const { home } = machine.context;
+  await machine.add('bot');
+  const got = join(machine.dir, 'alerts');
+  await writeAlertSettings(home, { ...DEFAULT_ALERTS, command: ['/bin/sh', '-c', 'cat >>"$0"; echo >>"$0"', got] });
+  renameSync(machine.stateDir('bot'), join(machine.dir, 'away'));
+  const alerts = (): string[] =>
+    readFileSync(got, 'utf8')
+      .split('\n')
+      .flatMap((line) => (line.trim() === '' ? [] : [(JSON.parse(line) as { event: string }).event]));
+  const first = startDaemon(t, machine);
+  await first.heard('bot', 'ticked');
+  await first.stop();
+  t.deepEqual(alerts(), ['failed']);
+  machine.nowMs += 2 * HOUR_MS;
+  const second = startDaemon(t, machine);
+  await second.heard('bot', 'ticked');
+  await second.asleep();
+  renameSync(join(machine.dir, 'away'), machine.stateDir('bot'));
+  await second.pass(5 * MINUTE_MS);
+  await second.heard('bot', 'recovered');
+  await second.stop();
+  t.deepEqual(alerts(), ['failed', 'overdue', 'recovered']);
 });
 
 test('with a retention, what it does not keep expires after each full backup', async (t) => {
