@@ -46,7 +46,7 @@ export async function decideSweep(
   { needed, pushedSeq, holds, lockDays }: Protected,
 ): Promise<{ backups: PrunedBackup[]; order: SweepOrder }> {
   const commits = (await repository.index.listCommits()).filter(({ isExpired }) => !isExpired);
-  const nowMs = clock.now();
+  const nowMs = trustedNow(clock.now(), commits);
   const [tips, named] = [await listTips(repository, commits, nowMs), await listNames(repository)];
   const ids = new Map<number, CommitId>(commits.map(({ id, seq }) => [seq, id]));
   const candidates: RetentionCommit[] = [];
@@ -81,6 +81,18 @@ export async function decideSweep(
 function toBackup({ id, kind, timeMs }: CommitEntry, decision: RetentionDecision | undefined): PrunedBackup {
   const { isKept = true, reasons = [] } = decision ?? {};
   return { id, kind, time: formatJsonTime(timeMs), kept: isKept, reasons };
+}
+
+/**
+ * Returns the time to count days from: at most a day after the newest backup. A clock that runs ahead, or an agent that rests, must not
+ * make all of its past look old at once.
+ */
+function trustedNow(nowMs: number, commits: readonly CommitEntry[]): number {
+  const newestMs = commits.reduce(
+    (newest, { timeMs }) => (timeMs <= nowMs ? Math.max(newest, timeMs) : newest),
+    -Infinity,
+  );
+  return Math.min(nowMs, newestMs === -Infinity ? nowMs : newestMs + DAY_MS);
 }
 
 /**

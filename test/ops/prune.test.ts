@@ -226,6 +226,15 @@ test('a remote is pruned too; clone, pull, bundles and git go on', async (t) => 
   execFileSync('git', ['-C', git, 'fsck', '--strict', '--no-dangling'], { stdio: 'pipe' });
 });
 
+test('a clock that runs years ahead makes nothing expire', async (t) => {
+  const machine = await makeMachine(t);
+  await makeDays(machine, 6);
+  await prune(machine.context, 'bot', LOCAL);
+  machine.at('2041-01-01T00:00:00Z');
+  const dry = await prune(machine.context, 'bot', { ...LOCAL, isDryRun: true });
+  t.true(dry.backups.filter(({ kept }) => !kept).length <= 4, 'a day at most');
+});
+
 async function makeLater(machine: Machine): Promise<Saved[]> {
   machine.at(new Date(START_MS + 10 * DAY_MS).toISOString());
   machine.write('counter', 'last\n');
