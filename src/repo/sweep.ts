@@ -1,7 +1,7 @@
 // Sweeps a storage: what is no longer needed leaves the log in one event, after all that stays was written where it can stay. Deleting
 // follows (sweep-delete.ts), and can be cut off and taken up again.
 
-import { packName, segmentName, type CommitKind } from '../format/segment.ts';
+import { packName, segmentName, type CommitKind, type CommitNote } from '../format/segment.ts';
 import type { CommitEntry } from '../format/commit-rows.ts';
 import { parseHistoryNote } from '../format/history-note.ts';
 import type { ContainerRef } from '../format/index-run.ts';
@@ -11,6 +11,7 @@ import type { CommitId, PackId } from '../model/ids.ts';
 import { Census, type CountedContainer } from './census.ts';
 import { buildHistoryPack, HISTORY_PACK_COMMITS, type HistoryCommit, type HistoryPack } from './history-pack.ts';
 import type { Repository } from './repository.ts';
+import { sealSegment } from './seal-segment.ts';
 import { findBegin, planSweep, type SweepPlan } from './sweep-plan.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -137,14 +138,33 @@ async function sweepOnce(
     const notes = order.keep.filter(({ seq }) => seq <= plan.throughSeq);
     const commits = notes.map(({ id, timeMs, kind, seq }) => ({ id, timeMs, kind, seq }));
     options.onPhase?.('record');
-    const { storedBytes } = await transaction.publish(moves, commits, (stored) => ({
-      packs: [...stored.packs, ...history.map(({ note }) => note)],
-      base: base(stored.packs),
-    }));
+    let sealed: LogBase | undefined;
+    const { storedBytes } = await transaction.publish(moves, commits, (stored) => {
+      sealed = base(stored.packs);
+      return { packs: [...stored.packs, ...history.map(({ note }) => note)], base: sealed };
+    });
+    if (sealed !== undefined) await repeat(repository, sealed, commits);
     const written = storedBytes + history.reduce((sum, { note }) => sum + note.sizeBytes, 0);
     return outcomeOf(plan, order, written);
   } finally {
     await transaction.close();
+  }
+}
+
+/** Says the same once more: what a sweep names is named nowhere else, and one bad block must not take all of it. */
+async function repeat(repository: Repository, base: LogBase, commits: readonly CommitNote[]): Promise<void> {
+  const { log } = repository;
+  const { sweepSeq } = log.begin;
+  try {
+    await log.append((next) => {
+      // Another writer was faster: the next sweep says it again.
+      if (log.tip.seq !== sweepSeq) throw overtaken();
+      return sealSegment(repository, next, { moves: [], commits, packs: [], blocks: [], base });
+    });
+    await repository.indexNew({ packs: [], entries: [], storedBytes: 0 });
+  } catch (error) {
+    // The sweep itself stands.
+    if (!isMoltError(error)) throw error;
   }
 }
 

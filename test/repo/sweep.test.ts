@@ -2,6 +2,7 @@
 
 import test from 'ava';
 import type { CommitId } from '../../src/model/ids.ts';
+import { segmentName } from '../../src/format/segment.ts';
 import { readCommit } from '../../src/repo/git.ts';
 import type { Repository } from '../../src/repo/repository.ts';
 import { sweep, type SweepOrder } from '../../src/repo/sweep.ts';
@@ -9,7 +10,16 @@ import { deleteSwept, LOG_GRACE_MS } from '../../src/repo/sweep-delete.ts';
 import { checkStorage } from '../../src/repo/verify.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { seededRandom } from '../crypto/random.ts';
-import { commitFiles, listBlobs, makeRepository, openRepository, TIME_MS } from './support.ts';
+import {
+  commitFiles,
+  copyStorage,
+  flipMiddle,
+  listBlobs,
+  makeRepository,
+  openRepository,
+  replaceObject,
+  TIME_MS,
+} from './support.ts';
 
 const OPTIONS = { orphanedBeforeMs: 0 };
 const HOUR_MS = 3_600_000;
@@ -125,6 +135,12 @@ for (const [name, pick] of [
     for (const cache of await listNames(storage)) if (/^(index|checkpoint)\//.test(cache)) await storage.delete(cache);
     const bare = await openRepository(storage);
     await check(bare);
+    // And with the newest of the two that say where the log begins gone bad.
+    const copy = await copyStorage(storage);
+    await replaceObject(copy, segmentName(bare.log.begin.sweepSeq), flipMiddle);
+    const second = await openRepository(copy);
+    t.is(second.log.begin.sweepSeq, bare.log.begin.sweepSeq - 1);
+    for (const { id, files } of kept) t.deepEqual(await readAll(second, id), files);
     await commitFiles(bare, { 'a/note': 'after' });
     await checkWhole(t, await openRepository(storage));
     t.is(
