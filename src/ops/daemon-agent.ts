@@ -166,8 +166,10 @@ export class KeptAgent {
 
   async #missedBefore({ tickMs, fullMs }: Runs, startMs: number): Promise<Missed | undefined> {
     if (tickMs === undefined || tickMs > startMs) return undefined;
-    const fromMs = Math.max(tickMs, this.schedule.sinceMs);
-    const missed: MissedRuns = await countMissed(this.#timing, { tickMs: fromMs, fullMs }, startMs);
+    const { sinceMs } = this.schedule;
+    const fromMs = Math.max(tickMs, sinceMs);
+    const since = { tickMs: fromMs, fullMs: fullMs === undefined ? undefined : Math.max(fullMs, sinceMs) };
+    const missed: MissedRuns = await countMissed(this.#timing, since, startMs);
     return missed.ticks === 0 && missed.fulls === 0 ? undefined : { fromMs: tickMs, toMs: startMs, ...missed };
   }
 

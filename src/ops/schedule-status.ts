@@ -69,13 +69,14 @@ async function readOne(
   const runs = await loadRuns(home, label);
   const timing = { label, everyMs: schedule.everyMs, full: schedule.full, fullSpreadMs };
   const next = await nextRuns(timing, { tickMs: runs.tickMs, fullMs: runs.fullMs }, nowMs);
-  const since = runs.tickMs === undefined ? undefined : Math.max(runs.tickMs, schedule.sinceMs);
+  const since = (ms: number | undefined): number | undefined =>
+    ms === undefined ? undefined : Math.max(ms, schedule.sinceMs);
   return {
     label,
     schedule,
     runs,
     nextTickMs: next.tickMs,
     nextFullMs: next.fullMs,
-    overdue: await countMissed(timing, { tickMs: since, fullMs: runs.fullMs }, nowMs),
+    overdue: await countMissed(timing, { tickMs: since(runs.tickMs), fullMs: since(runs.fullMs) }, nowMs),
   };
 }

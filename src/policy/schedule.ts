@@ -79,16 +79,16 @@ export async function countMissed(timing: Timing, last: LastRuns, nowMs: number)
     last.tickMs === undefined
       ? 0
       : Math.max(0, slotOf(nowMs, label, everyMs) - slotOf(last.tickMs, label, everyMs) - 1);
-  let fulls = 0;
+  let due = 0;
   if (last.fullMs !== undefined) {
     let atMs = await nextFull(timing, last.fullMs, nowMs);
-    for (; fulls < MOST_MISSED_FULLS; fulls += 1) {
+    while (atMs <= nowMs && due <= MOST_MISSED_FULLS) {
+      due += 1;
       // oxlint-disable-next-line no-await-in-loop -- one after the other
-      atMs = await nextFull(timing, atMs, nowMs);
-      if (atMs > nowMs) break;
+      atMs = await nextFull(timing, atMs, atMs);
     }
   }
-  return { ticks, fulls };
+  return { ticks, fulls: Math.max(0, due - 1) };
 }
 
 /** Returns over how long the fulls of so many agents are spread: what they take two seconds each for, at most half an hour. */

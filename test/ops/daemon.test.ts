@@ -106,6 +106,31 @@ test('what was missed while no daemon ran is told as well, and shown while none 
   t.is(second.count('bot', 'missed'), 1);
 });
 
+test('a schedule that is changed to more fulls calls none of the past missed', async (t) => {
+  const machine = makeDaemonMachine(t);
+  await machine.add('bot', { full: await parseCron('0 2 1 * *', 'UTC') });
+  const daemon = startDaemon(t, machine);
+  await daemon.heard('bot', 'ticked');
+  await daemon.asleep();
+  for (let tick = 2; tick <= 8; tick += 1) {
+    await daemon.pass(23 * HOUR_MS);
+    await daemon.heard('bot', 'ticked', tick);
+    await daemon.asleep();
+  }
+  const missed = (): number[] =>
+    daemon.told.flatMap(({ event }) => (event.event === 'missed' ? [event.missed.fulls] : []));
+  t.true(missed().length >= 7 && missed().every((fulls) => fulls === 0), missed().join(' '));
+  await machine.schedule('bot');
+  await daemon.heard('bot', 'scheduled', 2);
+  await daemon.asleep();
+  await daemon.pass(5 * MINUTE_MS);
+  await daemon.heard('bot', 'ticked', 9);
+  await daemon.stop();
+  // The one of init, that of the first of the month, and one that the daily schedule has made at once.
+  t.is((await fullsOf(machine, 'bot')).length, 3);
+  t.true(missed().every((fulls) => fulls === 0));
+});
+
 test('after the clock was set back by a day an agent is saved at once, and daily in full again', async (t) => {
   const machine = makeDaemonMachine(t, '2026-03-05T00:00:00Z');
   await machine.add('bot');

@@ -206,6 +206,24 @@ test('what was missed is what a minute by minute walk finds, less the run that m
   t.is(jumped.fulls, 400);
 });
 
+test('fulls that are far apart are missed only once their time has come', async (t) => {
+  const one = timing({ full: await parseCron('0 2 * * 1', 'UTC') });
+  // 2026-01-05 is a Monday.
+  const fullMs = Date.parse('2026-01-05T02:00:03Z');
+  for (const [days, fulls] of [
+    [0, 0],
+    [1, 0],
+    [6, 0],
+    [7, 0],
+    [8, 0],
+    [14, 1],
+    [22, 2],
+  ] as const) {
+    const nowMs = fullMs + days * DAY_MS;
+    t.is((await countMissed(one, { tickMs: nowMs, fullMs }, nowMs)).fulls, fulls, `${days} days later`);
+  }
+});
+
 test('one run makes up for all that were missed', async (t) => {
   const one = timing();
   const nowMs = START + 10 * DAY_MS;
