@@ -20,12 +20,22 @@ export interface FoundBase {
  * the log is read from its beginning, and tells of its sweeps itself.
  */
 export async function findBase(containers: Containers): Promise<FoundBase | undefined> {
+  const numbers = await listNumbers(containers);
+  return numbers.every((seq, at) => seq === at + 1) ? undefined : findSweep(containers, numbers);
+}
+
+/** Finds the newest sweep of a log, whether or not anything is gone yet. */
+export async function findLastSweep(containers: Containers): Promise<FoundBase | undefined> {
+  return findSweep(containers, await listNumbers(containers));
+}
+
+async function listNumbers({ storage }: Containers): Promise<SegmentSeq[]> {
   const numbers: SegmentSeq[] = [];
-  for await (const { name } of containers.storage.list('log/')) {
+  for await (const { name } of storage.list('log/')) {
     const seq = parseSegmentName(name);
     if (seq !== undefined) numbers.push(seq);
   }
-  return numbers.every((seq, at) => seq === at + 1) ? undefined : findSweep(containers, numbers);
+  return numbers;
 }
 
 /**

@@ -7,18 +7,12 @@ import type { Footer } from '../format/footer.ts';
 import { parseKeyring } from '../format/keyring.ts';
 import { KIND } from '../format/layout.ts';
 import type { LogBase } from '../format/log-base.ts';
-import {
-  NO_PREVIOUS,
-  parseSegmentName,
-  parseSegmentRecord,
-  segmentName,
-  type Hole,
-  type SegmentRecord,
-} from '../format/segment.ts';
+import { NO_PREVIOUS, parseSegmentRecord, segmentName, type Hole, type SegmentRecord } from '../format/segment.ts';
 import { MoltError, isMoltError } from '../model/error.ts';
 import type { CommitId, GitId, RepositoryId, SegmentSeq } from '../model/ids.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Containers } from './containers.ts';
+import { findLastSweep } from './find-base.ts';
 import { findNewestKeyring, keyringName } from './keyrings.ts';
 import { isDamage, isStorageFailure } from './storage-failure.ts';
 
@@ -200,13 +194,11 @@ export class Log {
     });
   }
 
-  /** Says whether the log goes on behind a number although the one before it is gone; no if that can't be found out: the segment stands. */
+  /** Says whether a sweep took a number away; no if that can't be found out: the segment stands. */
   async #isPruned(tipSeq: number, seq: SegmentSeq): Promise<boolean> {
-    const { storage } = this.#containers;
     try {
-      if (tipSeq > 0 && (await storage.stat(segmentName(tipSeq))) !== undefined) return false;
-      for await (const { name } of storage.list('log/', segmentName(seq))) return parseSegmentName(name) !== undefined;
-      return false;
+      if (tipSeq > 0 && (await this.#containers.storage.stat(segmentName(tipSeq))) !== undefined) return false;
+      return ((await findLastSweep(this.#containers))?.base.seq ?? 0) >= seq;
     } catch (error) {
       if (isMoltError(error)) return false;
       throw error;

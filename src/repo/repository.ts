@@ -4,27 +4,23 @@ import { createGear } from '../chunk/gear.ts';
 import { createRootKeys } from '../crypto/roots.ts';
 import type { ContainerSpec } from '../format/container.ts';
 import { FORMAT_FILE, encodeFormatFile, parseFormatFile } from '../format/format-file.ts';
-import { containerName, footerEntries, type IndexEntry } from '../format/index-run.ts';
 import { MoltError, isMoltError } from '../model/error.ts';
-import type { CommitId, GitId, PackId, RepositoryId, SegmentSeq, StorageId } from '../model/ids.ts';
+import type { CommitId, GitId, RepositoryId, SegmentSeq, StorageId } from '../model/ids.ts';
 import type { Clock, Random } from '../model/ports.ts';
 import type { Storage } from '../storage/storage.ts';
-import { FIRST_BEGIN } from '../format/checkpoint.ts';
-import { parseHistoryNote, type HistoryEntry } from '../format/history-note.ts';
 import { findCheckpoint, writeCheckpoint } from './checkpoints.ts';
 import { Containers } from './containers.ts';
 import { findBase } from './find-base.ts';
 import { gitKey } from './keys.ts';
-import { Log, type LogProblem, type ReplayedSegment } from './log.ts';
+import { IndexTail } from './index-tail.ts';
+import { Log, type LogProblem } from './log.ts';
 import type { LostObjects } from './lost-objects.ts';
 import { ObjectIndex } from './object-index.ts';
 import { Objects } from './objects.ts';
 import type { StoredPacks } from './pack-pool.ts';
-import { isDamage, isStorageFailure } from './storage-failure.ts';
+import { isDamage } from './storage-failure.ts';
 import { deriveRepositoryKeys, type RepositoryKeys } from './secrets.ts';
 import type { RootKeys } from '../crypto/roots.ts';
-import { packName } from '../format/segment.ts';
-import type { LogBase } from '../format/log-base.ts';
 import { Transaction, type TransactionOptions } from './transaction.ts';
 
 /** Segments, or objects, that may wait in the tail before a checkpoint is due, unless the opener says otherwise. */
@@ -74,23 +70,17 @@ export class Repository {
   readonly index: ObjectIndex;
   readonly objects: Objects;
   readonly log: Log;
-  /** Segments in the index's tail, their numbers, and the packs that they added, with the number of who did. */
-  #tailSegments = 0;
-  #tailSeqs: SegmentSeq[] = [];
-  #tailPacks = new Map<PackId, SegmentSeq>();
-  /** Packs of commits whose content is gone. */
-  #history: readonly PackId[] = FIRST_BEGIN.history;
+  readonly #tail: IndexTail;
   readonly #checkpointEvery: number;
   #gear: Uint32Array | undefined;
-  #packProblems: LogProblem[] = [];
   #refusal: MoltError | undefined;
-  #lost: LostObjects | undefined;
 
   private constructor(
     storage: Storage,
     ids: { repositoryId: RepositoryId; storageId: StorageId },
     keys: OpenedKeys,
     ports: RepositoryPorts,
+    lost?: LostObjects,
   ) {
     this.storage = storage;
     this.id = ids.repositoryId;
@@ -103,6 +93,7 @@ export class Repository {
     this.writerId = ports.random.bytes(16).toString('hex');
     this.containers = new Containers(storage, ids, this.keys.epochKeys);
     this.index = new ObjectIndex(this.containers, (useCheckpoints) => this.#reopenIndex(ids, keys, useCheckpoints));
+    this.#tail = new IndexTail(this.containers, this.index, lost);
     this.objects = new Objects(this.containers, this.index, this.keys);
     this.log = new Log(this.containers, { generation: this.keyGeneration, epoch: keys.roots.epoch });
   }
@@ -118,8 +109,7 @@ export class Repository {
     ports: RepositoryPorts,
     rebuild?: { readonly lost: LostObjects },
   ): Promise<Repository> {
-    const repository = new Repository(storage, await readFormat(storage), keys, ports);
-    repository.#lost = rebuild?.lost;
+    const repository = new Repository(storage, await readFormat(storage), keys, ports, rebuild?.lost);
     await repository.#load(rebuild === undefined);
     const [first] = repository.log.problems;
     if (first !== undefined && repository.log.tip.seq === 0 && rebuild === undefined) {
@@ -142,7 +132,7 @@ export class Repository {
 
   /** What the log's replay found wrong. */
   get problems(): readonly LogProblem[] {
-    return [...this.log.problems, ...this.#packProblems];
+    return [...this.log.problems, ...this.#tail.problems];
   }
 
   /** The chunker's gear table of this repository. */
@@ -153,10 +143,10 @@ export class Repository {
 
   /** Says whether the content of a commit is gone by a sweep. */
   async isExpired(id: CommitId): Promise<boolean> {
-    if (this.log.begin.sweepSeq === 0 && this.#history.length === 0) return false;
+    if (this.log.begin.sweepSeq === 0 && this.#tail.history.length === 0) return false;
     const place = await this.index.find(gitKey(id));
     if (place === undefined || !('pack' in place.container)) return false;
-    if (this.#history.includes(place.container.pack)) return true;
+    if (this.#tail.history.includes(place.container.pack)) return true;
     const table = await this.index.readCommits();
     const row = table.find(id);
     return row >= 0 && table.outline(row).isExpired;
@@ -164,7 +154,7 @@ export class Repository {
 
   /** Lists the commits whose content is gone by a sweep. */
   async listExpired(): Promise<ReadonlySet<CommitId>> {
-    if (this.#history.length === 0) return new Set();
+    if (this.#tail.history.length === 0) return new Set();
     const commits = await this.index.listCommits();
     return new Set(commits.filter(({ isExpired }) => isExpired).map(({ id }) => id));
   }
@@ -172,7 +162,7 @@ export class Repository {
   /** Reads what other writers appended since. */
   async refresh(): Promise<void> {
     await this.log.replay();
-    await this.#index([], []);
+    await this.#tail.take(this.log);
   }
 
   /** From now on `begin` throws this error: the repository is read only. */
@@ -210,13 +200,10 @@ export class Repository {
 
   /** Takes up what a transaction stored, and writes a checkpoint when one is due; returns the bytes of the latter. */
   async indexNew(stored: StoredPacks): Promise<number> {
-    await this.#index(
-      stored.packs.map(({ id }) => id),
-      stored.entries,
-    );
+    await this.#tail.take(this.log, stored);
     if (this.#checkpointEvery === Infinity) return 0;
     const isLarge = stored.packs.length > 0 || this.index.swept !== undefined;
-    const due = this.#tailSegments >= this.#checkpointEvery || this.index.tailSize >= TAIL_OBJECTS || isLarge;
+    const due = this.#tail.segments >= this.#checkpointEvery || this.index.tailSize >= TAIL_OBJECTS || isLarge;
     // A checkpoint would hide from later readers what is wrong now, and what may be put right: a pack that is still being copied.
     return due && this.problems.length === 0 ? this.#checkpoint(isLarge) : 0;
   }
@@ -239,95 +226,12 @@ export class Repository {
     await this.storage.close();
   }
 
-  async #index(ownPacks: readonly PackId[], ownEntries: readonly IndexEntry[]): Promise<void> {
-    const own = new Set(ownPacks);
-    for (const id of ownPacks) this.#tailPacks.set(id, this.log.tip.seq);
-    this.index.add(ownEntries, []);
-    const applied = this.log.takeApplied();
-    const lastSweep = applied.findLast(({ record }) => record.base !== undefined)?.record;
-    const swept = lastSweep && { seq: lastSweep.seq, live: new Set(lastSweep.base?.packs.map(({ id }) => id)) };
-    for (const { record, footer } of applied) {
-      this.#tailSegments += 1;
-      // oxlint-disable-next-line no-await-in-loop -- a log is read in order
-      if (record.base !== undefined) await this.#indexSweep(record.base, record.seq);
-      for (const { id } of record.packs) {
-        // oxlint-disable-next-line no-await-in-loop -- packs since the last checkpoint are few
-        if (!own.has(id) && this.#counts(id, record.seq, swept)) await this.#indexPack(id, record.seq);
-      }
-      // oxlint-disable-next-line no-await-in-loop -- the same
-      await this.#indexHistory(record);
-      this.#tailSeqs.push(record.seq);
-      const commits = record.commits
-        .filter(({ seq }) => seq === undefined)
-        .map((note) => ({ ...note, seq: record.seq }));
-      this.index.add(this.#readable(footerEntries({ seq: record.seq }, footer)), commits);
-    }
-  }
-
-  /**
-   * Says whether a pack of a segment counts. Of those from before a sweep only those that it names do; where the log was opened from that
-   * sweep, they are known already.
-   */
-  #counts(
-    id: PackId,
-    seq: SegmentSeq,
-    swept: { readonly seq: SegmentSeq; readonly live: ReadonlySet<PackId> } | undefined,
-  ): boolean {
-    if (swept !== undefined && seq < swept.seq) return swept.live.has(id);
-    return seq >= this.log.begin.sweepSeq;
-  }
-
-  /** Takes a sweep's containers out of the index, and what is left of the tail in again. */
-  async #indexSweep(base: LogBase, seq: SegmentSeq): Promise<void> {
-    const known = new Set(this.#history);
-    const fresh = base.history.filter((id) => !known.has(id));
-    const expired = new Set<CommitId>();
-    for (const id of fresh) {
-      // oxlint-disable-next-line no-await-in-loop -- one a sweep, mostly
-      for (const commit of await this.#readHistory(id, seq)) expired.add(commit.id);
-    }
-    this.#history = base.history;
-    this.index.sweep({ throughSeq: base.seq, packs: new Set(base.swept), expired });
-    const live = new Set(base.packs.map(({ id }) => id));
-    for (const [id, by] of this.#tailPacks) {
-      if (!live.has(id)) this.#tailPacks.delete(id);
-      // oxlint-disable-next-line no-await-in-loop -- those since the last checkpoint
-      else await this.#indexPack(id, by);
-    }
-    this.#tailSeqs = this.#tailSeqs.filter((number) => number > base.seq);
-    for (const number of this.#tailSeqs) {
-      // oxlint-disable-next-line no-await-in-loop -- the same
-      const footer = await this.containers.readFooter({ seq: number });
-      this.index.add(this.#readable(footerEntries({ seq: number }, footer)), []);
-    }
-  }
-
-  /** Takes up the commits of history packs that came with another storage's history: no segment of this log has brought them. */
-  async #indexHistory({ seq, base, history = [] }: ReplayedSegment['record']): Promise<void> {
-    if (base !== undefined || seq < this.log.begin.sweepSeq) return;
-    for (const id of history) {
-      // oxlint-disable-next-line no-await-in-loop -- once in a clone
-      this.index.addGone([], await this.#readHistory(id, seq));
-      this.#history = [...this.#history, id];
-    }
-  }
-
-  async #readHistory(id: PackId, seq: SegmentSeq): Promise<HistoryEntry[]> {
-    try {
-      return parseHistoryNote(await this.containers.readFooter({ pack: id }), packName(id));
-    } catch (error) {
-      if (!isMoltError(error) || isStorageFailure(error)) throw error;
-      this.#packProblems.push({ seq, problem: error.message });
-      return [];
-    }
-  }
-
   async #load(useCheckpoints: boolean): Promise<void> {
     const checkpoint = useCheckpoints ? await findCheckpoint(this.containers) : undefined;
     if (checkpoint !== undefined) {
       const { refs, tagged, holes, begin } = checkpoint;
       this.log.restart({ tip: checkpoint, refs, tagged, holes, begin });
-      this.#history = begin.history;
+      this.#tail.startAt(begin.history);
       this.index.reset(checkpoint.runs);
     } else await this.#loadBase();
     await this.refresh();
@@ -337,23 +241,10 @@ export class Repository {
   async #loadBase(): Promise<void> {
     const found = await findBase(this.containers);
     if (found === undefined) return;
-    const { base, commits, seq } = found;
-    const { refs, tagged, history, swept } = base;
+    const { refs, tagged, history, swept, ...base } = found.base;
     const tip = { seq: base.seq as SegmentSeq, hash: base.hash };
-    this.log.restart({ tip, refs, tagged, holes: [], begin: { ...tip, sweepSeq: seq, history, swept } });
-    // oxlint-disable-next-line no-await-in-loop -- one in memory at a time
-    for (const { id } of base.packs) await this.#indexPack(id, seq);
-    const expired: HistoryEntry[] = [];
-    // oxlint-disable-next-line no-await-in-loop -- the same
-    for (const id of history) expired.push(...(await this.#readHistory(id, seq)));
-    this.#history = history;
-    const ids = new Set(expired.map(({ id }) => id));
-    this.index.markSwept({ throughSeq: base.seq, packs: new Set(swept), expired: ids });
-    const gone = commits.flatMap((note) => (note.seq === undefined ? [] : [{ ...note, seq: note.seq }]));
-    this.index.addGone(
-      gone.filter((note) => note.seq <= base.seq),
-      expired,
-    );
+    this.log.restart({ tip, refs, tagged, holes: [], begin: { ...tip, sweepSeq: found.seq, history, swept } });
+    await this.#tail.takeBase(found);
   }
 
   async #reopenIndex(
@@ -363,26 +254,15 @@ export class Repository {
   ): Promise<ObjectIndex> {
     const other = new Repository(this.storage, ids, keys, { clock: this.clock, random: this.random });
     await other.#load(useCheckpoints);
-    this.#tailSegments = other.#tailSegments;
-    this.#tailPacks = other.#tailPacks;
-    this.#tailSeqs = other.#tailSeqs;
+    this.#tail.adopt(other.#tail);
     return other.index;
-  }
-
-  *#readable(entries: Iterable<IndexEntry>): Iterable<IndexEntry> {
-    for (const entry of entries) {
-      const { container, block } = entry.place;
-      if (this.#lost?.has(containerName(container), block, entry.key) !== true) yield entry;
-    }
   }
 
   /** A checkpoint that can't be written is no failure of what was published: the next transaction tries again. */
   async #checkpoint(atLeisure: boolean): Promise<number> {
     try {
       const storedBytes = await writeCheckpoint(this, { atLeisure });
-      this.#tailSegments = 0;
-      this.#tailSeqs = [];
-      this.#tailPacks = new Map();
+      this.#tail.clear();
       return storedBytes;
     } catch (error) {
       if (!isMoltError(error)) throw error;
@@ -398,17 +278,6 @@ export class Repository {
       await this.refresh();
     } catch (error) {
       if (!isMoltError(error)) throw error;
-    }
-  }
-
-  /** A damaged pack must not keep the rest of the repository from opening. */
-  async #indexPack(id: PackId, seq: SegmentSeq): Promise<void> {
-    this.#tailPacks.set(id, seq);
-    try {
-      this.index.add(this.#readable(footerEntries({ pack: id }, await this.containers.readFooter({ pack: id }))), []);
-    } catch (error) {
-      if (!isMoltError(error) || isStorageFailure(error)) throw error;
-      this.#packProblems.push({ seq, problem: error.message });
     }
   }
 }
