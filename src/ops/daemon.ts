@@ -105,7 +105,7 @@ class Daemon {
         hint: 'molt key add device lets this machine in',
       });
     };
-    this.#context = { ...context, unlock, signal: ports.urgent };
+    this.#context = { ...context, trigger: 'scheduled', unlock, signal: ports.urgent };
     this.#options = options;
     this.#ports = ports;
     this.#startedMs = context.clock.now();

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import test from 'ava';
 import { isMoltError } from '../../src/model/error.ts';
+import type { RunLog } from '../../src/model/ports.ts';
 import { lockAgent } from '../../src/ops/agent-lock.ts';
 import { DEFAULT_ALERTS, writeAlertSettings } from '../../src/ops/alert-settings.ts';
 import { renameAgent } from '../../src/ops/agent.ts';
@@ -451,4 +452,29 @@ test('a schedule is changed in part, follows its agent’s name, and can be writ
   const renamed = await context.home.findAgent('renamed');
   if (renamed === undefined) throw new Error('it is there');
   t.is((await planSchedule(context, renamed, {})).before, undefined);
+});
+
+test('what the daemon does is noted in the backup log as scheduled', async (t) => {
+  const machine = makeDaemonMachine(t);
+  await machine.add('bot');
+  mkdirSync(join(machine.dir, 'remote'));
+  const url = `file://${join(machine.dir, 'remote')}`;
+  await addRemote(machine.context, 'bot', { name: 'origin', url, singleWriter: false });
+  machine.change('bot');
+  const noted: string[] = [];
+  let settled = 0;
+  const runs: RunLog = {
+    async append({ verb, trigger, result }) {
+      noted.push(`${verb} ${trigger} ${result}`);
+    },
+    async settle() {
+      settled += 1;
+    },
+  };
+  const daemon = startDaemon(t, machine, { context: { runs } });
+  await daemon.heard('bot', 'sent');
+  await daemon.stop();
+  t.deepEqual(noted.slice(0, 2), ['backup scheduled ok', 'push scheduled ok']);
+  t.true(noted.every((line) => line.includes(' scheduled ')));
+  t.true(settled > 0);
 });
