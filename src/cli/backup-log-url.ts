@@ -28,6 +28,16 @@ export async function findBackupLog(
   return url;
 }
 
+/** Says whether the log is only known to this command, by its line or environment: a service would not see it. */
+export async function isGivenHereOnly({
+  backupLog,
+  env,
+  home,
+}: Pick<Context, 'backupLog' | 'env' | 'home'>): Promise<boolean> {
+  const text = backupLog ?? (env['MOLT_BACKUP_LOG'] || EMBEDDED);
+  return text !== EMBEDDED && (await readConfigured(home)) === undefined;
+}
+
 async function readConfigured(home: string): Promise<string | undefined> {
   const path = join(home, 'config.json');
   let text: string;

@@ -196,6 +196,24 @@ test('by cron, removing the last schedule ends the daemon that cron started; oth
   t.is(system.get('crontab'), mine);
 });
 
+test('a backup log that only the installing command knows is told of, since the service would not see it', async (t) => {
+  const { home, run, env } = await makeMachine(t, ['crontab']);
+  const url = 'postgres://molt:hunter2@127.0.0.1:1/backups';
+  const install = async (more: Record<string, string>, ...argv: string[]): Promise<string> => {
+    const { status, stderr } = await run(['schedule', 'install', 'bot', '--yes', ...argv], {
+      env: { ...env, ...more },
+    });
+    t.is(status, 0, stderr);
+    t.false(stderr.includes('hunter2'));
+    return stderr;
+  };
+  t.notRegex(await install({}), /backup log/);
+  t.regex(await install({ MOLT_BACKUP_LOG: url }), /does not see the backup log .*MOLT_BACKUP_LOG=URL.*daemon\.env/);
+  t.regex(await install({}, '--backup-log', url), /does not see the backup log/);
+  await writeFile(path.join(home, '.molt/config.json'), JSON.stringify({ backupLog: url }));
+  t.notRegex(await install({ MOLT_BACKUP_LOG: url }), /does not see the backup log/);
+});
+
 test('an agent that needs a passphrase is refused before anything is installed', async (t) => {
   const { home, run, env, system } = await makeMachine(t, ['systemctl']);
   system.set('systemd');

@@ -19,7 +19,7 @@ export const command = defineCommand({
   name: 'backup log',
   summary: 'show what was run, and what came of it',
   description:
-    'Backups, pushes, pulls, fetches, clones, restores, drills, checks, exports and imports: when, what set them off, how long\n' +
+    'Backups, pushes, pulls, fetches, clones, restores, drills, checks, prunes, exports and imports: when, what set them off, how long\n' +
     'they took, what they moved, and why they failed. Without AGENT, of all agents of this machine.\n' +
     'Runs by which nothing changed are shown with --all; runs that repeat each other are one line.\n' +
     'The log lies sealed in MOLT_HOME, or with --backup-log, MOLT_BACKUP_LOG or "backupLog" in MOLT_HOME/config.json in\n' +

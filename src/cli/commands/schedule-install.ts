@@ -14,6 +14,7 @@ import {
   SERVICE_KINDS,
   type ServicePlan,
 } from '../../ops/service.ts';
+import { isGivenHereOnly } from '../backup-log-url.ts';
 import { defineCommand, type Context } from '../command.ts';
 import { parseDuration } from '../../model/duration.ts';
 import { makeOpsContext } from '../ops-context.ts';
@@ -155,6 +156,10 @@ async function listNotes(
   if (kind !== 'none' && given.length > 0 && plans.some(({ hasS3 }) => hasS3))
     notes.push(
       `the service does not see ${given.join(', ')} of your shell: write what the remotes need into ${home}/daemon.env (NAME=value, one a line; chmod 600), or into ~/.aws`,
+    );
+  if (kind !== 'none' && (await isGivenHereOnly(context)))
+    notes.push(
+      `the service does not see the backup log that is given here: write MOLT_BACKUP_LOG=URL, and PGPASSWORD if it needs one, into ${home}/daemon.env (chmod 600)`,
     );
   notes.push(`${program} schedule status shows what was done and what comes next`);
   return notes;
