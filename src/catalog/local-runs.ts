@@ -15,6 +15,8 @@ export interface LocalRunsOptions {
   readonly random: Random;
   /** Finds the URL of a log in PostgreSQL; undefined for the embedded one. @throws {MoltError} USAGE */
   readonly findUrl: () => Promise<string | undefined>;
+  /** How long a command may wait at its end without any entry getting to PostgreSQL; two seconds unless given. */
+  readonly patienceMs?: number;
   /** Told of what keeps entries from getting to the log. */
   readonly warn: (message: string) => void;
 }

@@ -14,11 +14,11 @@ import type { PostgresTimes } from './postgres-log.ts';
 import type { TakenRuns } from './spool.ts';
 import { SqlJsLog, type SqlJsLogOptions } from './sqljs-log.ts';
 
-type Outside = Pick<LocalRunsOptions, 'homeDir' | 'clock' | 'random'>;
+type Outside = Pick<LocalRunsOptions, 'homeDir' | 'clock' | 'random' | 'patienceMs'>;
 
-/** What a command may wait for PostgreSQL at its end; milliseconds. */
-const QUICK: PostgresTimes = { connectMs: 1_500, statementMs: 1_500 };
-const DEADLINE_MS = 2_000;
+const PATIENCE_MS = 2_000;
+/** The share of that which connecting, or one statement, may take. */
+const STEP_SHARE = 0.75;
 /** From so many entries on they are sent. */
 const BATCH = 500;
 /** After a server was not there, commands leave it alone for so long. */
@@ -59,7 +59,7 @@ export async function keepWaiting(log: SqlJsLog, { spool, keys }: WaitingRuns): 
 }
 
 /**
- * Brings what waits to PostgreSQL, within two seconds; returns whether it got there.
+ * Brings what waits to PostgreSQL, unless nothing gets there for two seconds; returns whether it is there.
  * @throws {MoltError} what it failed with; not again for five minutes, so that not each command waits for a server that is gone
  */
 export async function settlePostgres(outside: Outside, url: string, waiting: readonly WaitingRuns[]): Promise<boolean> {
@@ -68,9 +68,11 @@ export async function settlePostgres(outside: Outside, url: string, waiting: rea
   const nowMs = outside.clock.now();
   if (isPausing(note, nowMs)) return false;
   const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), DEADLINE_MS);
+  const { patienceMs = PATIENCE_MS } = outside;
+  const times: PostgresTimes = { connectMs: patienceMs * STEP_SHARE, statementMs: patienceMs * STEP_SHARE };
+  const timer = setTimeout(() => deadline.abort(), patienceMs);
   try {
-    await sendWaiting(url, waiting, { times: QUICK, deadline: deadline.signal });
+    await sendWaiting(url, waiting, { times, deadline: deadline.signal }, () => timer.refresh());
     rmSync(note, { force: true });
     return true;
   } catch (error) {
@@ -89,25 +91,30 @@ async function sendWaiting(
   url: string,
   waiting: readonly WaitingRuns[],
   options: { readonly times: PostgresTimes; readonly deadline: AbortSignal },
+  onProgress: () => void,
 ): Promise<void> {
   const { PostgresLog } = await import('./postgres-log.ts');
   await using log = await PostgresLog.open(url, options);
-  await drainInto(log, waiting);
+  await drainInto(log, waiting, onProgress);
 }
 
 /**
  * Moves what waits into a log that keeps what it has once `append` returns: of many repositories at once, since a daemon of a thousand
  * agents has an entry or two of each.
+ * @param onProgress called before entries are sent, and when they are there
  * @throws {MoltError} what the log throws, IO
  */
 export async function drainInto(
   log: BackupLog,
   waiting: readonly { readonly spool: WaitingRuns['spool']; readonly keys: readonly RunKey[] }[],
+  onProgress: () => void = () => {},
 ): Promise<void> {
   let batch: TakenRuns[] = [];
   let count = 0;
   const send = async (): Promise<void> => {
+    onProgress();
     await log.append(batch.flatMap(({ entries }) => entries));
+    onProgress();
     for (const { done } of batch) done();
     batch = [];
     count = 0;

@@ -36,8 +36,11 @@ backupLogContract(test, 'PostgreSQL', async () => {
   return async () => PostgresLog.open(url);
 });
 
+/** However busy the machine is that runs the tests. */
+const PATIENT = { patienceMs: 60_000 };
+
 /** A machine whose clock the test moves. */
-function makeMachine(t: ExecutionContext, url: string) {
+function makeMachine(t: ExecutionContext, url: string, patience: { readonly patienceMs?: number } = PATIENT) {
   const homeDir = newFolder(t);
   const warnings: string[] = [];
   let nowMs = BEGAN_MS;
@@ -46,6 +49,7 @@ function makeMachine(t: ExecutionContext, url: string) {
     random,
     clock: { now: () => nowMs },
     findUrl: async () => url,
+    ...patience,
     warn: (text) => warnings.push(text),
   };
   const key = newKey();
@@ -375,7 +379,7 @@ test('a server that takes connections and never answers holds a command for two 
   const silent = createServer((socket) => sockets.push(socket)).listen(0, '127.0.0.1');
   await once(silent, 'listening');
   const { port } = silent.address() as AddressInfo;
-  const { log, key, warnings, files } = makeMachine(t, `postgres://molt@127.0.0.1:${port}/backups`);
+  const { log, key, warnings, files } = makeMachine(t, `postgres://molt@127.0.0.1:${port}/backups`, {});
   await log.append(entry(1), key);
   await log.settle();
   t.is(sockets.length, 1);
@@ -390,7 +394,7 @@ test('a server that takes connections and never answers holds a command for two 
 
 test('a table that somebody has locked holds nobody up', async (t) => {
   const url = await server.makeDatabase();
-  const { log, key, warnings, waiting, later } = makeMachine(t, url);
+  const { log, key, warnings, waiting, later } = makeMachine(t, url, { patienceMs: 3_000 });
   await log.append(entry(1), key);
   await log.settle();
   const holder = await lockTable(url);
