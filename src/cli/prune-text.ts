@@ -33,7 +33,7 @@ function* places({ here, remotes }: PruneResult): Iterable<[string, PrunedStorag
 
 /** An incremental is worth a line of its own if it stays for a reason of its own. */
 function isSpecial(isKept: boolean, reasons: readonly string[]): boolean {
-  return isKept && reasons.some((reason) => /^(held|tag|newest commit)/.test(reason));
+  return isKept && reasons.some((reason) => /^it is (held|tagged|locked|the newest of a branch)/.test(reason));
 }
 
 function summarize(what: string, backups: readonly PrunedBackup[]): string[] {
