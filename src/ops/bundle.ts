@@ -1,17 +1,19 @@
 // Writes an agent's history into one file: all of it, or what follows a commit. A bundle is a storage of the repository like any other,
 // sealed under its own id and opened by the same keys.
 
-import type { CommitNote } from '../format/segment.ts';
+import { packName, type CommitNote } from '../format/segment.ts';
 import { ENCODING, OBJECT } from '../format/layout.ts';
 import { MoltError } from '../model/error.ts';
 import type { CommitId, GitId, StorageId } from '../model/ids.ts';
 import { listEdges } from '../repo/edges.ts';
+import { buildHistoryPack, type HistoryCommit, type HistoryPack } from '../repo/history-pack.ts';
 import { gitKey, mapKey } from '../repo/keys.ts';
 import { claimStorage, Repository } from '../repo/repository.ts';
 import { sealSegment } from '../repo/seal-segment.ts';
 import { transfer } from '../repo/transfer.ts';
 import { BundleWriter } from '../storage/bundle.ts';
-import { readHistoryCommit, walkHistory } from './ancestry.ts';
+import { walkHistory } from './ancestry.ts';
+import { readCommitView } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
 import { copyKeyrings } from './sync-keys.ts';
 import { HOLDS } from './hold.ts';
@@ -137,6 +139,22 @@ async function planSince({ agent, repository }: OpenAgent, since: CommitId): Pro
   return { commits: commits.toReversed(), refs: [{ name: ref, to: tip, commit: undefined }, ...tags] };
 }
 
+/** Writes commits of which nothing else is left into a pack of their own; undefined if there are none. */
+async function writeHistory(
+  { objects }: Repository,
+  there: Repository,
+  notes: readonly CommitNote[],
+): Promise<HistoryPack | undefined> {
+  if (notes.length === 0) return undefined;
+  const commits: HistoryCommit[] = [];
+  // oxlint-disable-next-line no-await-in-loop -- neighbours share a block
+  for (const { id, timeMs, kind } of notes)
+    commits.push({ id, timeMs, kind, content: await objects.readGit(id, 'commit') });
+  const pack = buildHistoryPack(there.containerSpec(), commits);
+  await there.storage.createOnce(packName(pack.note.id), pack.parts);
+  return pack;
+}
+
 /** Writes whole objects, so that of the deltas' bases nothing need be known on the other side. */
 async function exportSince(
   repository: Repository,
@@ -158,12 +176,30 @@ async function exportSince(
     }
     await take?.(key);
   };
-  const { commit: base } = await readHistoryCommit(repository, since);
+  // Of one that has expired nobody knows what is there.
+  const { commit: base } = await readCommitView(repository, since);
   await visit(gitKey(base.id), undefined);
-  await there.log.append((next) =>
-    sealSegment(there, next, { moves: [], commits: [], packs: [], blocks: [], requires: [since] }),
+  const expired = await repository.listExpired();
+  const history = await writeHistory(
+    repository,
+    there,
+    plan.commits.filter(({ id }) => expired.has(id)),
   );
-  await there.indexNew({ packs: [], entries: [], storedBytes: 0 });
+  await there.log.append((next) =>
+    sealSegment(there, next, {
+      moves: [],
+      commits: [],
+      packs: history === undefined ? [] : [history.note],
+      history: history === undefined ? [] : [history.note.id],
+      blocks: [],
+      requires: [since],
+    }),
+  );
+  await there.indexNew({
+    packs: history === undefined ? [] : [history.note],
+    entries: history?.entries ?? [],
+    storedBytes: 0,
+  });
   await there.transact({ packs: false }, async (transaction) => {
     const take = async (key: Buffer): Promise<void> => {
       const found = await repository.objects.find(key);
@@ -175,7 +211,7 @@ async function exportSince(
       await transaction.put({ key, type, bytes }, group, undefined);
     };
     // oxlint-disable-next-line no-await-in-loop -- oldest first
-    for (const { id } of plan.commits) await visit(gitKey(id), take);
+    for (const { id } of plan.commits) if (!expired.has(id)) await visit(gitKey(id), take);
     for (const { to, commit } of plan.refs) {
       // What a tag names is sent, or is there.
       if (commit !== undefined) known.add(mapKey(gitKey(commit)));
@@ -183,7 +219,10 @@ async function exportSince(
       if (commit !== undefined) await visit(gitKey(to), take);
     }
     const moves = plan.refs.map(({ name, to, commit }) => ({ name, from: undefined, to, commit }));
-    await transaction.publish(moves, plan.commits);
+    await transaction.publish(
+      moves,
+      plan.commits.filter(({ id }) => !expired.has(id)),
+    );
   });
   return { commits: plan.commits.length, refs: plan.refs.map(({ name, to }) => ({ name, to })) };
 }

@@ -11,6 +11,9 @@ import { exportBundle } from '../../src/ops/bundle.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
 import { importBundle } from '../../src/ops/import.ts';
 import { openAgent } from '../../src/ops/open.ts';
+import { prune } from '../../src/ops/prune.ts';
+import type { CommitId } from '../../src/model/ids.ts';
+import { readCommit } from '../../src/repo/git.ts';
 import { applyRestore, planRestore } from '../../src/ops/restore.ts';
 import { verifyAgent } from '../../src/ops/verify.ts';
 import { makeEmptyContext, makeMachine, type Machine } from './machine.ts';
@@ -44,6 +47,43 @@ async function makeHistory(t: ExecutionContext): Promise<Machine> {
   machine.write('large', `${readFileSync(join(machine.stateDir, 'large'), 'utf8')}more`);
   await machine.commit('2026-03-01T02:00:00Z');
   return machine;
+}
+
+test('a bundle of what was pruned brings what is left, and goes on in another one', async (t) => {
+  const machine = await makeHistory(t);
+  const ids = new Map<string, CommitId>();
+  for (let day = 2; day <= 6; day += 1) {
+    machine.write('large', randomBytes(100_000).toString('base64'));
+    ids.set(`full ${day}`, (await makeFull(machine, `2026-03-0${day}T00:00:00Z`)).id);
+    machine.write('large', `${readFileSync(join(machine.stateDir, 'large'), 'utf8')}more`);
+    ids.set(`tick ${day}`, (await machine.commit(`2026-03-0${day}T01:00:00Z`)).id);
+  }
+  const base = ids.get('full 3') ?? '';
+  const other = makeEmpty(t);
+  t.like(await imported(other, await exported(machine, undefined), 'moved'), { isNew: true });
+  await prune(machine.context, 'bot', { keep: { keepLast: 1, keepDaily: 2 }, isDryRun: false, isLocal: true });
+  const third = makeEmpty(t);
+  t.like(await imported(third, await exported(machine), 'moved'), { isNew: true, commits: 14 });
+  await machine.commit('2026-03-07T00:00:00Z');
+  const more = await exported(machine, ids.get('tick 5'));
+  t.like(await imported(other, more), { isNew: false });
+  await t.throwsAsync(exported(machine, base), { code: 'EXPIRED' } as MoltError);
+  for (const context of [other, third]) {
+    const verified = await verifyAgent(context, 'moved', { readShare: 1, repair: false });
+    t.deepEqual(verified.problems, []);
+    await using open = await openAgent(context, 'moved');
+    for (const [name, id] of ids) t.is((await readCommit(open.repository, id)).id, id, name);
+  }
+  await using open = await openAgent(third, 'moved');
+  t.true(await open.repository.isExpired(base as CommitId));
+  const dir = join(third.cwd, 'files');
+  const plan = await planRestore(third, open, { revision: ids.get('tick 6'), timestamp: undefined, dir });
+  await applyRestore(third, open, plan);
+});
+
+async function makeFull(machine: Machine, time: string) {
+  machine.at(time);
+  return backUp(machine.context, 'bot', { kind: 'full', full: true, trigger: 'test' });
 }
 
 test('a bundle brings the whole history to another machine, and what follows comes in another one', async (t) => {
