@@ -1,12 +1,12 @@
 // Writes an agent's history into one file: all of it, or what follows a commit. A bundle is a storage of the repository like any other,
 // sealed under its own id and opened by the same keys.
 
-import { packName, type CommitNote } from '../format/segment.ts';
+import type { CommitNote } from '../format/segment.ts';
 import { ENCODING, OBJECT } from '../format/layout.ts';
 import { MoltError } from '../model/error.ts';
 import type { CommitId, GitId, StorageId } from '../model/ids.ts';
 import { listEdges } from '../repo/edges.ts';
-import { buildHistoryPack, type HistoryCommit, type HistoryPack } from '../repo/history-pack.ts';
+import { storeHistory } from '../repo/history-pack.ts';
 import { gitKey, mapKey } from '../repo/keys.ts';
 import { claimStorage, Repository } from '../repo/repository.ts';
 import { sealSegment } from '../repo/seal-segment.ts';
@@ -139,22 +139,6 @@ async function planSince({ agent, repository }: OpenAgent, since: CommitId): Pro
   return { commits: commits.toReversed(), refs: [{ name: ref, to: tip, commit: undefined }, ...tags] };
 }
 
-/** Writes commits of which nothing else is left into a pack of their own; undefined if there are none. */
-async function writeHistory(
-  { objects }: Repository,
-  there: Repository,
-  notes: readonly CommitNote[],
-): Promise<HistoryPack | undefined> {
-  if (notes.length === 0) return undefined;
-  const commits: HistoryCommit[] = [];
-  // oxlint-disable-next-line no-await-in-loop -- neighbours share a block
-  for (const { id, timeMs, kind } of notes)
-    commits.push({ id, timeMs, kind, content: await objects.readGit(id, 'commit') });
-  const pack = buildHistoryPack(there.containerSpec(), commits);
-  await there.storage.createOnce(packName(pack.note.id), pack.parts);
-  return pack;
-}
-
 /** Writes whole objects, so that of the deltas' bases nothing need be known on the other side. */
 async function exportSince(
   repository: Repository,
@@ -180,26 +164,20 @@ async function exportSince(
   const { commit: base } = await readCommitView(repository, since);
   await visit(gitKey(base.id), undefined);
   const expired = await repository.listExpired();
-  const history = await writeHistory(
-    repository,
-    there,
-    plan.commits.filter(({ id }) => expired.has(id)),
-  );
+  const gone = plan.commits.filter(({ id }) => expired.has(id));
+  const history = await storeHistory(repository, there, gone);
+  const packs = history.map(({ note }) => note);
   await there.log.append((next) =>
     sealSegment(there, next, {
       moves: [],
       commits: [],
-      packs: history === undefined ? [] : [history.note],
-      history: history === undefined ? [] : [history.note.id],
+      packs,
+      history: packs.map(({ id }) => id),
       blocks: [],
       requires: [since],
     }),
   );
-  await there.indexNew({
-    packs: history === undefined ? [] : [history.note],
-    entries: history?.entries ?? [],
-    storedBytes: 0,
-  });
+  await there.indexNew({ packs, entries: history.flatMap(({ entries }) => entries), storedBytes: 0 });
   await there.transact({ packs: false }, async (transaction) => {
     const take = async (key: Buffer): Promise<void> => {
       const found = await repository.objects.find(key);
@@ -210,7 +188,6 @@ async function exportSince(
       const group = isSecret ? 'secret' : isGit ? 'history' : type === OBJECT.chunk ? 'content' : 'metadata';
       await transaction.put({ key, type, bytes }, group, undefined);
     };
-    // oxlint-disable-next-line no-await-in-loop -- oldest first
     for (const { id } of plan.commits) if (!expired.has(id)) await visit(gitKey(id), take);
     for (const { to, commit } of plan.refs) {
       // What a tag names is sent, or is there.

@@ -6,8 +6,9 @@ import type { BlobRecord } from '../format/blob.ts';
 import type { CommitNote } from '../format/segment.ts';
 import { isSqliteHeader, SQLITE_HEADER_BYTES } from '../agent/sqlite-header.ts';
 import { MoltError } from '../model/error.ts';
-import type { BlobId, GitId } from '../model/ids.ts';
+import type { BlobId, CommitId, GitId } from '../model/ids.ts';
 import { listEdges } from '../repo/edges.ts';
+import { storeHistory } from '../repo/history-pack.ts';
 import { chunkKey, gitKey, keyText, mapKey } from '../repo/keys.ts';
 import { gitIdOf } from '../repo/objects.ts';
 import type { Repository } from '../repo/repository.ts';
@@ -21,7 +22,8 @@ import { HOLDS } from './hold.ts';
  */
 export async function forkInto(context: OpsContext, from: Repository, to: Repository): Promise<void> {
   await to.transact({ packs: true }, async (transaction) => {
-    const fork = new Fork(context, from, transaction);
+    const expired = await from.listExpired();
+    const fork = new Fork(context, from, transaction, expired);
     const refs = [...from.refs].filter(([name]) => !name.startsWith('refs/molt/') || name.startsWith(HOLDS));
     for (const [, id] of refs) {
       // oxlint-disable-next-line no-await-in-loop -- one object after the other
@@ -34,11 +36,20 @@ export async function forkInto(context: OpsContext, from: Repository, to: Reposi
       commit: from.tagged.get(name),
     }));
     const known = new Map((await from.index.listCommits()).map((commit) => [commit.id as string, commit]));
-    const commits: CommitNote[] = fork.commits.map((id) => {
+    const notes = fork.commits.map((id) => {
       const entry = known.get(id);
       return { id, timeMs: entry?.timeMs ?? 0, kind: entry?.kind ?? 'incremental' };
     });
-    await transaction.publish(moves, commits);
+    const history = await storeHistory(
+      from,
+      to,
+      notes.filter(({ id }) => expired.has(id)),
+    );
+    const commits: CommitNote[] = notes.filter(({ id }) => !expired.has(id));
+    await transaction.publish(moves, commits, (stored) => ({
+      packs: [...stored.packs, ...history.map(({ note }) => note)],
+      history: history.map(({ note }) => note.id),
+    }));
   });
 }
 
@@ -48,12 +59,15 @@ class Fork {
   readonly #from: Repository;
   readonly #transaction: Transaction;
   readonly #done = new Set<string>();
+  readonly #expired: ReadonlySet<CommitId>;
   #doneBytes = 0;
 
-  constructor(context: OpsContext, from: Repository, transaction: Transaction) {
+  /** @param expired commits that are copied as they are left: without their content */
+  constructor(context: OpsContext, from: Repository, transaction: Transaction, expired: ReadonlySet<CommitId>) {
     this.#context = context;
     this.#from = from;
     this.#transaction = transaction;
+    this.#expired = expired;
   }
 
   /** Copies an object and what it names, that first. History is long, so parents wait in a list instead of on the stack. */
@@ -79,7 +93,9 @@ class Fork {
     if (this.#done.has(mapKey(key))) return [];
     const { type, bytes } = await this.#read(key);
     if (type === OBJECT.blob) return [];
+    const isAlone = type === OBJECT.commit && this.#expired.has(keyText(key) as CommitId);
     return listEdges({ key, type }, bytes)
+      .filter((edge) => !isAlone || edge.isParent === true)
       .map((edge) => edge.key)
       .filter((named) => !this.#done.has(mapKey(named)));
   }
@@ -94,7 +110,7 @@ class Fork {
     if (type === OBJECT.blob) return this.#copyBlob(git);
     const name = type === OBJECT.commit ? 'commit' : type === OBJECT.tree ? 'tree' : 'tag';
     if (gitIdOf(name, bytes) !== git) throw new MoltError('DAMAGED', `${name} ${git} is not what its id says`);
-    await this.#transaction.writeGit(name, bytes);
+    if (!this.#expired.has(git)) await this.#transaction.writeGit(name, bytes);
     if (type === OBJECT.commit) this.commits.push(git);
   }
 

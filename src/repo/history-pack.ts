@@ -7,8 +7,10 @@ import { encodeHistoryNote, type HistoryEntry } from '../format/history-note.ts'
 import { footerEntries, type IndexEntry } from '../format/index-run.ts';
 import { BLOCK, BLOCK_BYTES, ENCODING, KIND, OBJECT } from '../format/layout.ts';
 import type { PackNote } from '../format/log-base.ts';
+import { packName } from '../format/segment.ts';
 import type { PackId } from '../model/ids.ts';
 import { gitKey } from './keys.ts';
+import type { Repository } from './repository.ts';
 
 /** Written once and read seldom: as dense as zstd gets without taking minutes. */
 const LEVEL = 19;
@@ -16,7 +18,7 @@ const LEVEL = 19;
 export const HISTORY_PACK_COMMITS = 20_000;
 
 /** A commit and its bytes as Git has it. */
-export interface HistoryCommit extends HistoryEntry {
+interface HistoryCommit extends HistoryEntry {
   readonly content: Buffer;
 }
 
@@ -27,8 +29,31 @@ export interface HistoryPack {
   readonly entries: readonly IndexEntry[];
 }
 
-/** Builds a history pack. @param commits oldest first: neighbours are alike */
-export function buildHistoryPack(
+/**
+ * Stores commits of one repository, of which nothing else is left, as history packs of another one or of the same.
+ * @param entries oldest first: neighbours are alike
+ */
+export async function storeHistory(
+  from: Repository,
+  to: Repository,
+  entries: readonly HistoryEntry[],
+): Promise<HistoryPack[]> {
+  const packs: HistoryPack[] = [];
+  for (let at = 0; at < entries.length; at += HISTORY_PACK_COMMITS) {
+    const commits: HistoryCommit[] = [];
+    for (const entry of entries.slice(at, at + HISTORY_PACK_COMMITS)) {
+      // oxlint-disable-next-line no-await-in-loop -- neighbours share blocks
+      commits.push({ ...entry, content: await from.objects.readGit(entry.id, 'commit') });
+    }
+    const pack = buildHistoryPack(to.containerSpec(), commits);
+    // oxlint-disable-next-line no-await-in-loop -- one, mostly
+    await to.storage.createOnce(packName(pack.note.id), pack.parts);
+    packs.push(pack);
+  }
+  return packs;
+}
+
+function buildHistoryPack(
   spec: Omit<ContainerSpec, 'kind' | 'seq' | 'storageId'>,
   commits: readonly HistoryCommit[],
 ): HistoryPack {

@@ -3,13 +3,13 @@
 
 import { packName, segmentName, type CommitKind, type CommitNote } from '../format/segment.ts';
 import type { CommitEntry } from '../format/commit-rows.ts';
-import { parseHistoryNote } from '../format/history-note.ts';
+import { parseHistoryNote, type HistoryEntry } from '../format/history-note.ts';
 import type { ContainerRef } from '../format/index-run.ts';
 import type { LogBase, PackNote } from '../format/log-base.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { CommitId, PackId } from '../model/ids.ts';
 import { Census, type CountedContainer } from './census.ts';
-import { buildHistoryPack, HISTORY_PACK_COMMITS, type HistoryCommit, type HistoryPack } from './history-pack.ts';
+import { HISTORY_PACK_COMMITS, storeHistory, type HistoryPack } from './history-pack.ts';
 import type { Repository } from './repository.ts';
 import { sealSegment } from './seal-segment.ts';
 import { findBegin, planSweep, type SweepPlan } from './sweep-plan.ts';
@@ -196,29 +196,16 @@ async function chooseHistory(repository: Repository, census: Census, count: numb
 
 async function writeHistory(
   repository: Repository,
-  order: SweepOrder,
+  { expire }: SweepOrder,
   merged: readonly PackId[],
 ): Promise<HistoryPack[]> {
-  const commits: HistoryCommit[] = [];
-  const add = async (entry: Omit<HistoryCommit, 'content'>): Promise<void> => {
-    commits.push({ ...entry, content: await repository.objects.readGit(entry.id, 'commit') });
-  };
+  const entries: HistoryEntry[] = [];
   for (const pack of merged) {
     // oxlint-disable-next-line no-await-in-loop -- oldest first
-    const footer = await repository.containers.readFooter({ pack });
-    // oxlint-disable-next-line no-await-in-loop -- the same
-    for (const entry of parseHistoryNote(footer, packName(pack))) await add(entry);
+    entries.push(...parseHistoryNote(await repository.containers.readFooter({ pack }), packName(pack)));
   }
-  // oxlint-disable-next-line no-await-in-loop -- the same
-  for (const { id, timeMs, kind } of order.expire) await add({ id, timeMs, kind });
-  const packs: HistoryPack[] = [];
-  for (let at = 0; at < commits.length; at += HISTORY_PACK_COMMITS) {
-    const pack = buildHistoryPack(repository.containerSpec(), commits.slice(at, at + HISTORY_PACK_COMMITS));
-    // oxlint-disable-next-line no-await-in-loop -- one, mostly
-    await repository.storage.createOnce(packName(pack.note.id), pack.parts);
-    packs.push(pack);
-  }
-  return packs;
+  entries.push(...expire.map(({ id, timeMs, kind }) => ({ id, timeMs, kind })));
+  return storeHistory(repository, repository, entries);
 }
 
 function baseOf(

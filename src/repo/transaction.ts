@@ -49,7 +49,7 @@ export interface TransactionOptions {
 }
 
 /** What a sweep says beside what a commit does; asked for each place in the log. */
-export type SealSweep = (stored: StoredPacks) => Pick<SegmentContent, 'packs' | 'base'>;
+export type SealSweep = (stored: StoredPacks) => Pick<SegmentContent, 'packs' | 'base' | 'history'>;
 
 /** What a transaction published. */
 export interface Published {

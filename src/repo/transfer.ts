@@ -8,7 +8,7 @@ import pMap, { pMapIterable } from 'p-map';
 import { encodeBlock } from '../chunk/compress.ts';
 import type { ContainerReader, EncodedBlock } from '../format/container.ts';
 import type { Footer, ObjectEntry } from '../format/footer.ts';
-import { parseHistoryNote } from '../format/history-note.ts';
+import { parseHistoryNote, type HistoryEntry } from '../format/history-note.ts';
 import { footerEntries, type IndexEntry } from '../format/index-run.ts';
 import { BLOCK, ENCODING, KIND, OBJECT } from '../format/layout.ts';
 import { packName, parseSegmentRecord, segmentName, type CommitNote, type RefMove } from '../format/segment.ts';
@@ -17,7 +17,7 @@ import { isMoltError, MoltError } from '../model/error.ts';
 import type { CommitId, PackId, SegmentSeq } from '../model/ids.ts';
 import type { CommitTable } from './commit-table.ts';
 import { decode, namedPack } from './containers.ts';
-import { buildHistoryPack, type HistoryCommit } from './history-pack.ts';
+import { storeHistory } from './history-pack.ts';
 import { gitKey, mapKey } from './keys.ts';
 import type { Repository } from './repository.ts';
 import { sealSegment, type SegmentBlock } from './seal-segment.ts';
@@ -295,22 +295,19 @@ class Transfer {
   /** Sends what the target lacks of a history pack, as one: of commits that it has it may have the content too. */
   async #takeHistory({ id }: PackNote): Promise<undefined> {
     const footer = await this.#source.containers.readFooter({ pack: id });
-    const lacking: HistoryCommit[] = [];
+    const lacking: HistoryEntry[] = [];
     for (const entry of parseHistoryNote(footer, packName(id))) {
-      // oxlint-disable-next-line no-await-in-loop -- one block after the other
-      if (await this.#has(gitKey(entry.id))) continue;
-      // oxlint-disable-next-line no-await-in-loop -- the same
-      lacking.push({ ...entry, content: await this.#source.objects.readGit(entry.id, 'commit') });
+      // oxlint-disable-next-line no-await-in-loop -- answered from memory, mostly
+      if (!(await this.#has(gitKey(entry.id)))) lacking.push(entry);
     }
-    if (lacking.length === 0) return;
-    const pack = buildHistoryPack(this.#target.containerSpec(), lacking);
-    await this.#target.storage.createOnce(packName(pack.note.id), pack.parts);
-    this.#done.packs += 1;
-    this.#count(pack.note.sizeBytes);
-    this.#packs.push(pack.note);
-    this.#packEntries.push(...pack.entries);
-    this.#ownHistory.push(pack.note.id);
-    for (const { key } of pack.entries) this.#objects.add(mapKey(key));
+    for (const pack of await storeHistory(this.#source, this.#target, lacking)) {
+      this.#done.packs += 1;
+      this.#count(pack.note.sizeBytes);
+      this.#packs.push(pack.note);
+      this.#packEntries.push(...pack.entries);
+      this.#ownHistory.push(pack.note.id);
+      for (const { key } of pack.entries) this.#objects.add(mapKey(key));
+    }
   }
 
   async #readPack(name: string, id: PackId): Promise<Buffer> {

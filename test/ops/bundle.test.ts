@@ -79,6 +79,16 @@ test('a bundle of what was pruned brings what is left, and goes on in another on
   const dir = join(third.cwd, 'files');
   const plan = await planRestore(third, open, { revision: ids.get('tick 6'), timestamp: undefined, dir });
   await applyRestore(third, open, plan);
+  const forker = makeEmpty(t);
+  const fork = {
+    passphrase: async () => 'second',
+    keepRecoveryKey: async (): Promise<void> => {},
+  };
+  const from = Readable.from([await exported(machine)]);
+  await importBundle(forker, { from, name: 'the bundle', label: 'forked', fork });
+  await using forked = await openAgent(forker, 'forked');
+  t.true(await forked.repository.isExpired(base as CommitId));
+  t.deepEqual((await verifyAgent(forker, 'forked', { readShare: 1, repair: false })).problems, []);
 });
 
 async function makeFull(machine: Machine, time: string) {
