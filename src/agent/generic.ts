@@ -23,6 +23,7 @@ export const genericProfile: Profile = {
   rebind: ({ to, bindings }) => applyBindings(to, bindings ?? []),
   check: async () => [],
   countRows: async () => undefined,
+  diffHints: () => ({}),
   findHazards: async () => [],
   installedVersion: async () => undefined,
   checkVersion: () => {},

@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { checkOpenClaw } from './openclaw-check.ts';
 import { readOpenClawConfig } from './openclaw-config.ts';
+import { openClawDiffHints } from './openclaw-diff.ts';
 import { readOpenClawExpectations } from './openclaw-expect.ts';
 import { findOpenClawHazards } from './openclaw-hazards.ts';
 import { countOpenClawRows } from './openclaw-rows.ts';
@@ -30,6 +31,7 @@ export const openclawProfile: Profile = {
   rebind: rebindOpenClaw,
   check: checkOpenClaw,
   countRows: countOpenClawRows,
+  diffHints: openClawDiffHints,
   findHazards: findOpenClawHazards,
   installedVersion: installedOpenClaw,
   checkVersion: checkOpenClawVersion,

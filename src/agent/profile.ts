@@ -2,6 +2,7 @@
 // what is a cache to leave out, and which folders outside the state folder belong to the agent.
 
 import type { Component } from '../model/component.ts';
+import type { DiffHints } from '../model/diff-hints.ts';
 import { MoltError } from '../model/error.ts';
 import type { RowCounts } from '../model/row-counts.ts';
 import { genericProfile } from './generic.ts';
@@ -132,6 +133,9 @@ export interface Profile {
    * @throws {MoltError} DAMAGED when it can't be read
    */
   countRows(real: string, path: string, watched: readonly string[]): Promise<RowCounts | undefined>;
+
+  /** Returns what is known of a file that helps to compare it by meaning. `path` is that of the commit tree. */
+  diffHints(path: string): DiffHints;
 
   /** Finds what a start of the restored agent would set off, before anything is re-bound. */
   findHazards(relocation: Relocation, nowMs: number): Promise<Hazard[]>;

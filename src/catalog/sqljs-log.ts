@@ -15,7 +15,7 @@ import { openLocalFile, sealLocalFile, type LocalFile, type LocalFileSpec } from
 import { writeWholeFile } from '../storage/whole-file.ts';
 import type { BackupLog, RunFilter } from './backup-log.ts';
 import { conditions, entryOf, RUN_COLUMNS, rowOf } from './run-rows.ts';
-import { openMemoryDatabase } from './sqljs.ts';
+import { openMemoryDatabase } from '../diff/sqljs.ts';
 
 /** Where an embedded log lies, and what it needs. */
 export interface SqlJsLogOptions {

@@ -1,25 +1,15 @@
-// The unified diff of two blobs, by jsdiff. Its time and memory grow with the square of the number of changed lines, so what is
+// How two texts differ, line by line, by jsdiff. Its time and memory grow with the square of the number of changed lines, so what is
 // equal at both ends is cut off first and the number of edits is capped: past it there are counts, but no hunks.
 
 import { structuredPatch } from 'diff';
-import { printable } from '../model/printable.ts';
+import type { TextHunk, TextLine } from '../model/semantic-diff.ts';
 import { decodeText } from './kind.ts';
-
-/** One side of a comparison. */
-export interface DiffSide {
-  /** The path as it is shown; undefined means that the file is not there on this side. */
-  readonly path: string | undefined;
-  /** Undefined where there are too many to compare. */
-  readonly bytes: Uint8Array | undefined;
-  /** The number of bytes; only needed without them. */
-  readonly sizeBytes?: number;
-}
 
 /** Why there are no hunks: a side is not text, a side is over the cap, or too many lines differ. */
 export type DiffOmission = 'binary' | 'too large' | 'too different';
 
 /** The result of comparing two texts. */
-export interface TextDiff {
+export interface LineDiff {
   /**
    * Lines that were added and removed. Where lines are `too different` both are upper bounds (all lines between the equal ends);
    * otherwise they are 0 without hunks.
@@ -27,8 +17,7 @@ export interface TextDiff {
   readonly added: number;
   readonly removed: number;
   readonly omitted: DiffOmission | undefined;
-  /** Unified diff lines without line ends, headers included, safe for a terminal; empty when nothing differs. */
-  readonly lines: readonly string[];
+  readonly hunks: readonly TextHunk[];
 }
 
 /** Limits of one comparison. */
@@ -48,25 +37,21 @@ const MAX_EDITS = 2000;
 const TIMEOUT_MS = 10_000;
 const CONTEXT_LINES = 3;
 
-/** Returns how two blobs differ, line by line if both are text. */
-export function diffText(before: DiffSide, after: DiffSide, limits: DiffLimits = {}): TextDiff {
-  const headers = headerLines(before, after);
-  if (before.bytes === undefined || after.bytes === undefined) return omission('too large', headers, before, after);
-  if (Buffer.compare(before.bytes, after.bytes) === 0) {
-    // An empty file that comes or goes has no hunk, but it is a change.
-    const same = before.path !== undefined && after.path !== undefined;
-    return { added: 0, removed: 0, omitted: undefined, lines: same ? [] : headers };
-  }
-  const maxBytes = limits.maxBytes ?? MAX_BYTES;
-  if (Math.max(before.bytes.length, after.bytes.length) > maxBytes)
-    return omission('too large', headers, before, after);
-  const oldText = decodeText(before.bytes);
-  const newText = decodeText(after.bytes);
-  if (oldText === undefined || newText === undefined) return omission('binary', headers, before, after);
-  return diffLines(oldText, newText, headers, limits);
+/**
+ * Returns how two blobs differ, line by line if both are text. Lines are as they are: neither printable nor masked.
+ * @param before undefined where there are too many bytes to compare
+ */
+export function diffText(before: Buffer | undefined, after: Buffer | undefined, limits: DiffLimits = {}): LineDiff {
+  if (before === undefined || after === undefined) return omission('too large');
+  if (before.equals(after)) return { added: 0, removed: 0, omitted: undefined, hunks: [] };
+  if (Math.max(before.length, after.length) > (limits.maxBytes ?? MAX_BYTES)) return omission('too large');
+  const oldText = decodeText(before);
+  const newText = decodeText(after);
+  if (oldText === undefined || newText === undefined) return omission('binary');
+  return diffLines(oldText, newText, limits);
 }
 
-function diffLines(oldText: string, newText: string, headers: string[], limits: DiffLimits): TextDiff {
+function diffLines(oldText: string, newText: string, limits: DiffLimits): LineDiff {
   const contextLines = limits.contextLines ?? CONTEXT_LINES;
   const ends = equalEnds(oldText, newText, contextLines);
   const oldMiddle = oldText.slice(ends.start, oldText.length - ends.tail);
@@ -76,30 +61,35 @@ function diffLines(oldText: string, newText: string, headers: string[], limits: 
     maxEditLength: limits.maxEdits ?? MAX_EDITS,
     timeout: TIMEOUT_MS,
   });
-  if (patch === undefined) {
-    const [removed, added] = [countLines(oldMiddle), countLines(newMiddle)];
-    return {
-      added,
-      removed,
-      omitted: 'too different',
-      lines: [...headers, `Texts are too different: up to +${added} -${removed} lines`],
-    };
-  }
+  if (patch === undefined)
+    return { added: countLines(newMiddle), removed: countLines(oldMiddle), omitted: 'too different', hunks: [] };
   const skipped = countLines(oldText.slice(0, ends.start));
-  const lines = [...headers];
-  let added = 0;
-  let removed = 0;
-  for (const hunk of patch.hunks) {
-    lines.push(
-      `@@ -${range(hunk.oldStart + skipped, hunk.oldLines)} +${range(hunk.newStart + skipped, hunk.newLines)} @@`,
-    );
-    for (const line of hunk.lines) {
-      if (line.startsWith('+')) added += 1;
-      if (line.startsWith('-')) removed += 1;
-      lines.push(printable(line));
+  const hunks = patch.hunks.map((hunk) => ({
+    section: [],
+    // An empty range is named by the line before it, as POSIX diff does.
+    beforeStart: hunk.oldStart + skipped - (hunk.oldLines === 0 ? 1 : 0),
+    beforeLines: hunk.oldLines,
+    afterStart: hunk.newStart + skipped - (hunk.newLines === 0 ? 1 : 0),
+    afterLines: hunk.newLines,
+    lines: toLines(hunk.lines),
+  }));
+  const count = (change: TextLine['change']): number =>
+    hunks.reduce((sum, { lines }) => sum + lines.filter((line) => line.change === change).length, 0);
+  return { added: count('added'), removed: count('removed'), omitted: undefined, hunks };
+}
+
+function toLines(lines: readonly string[]): TextLine[] {
+  const out: TextLine[] = [];
+  for (const line of lines) {
+    const last = out.at(-1);
+    // A remark of the format itself: no newline at the end of the file.
+    if (line.startsWith('\\') && last !== undefined) out[out.length - 1] = { ...last, noNewline: true };
+    else {
+      const change = line.startsWith('+') ? 'added' : line.startsWith('-') ? 'removed' : 'same';
+      out.push({ change, parts: [{ text: line.slice(1), changed: false }] });
     }
   }
-  return { added, removed, omitted: undefined, lines };
+  return out;
 }
 
 /**
@@ -127,32 +117,8 @@ function equalEnds(oldText: string, newText: string, contextLines: number): { st
   return { start, tail };
 }
 
-function headerLines(before: DiffSide, after: DiffSide): string[] {
-  const name = (side: DiffSide, prefix: string): string =>
-    side.path === undefined
-      ? '/dev/null'
-      : printable(`${prefix}/${side.path}`).replaceAll('\n', '^J').replaceAll('\t', '^I');
-  return [`--- ${name(before, 'a')}`, `+++ ${name(after, 'b')}`];
-}
-
-function omission(omitted: DiffOmission, headers: string[], before: DiffSide, after: DiffSide): TextDiff {
-  const what = omitted === 'binary' ? 'Binary files differ' : 'Files are too large to compare';
-  return {
-    added: 0,
-    removed: 0,
-    omitted,
-    lines: [...headers, `${what}: ${sizeOf(before)} -> ${sizeOf(after)} bytes`],
-  };
-}
-
-function sizeOf({ bytes, sizeBytes }: DiffSide): number {
-  return bytes?.length ?? sizeBytes ?? 0;
-}
-
-/** Writes a hunk's range as POSIX diff does: an empty one names the line before it. */
-function range(start: number, count: number): string {
-  if (count === 0) return `${start - 1},0`;
-  return count === 1 ? String(start) : `${start},${count}`;
+function omission(omitted: DiffOmission): LineDiff {
+  return { added: 0, removed: 0, omitted, hunks: [] };
 }
 
 function countLines(text: string): number {

@@ -42,7 +42,7 @@ export interface TextHunk {
 /** One line. A changed line is a removed one and, after all removed ones of its block, an added one. */
 export interface TextLine {
   readonly change: 'same' | 'added' | 'removed';
-  /** Joined they are the line without its end. `changed` marks the words that the other side's line does not have. */
+  /** Joined they are the line without its end. In a line that stands for another one `changed` marks the words that the other lacks. */
   readonly parts: readonly TextPart[];
   /** The file ends here without a newline. */
   readonly noNewline?: true;

@@ -1,18 +1,19 @@
 // Compares two commits, or a commit with the live agent, file by file.
 
-import { detectKind } from '../diff/kind.ts';
+import { detectKind, KIND_HEAD_BYTES } from '../diff/kind.ts';
 import { diffText, type DiffOmission } from '../diff/text.ts';
 import type { Component } from '../model/component.ts';
 import type { EntryAttributes } from '../model/entry.ts';
 import { MoltError } from '../model/error.ts';
-import { displayPath } from '../model/name.ts';
+import type { ComparedFile, SemanticDiff } from '../model/semantic-diff.ts';
+import { BlobReader } from './blob-reader.ts';
 import { resolvePaths } from './commit-path.ts';
+import type { FileContent } from './compare-file.ts';
 import type { OpsContext } from './context.ts';
 import { openForWords } from './open-words.ts';
-import { joinSimilar } from './renames.ts';
 import { getHead, resolveRevision } from './revision.ts';
-import { commitSide, liveSide, type Side } from './side.ts';
-import { listChanges, type ChangeKind, type FileChange, type FileSide } from './tree-diff.ts';
+import { openComparison, type FileContents } from './semantic-diff.ts';
+import type { Side } from './side.ts';
 
 /** What to compare. */
 export interface DiffOptions {
@@ -21,6 +22,10 @@ export interface DiffOptions {
   readonly words: readonly string[];
   readonly component?: Component | undefined;
   readonly paths: readonly string[];
+  /** Only how much differs. */
+  readonly statOnly?: boolean;
+  /** Secrets as they are. */
+  readonly showSecrets?: boolean;
 }
 
 /** How much of a file differs. */
@@ -33,16 +38,11 @@ export interface DiffStat {
   readonly omitted?: DiffOmission | 'sqlite';
 }
 
-/** One file that differs: CLI.md's JSON for `diff`, and its lines. */
-export interface FileDiff {
-  /** Escaped path in the commit tree. */
-  readonly path: string;
-  readonly component: Component;
-  readonly change: ChangeKind;
-  readonly from?: string;
+/** One file that differs: CLI.md's JSON for `diff`. */
+export interface FileDiff extends ComparedFile {
   readonly stat: DiffStat;
-  /** Unified diff with headers, safe for a terminal; empty for a file that only moved. */
-  readonly lines: readonly string[];
+  /** How it differs, by meaning; not there with `statOnly`. */
+  readonly diff?: SemanticDiff;
 }
 
 /** Larger files are only counted. */
@@ -56,25 +56,20 @@ export async function* listDiff(context: OpsContext, options: DiffOptions): Asyn
     throw new MoltError('USAGE', `diff takes two revisions, not ${words.length}`, {
       hint: 'paths go behind --: molt diff -- PATH',
     });
-  const [from, to] = words;
-  const { repository } = open;
-  const before = await commitSide(
-    repository,
-    from === undefined ? getHead(open) : await resolveRevision(context, open, from),
-  );
+  const [first, second] = words;
+  const from = first === undefined ? getHead(open) : await resolveRevision(context, open, first);
   const paths = await resolvePaths(context, open, options.paths);
-  const after =
-    to === undefined
-      ? await liveSide(context, open, { keepContent: true })
-      : await commitSide(repository, await resolveRevision(context, open, to));
-  const changes = await joinSimilar(await listChanges(before, after, paths), { before, after });
-  if (changes.length === 0) return;
-  const componentOf = await readComponents(before, after);
-  for (const change of changes) {
-    const component = componentOf(change.path);
-    if (options.component !== undefined && component !== options.component) continue;
+  const to = second === undefined ? 'live' : await resolveRevision(context, open, second);
+  const comparison = await openComparison(context, open, { from, to, paths, component: options.component });
+  for (const file of comparison.files) {
     // oxlint-disable-next-line no-await-in-loop -- one file after the other, so that memory stays flat
-    yield await compareFile({ before, after }, change, component);
+    const stat = await measure(file, await comparison.contents(file));
+    if (options.statOnly === true) yield { ...file, stat };
+    else {
+      const { showSecrets = false } = options;
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      yield { ...file, stat, diff: await comparison.compare(file, { showSecrets, signal: context.signal }) };
+    }
   }
 }
 
@@ -87,49 +82,25 @@ export async function readComponents(before: Side, after: Side): Promise<(path: 
   return (path) => (newer.get(path) ?? older?.get(path))?.component ?? 'configuration';
 }
 
-async function compareFile(
-  sides: { before: Side; after: Side },
-  change: FileChange,
-  component: Component,
-): Promise<FileDiff> {
-  const { path, from } = change;
-  const entry = { path, component, change: change.change, ...(from !== undefined && { from }) };
-  const before = await readSide(sides.before, change.before, from ?? path);
-  const after = await readSide(sides.after, change.after, path);
-  const [beforeBytes, afterBytes] = [before.sizeBytes, after.sizeBytes];
-  const moved = from === undefined ? [] : [`rename from ${displayPath(from)}`, `rename to ${displayPath(path)}`];
-  const modes = modeLines(change);
-  if (change.before?.blob === change.after?.blob) {
-    return { ...entry, stat: { addedLines: 0, removedLines: 0, beforeBytes, afterBytes }, lines: [...moved, ...modes] };
-  }
-  if (before.isSqlite || after.isSqlite) {
-    const headers = diffText({ ...before, bytes: undefined }, { ...after, bytes: undefined }).lines.slice(0, 2);
-    const line = `SQLite databases differ: ${beforeBytes} -> ${afterBytes} bytes`;
-    return {
-      ...entry,
-      stat: { addedLines: 0, removedLines: 0, beforeBytes, afterBytes, omitted: 'sqlite' },
-      lines: [...modes, ...headers, line],
-    };
-  }
-  const { added, removed, omitted, lines } = diffText(before, after);
-  const stat = {
-    addedLines: added,
-    removedLines: removed,
-    beforeBytes,
-    afterBytes,
-    ...(omitted !== undefined && { omitted }),
-  };
-  return { ...entry, stat, lines: [...moved, ...modes, ...lines] };
+async function measure({ path }: ComparedFile, { before, after, isSame }: FileContents): Promise<DiffStat> {
+  const sizes = { beforeBytes: before?.sizeBytes ?? 0, afterBytes: after?.sizeBytes ?? 0 };
+  if (isSame) return { addedLines: 0, removedLines: 0, ...sizes };
+  if ((await isSqlite(before, path)) || (await isSqlite(after, path)))
+    return { addedLines: 0, removedLines: 0, ...sizes, omitted: 'sqlite' };
+  const { added, removed, omitted } = diffText(await readWhole(before), await readWhole(after));
+  return { addedLines: added, removedLines: removed, ...sizes, ...(omitted !== undefined && { omitted }) };
 }
 
-async function readSide(side: Side, file: FileSide | undefined, path: string) {
-  if (file === undefined) return { path: undefined, bytes: Buffer.alloc(0), sizeBytes: 0, isSqlite: false };
-  const { bytes, sizeBytes } = await side.readBlob(file.blob, MAX_FILE_BYTES);
-  const isSqlite = bytes === undefined ? /\.sqlite$|\.db$/.test(path) : detectKind(bytes, path) === 'sqlite';
-  return { path: displayPath(path), bytes, sizeBytes, isSqlite };
+async function isSqlite(content: FileContent, path: string): Promise<boolean> {
+  if (content === undefined) return false;
+  if (!(content instanceof BlobReader)) return /\.sqlite$|\.db$/.test(path);
+  const head = await content.read(0, Math.min(content.sizeBytes, KIND_HEAD_BYTES));
+  return detectKind(head, path) === 'sqlite';
 }
 
-function modeLines({ before, after }: FileChange): string[] {
-  if (before === undefined || after === undefined || before.mode === after.mode) return [];
-  return [`old mode ${before.mode}`, `new mode ${after.mode}`];
+/** Reads a file, none for one that isn't there; undefined if it is too large or was not kept. */
+async function readWhole(content: FileContent): Promise<Buffer | undefined> {
+  if (content === undefined) return Buffer.alloc(0);
+  const isReadable = content instanceof BlobReader && content.sizeBytes <= MAX_FILE_BYTES;
+  return isReadable ? content.read(0, content.sizeBytes) : undefined;
 }

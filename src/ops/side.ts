@@ -2,10 +2,14 @@
 // are worked out in memory by the same capture that a commit uses, with nothing stored.
 
 import type { BlobWriter, EntryAttributes } from '../model/entry.ts';
-import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
+import { chunkId } from '../crypto/ids.ts';
+import type { NodeEntry } from '../format/blob.ts';
+import type { BlobId, ChunkId, CommitId, TreeId } from '../model/ids.ts';
 import { BlobHash } from '../repo/blob-hash.ts';
 import type { Repository } from '../repo/repository.ts';
+import { unlessDamaged } from '../repo/storage-failure.ts';
 import { parseTree, type TreeEntry } from '../repo/trees.ts';
+import { BlobReader, ChunkReader, type BlobPiece } from './blob-reader.ts';
 import { captureAgent, type BlobStore, type CapturedAgent } from './capture-agent.ts';
 import {
   ATTRIBUTES_FILE,
@@ -26,6 +30,8 @@ export interface Side extends TreeSource {
   attributes(): Promise<ReadonlyMap<string, EntryAttributes>>;
   /** Returns a blob's size, and its bytes unless there are more than `maxBytes` of them or they were not kept. */
   readBlob(id: BlobId, maxBytes: number): Promise<{ readonly sizeBytes: number; readonly bytes: Buffer | undefined }>;
+  /** Opens a blob to read parts of it; its size alone if its content was not kept. */
+  openBlob(id: BlobId): Promise<BlobReader | { readonly sizeBytes: number }>;
 }
 
 /** The live agent as a side. */
@@ -35,8 +41,7 @@ export interface LiveSide extends Side {
   readonly captured: CapturedAgent;
 }
 
-/** Content of changed live files that is kept for a comparison: of one file, and of all. */
-const KEEP_FILE_BYTES = 8 << 20;
+/** How much content of changed live files is kept for a comparison. */
 const KEEP_BYTES = 96 << 20;
 
 /** Returns a commit as a side. */
@@ -57,17 +62,23 @@ export async function liveSide(
   options: { readonly keepContent: boolean },
 ): Promise<LiveSide> {
   const { agent, repository } = open;
-  const store = new HashStore(options.keepContent ? KEEP_BYTES : 0);
+  const store = new HashStore(repository, options.keepContent ? KEEP_BYTES : 0);
   const head = new HeadCommit(repository, getHead(open));
   const captured = await captureAgent(context, agent, repository, store, { head, full: false });
   const plan = await planTree(agent, captured);
   const trees = new Map<TreeId, Buffer>(plan.trees.map(({ id, content }) => [id, content]));
-  const blobs = new Map<BlobId, Buffer>([
+  const { pod } = plan.descriptions;
+  const kept = new Map<BlobId, readonly BlobPiece[]>([
     ...store.kept,
-    [plan.compared.get(POD_FILE) as BlobId, plan.descriptions.pod],
+    [plan.compared.get(POD_FILE) as BlobId, [{ id: undefined, sizeBytes: pod.length, bytes: pod }]],
   ]);
   const sizes = new Map([...captured.files.values()].map(({ blob, sizeBytes }) => [blob, sizeBytes]));
   const stored = storedSide(repository);
+  const openBlob: Side['openBlob'] = async (id) => {
+    const pieces = kept.get(id);
+    if (pieces !== undefined) return new BlobReader(pieces, store.chunks);
+    return (await repository.objects.hasBlob(id)) ? stored.openBlob(id) : { sizeBytes: sizes.get(id) ?? 0 };
+  };
   return {
     captured,
     attributesId: plan.compared.get(ATTRIBUTES_FILE),
@@ -77,33 +88,56 @@ export async function liveSide(
       return content === undefined ? stored.readTree(id) : parseTree(content, id);
     },
     attributes: async () => new Map(captured.attributes.map((entry) => [entry.path, entry])),
-    readBlob: async (id, maxBytes) => {
-      const bytes = blobs.get(id);
-      if (bytes !== undefined) return { sizeBytes: bytes.length, bytes: bytes.length > maxBytes ? undefined : bytes };
-      if (await repository.objects.hasBlob(id)) return stored.readBlob(id, maxBytes);
-      return { sizeBytes: sizes.get(id) ?? 0, bytes: undefined };
-    },
+    openBlob,
+    readBlob: async (id, maxBytes) => readAtMost(await openBlob(id), maxBytes),
   };
 }
 
-function storedSide(repository: Repository): Pick<Side, 'readTree' | 'readBlob'> {
+function storedSide(repository: Repository): Pick<Side, 'readTree' | 'readBlob' | 'openBlob'> {
   const { objects } = repository;
+  const chunks = new ChunkReader(objects);
+  const openBlob = async (id: BlobId): Promise<BlobReader> => {
+    const pieces: BlobPiece[] = [];
+    for await (const chunk of objects.listChunks(await objects.readBlobRecord(id))) pieces.push(chunk);
+    return new BlobReader(pieces, chunks);
+  };
   return {
     readTree: async (id): Promise<TreeEntry[]> => parseTree(await objects.readGit(id, 'tree'), id),
+    openBlob,
     readBlob: async (id, maxBytes) => {
+      // Of a large one the list of its chunks is not wanted.
       const { sizeBytes } = await objects.readBlobRecord(id);
       return { sizeBytes, bytes: sizeBytes > maxBytes ? undefined : await objects.readBlobWhole(id, maxBytes) };
     },
   };
 }
 
-/** Works out the ids of blobs, and keeps the content of those that differ from their previous version. */
+async function readAtMost(
+  opened: BlobReader | { readonly sizeBytes: number },
+  maxBytes: number,
+): Promise<{ readonly sizeBytes: number; readonly bytes: Buffer | undefined }> {
+  const { sizeBytes } = opened;
+  const isReadable = opened instanceof BlobReader && sizeBytes <= maxBytes;
+  return { sizeBytes, bytes: isReadable ? await opened.read(0, sizeBytes) : undefined };
+}
+
+/** How long a piece is of which no earlier version tells. */
+const PIECE_BYTES = 64 * 1024;
+
+/**
+ * Works out the ids of blobs, and keeps what their previous versions don't have. A blob is cut where its previous version is: as long as
+ * nothing is inserted, that finds what both have in common.
+ */
 class HashStore implements BlobStore {
-  readonly kept = new Map<BlobId, Buffer>();
+  readonly kept = new Map<BlobId, readonly BlobPiece[]>();
+  readonly chunks: ChunkReader;
+  readonly #repository: Repository;
   #left: number;
 
-  constructor(keepBytes: number) {
+  constructor(repository: Repository, keepBytes: number) {
+    this.#repository = repository;
     this.#left = keepBytes;
+    this.chunks = new ChunkReader(repository.objects);
   }
 
   expectBytes(): void {}
@@ -112,24 +146,89 @@ class HashStore implements BlobStore {
 
   openBlob({ sizesBytes, previous }: Parameters<BlobStore['openBlob']>[0]): BlobWriter {
     const hash = new BlobHash(sizesBytes);
-    let parts: Buffer[] | undefined = Math.max(...sizesBytes) <= Math.min(KEEP_FILE_BYTES, this.#left) ? [] : undefined;
+    const cutter = this.#left > 0 ? new PieceCutter(this.#repository, previous, this.#left) : undefined;
     return {
       write: (bytes) => {
         hash.update(bytes);
-        parts?.push(Buffer.from(bytes));
+        return cutter?.write(bytes);
       },
       finish: async () => {
         const id = hash.digest();
         const { written } = hash;
-        if (parts !== undefined && id !== previous && !this.kept.has(id)) {
-          this.kept.set(id, Buffer.concat(parts));
-          this.#left -= written;
+        if (cutter !== undefined && id !== previous && !this.kept.has(id)) {
+          const pieces = cutter.finish();
+          if (pieces !== undefined) {
+            this.kept.set(id, pieces);
+            this.#left -= pieces.reduce((sum, { bytes }) => sum + (bytes?.length ?? 0), 0);
+          }
         }
         return { id, sizeBytes: written };
       },
-      abort: () => {
-        parts = undefined;
-      },
+      abort: () => {},
     };
+  }
+}
+
+/** Cuts one blob into pieces, and keeps those that its previous version does not have at the same place. */
+class PieceCutter {
+  readonly #repository: Repository;
+  readonly #previous: BlobId | undefined;
+  readonly #pieces: BlobPiece[] = [];
+  #earlier: readonly NodeEntry[] | undefined;
+  #parts: Buffer[] = [];
+  #partBytes = 0;
+  #left: number;
+
+  constructor(repository: Repository, previous: BlobId | undefined, keepBytes: number) {
+    this.#repository = repository;
+    this.#previous = previous;
+    this.#left = keepBytes;
+  }
+
+  async write(bytes: Buffer): Promise<void> {
+    this.#earlier ??= await this.#loadEarlier();
+    for (let rest = bytes; rest.length > 0;) {
+      const wanted = this.#wantedBytes - this.#partBytes;
+      const part = rest.subarray(0, wanted);
+      this.#parts.push(Buffer.from(part));
+      this.#partBytes += part.length;
+      if (part.length === wanted) this.#cut();
+      rest = rest.subarray(part.length);
+    }
+  }
+
+  /** Returns the pieces; undefined if there was more to keep than could be. */
+  finish(): BlobPiece[] | undefined {
+    if (this.#partBytes > 0) this.#cut();
+    return this.#left < 0 ? undefined : this.#pieces;
+  }
+
+  get #wantedBytes(): number {
+    return this.#earlier?.[this.#pieces.length]?.sizeBytes ?? PIECE_BYTES;
+  }
+
+  #cut(): void {
+    const bytes = Buffer.concat(this.#parts);
+    this.#parts = [];
+    this.#partBytes = 0;
+    const earlier = this.#earlier?.[this.#pieces.length];
+    const id = chunkId(this.#repository.keys.idKey, bytes).toString('hex') as ChunkId;
+    const isKnown = earlier?.id === id;
+    if (!isKnown) this.#left -= bytes.length;
+    this.#pieces.push({ id, sizeBytes: bytes.length, bytes: isKnown || this.#left < 0 ? undefined : bytes });
+  }
+
+  async #loadEarlier(): Promise<readonly NodeEntry[]> {
+    const { objects } = this.#repository;
+    const chunks: NodeEntry[] = [];
+    if (this.#previous === undefined) return chunks;
+    // A previous version that is lost must not keep the live one from being looked at.
+    await unlessDamaged(
+      (async () => {
+        for await (const chunk of objects.listChunks(await objects.readBlobRecord(this.#previous as BlobId)))
+          chunks.push(chunk);
+      })(),
+    );
+    return chunks;
   }
 }

@@ -4,6 +4,7 @@ import { COMPONENTS } from '../../model/component.ts';
 import { displayPath } from '../../model/name.ts';
 import { listDiff, type FileDiff } from '../../ops/diff.ts';
 import { defineCommand } from '../command.ts';
+import { describeDiff } from '../diff-text.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import type { Output } from '../output.ts';
 import { formatCount, formatSize, formatTable } from '../text.ts';
@@ -13,7 +14,7 @@ export const command = defineCommand({
   name: 'diff',
   summary: 'compare two moments, or one with the live agent',
   description:
-    'Without a revision the newest commit is compared with the live agent, with one that revision, with two these.\nA PATH counts from the state folder or the current one: workspace/MEMORY.md, or state/workspace/MEMORY.md as molt shows it.',
+    'Files are compared by what they are: text and Markdown by lines and words, configuration by key path, conversations by turns, SQLite databases by tables and rows. Secrets are masked, unless --show-secrets is given.\nWithout a revision the newest commit is compared with the live agent, with one that revision, with two these.\nA PATH counts from the state folder or the current one: workspace/MEMORY.md, or state/workspace/MEMORY.md as molt shows it.',
   words: [
     {
       name: 'revisions',
@@ -26,10 +27,12 @@ export const command = defineCommand({
   options: {
     component: { type: 'string', value: 'NAME', choices: COMPONENTS, description: 'only this component' },
     stat: { type: 'boolean', description: 'only how much changed in each file' },
+    'show-secrets': { type: 'boolean', description: 'secrets as they are, not masked' },
   },
   rest: 'PATH…',
   examples: [
     ['diff', 'show what changed since the last commit'],
+    ['diff HEAD~1 HEAD -- openclaw.json', 'see which settings the last commit changed'],
     ['diff my-agent@{yesterday} --stat', 'show how much changed since yesterday'],
     ['diff HEAD~3 HEAD --component state -- workspace', 'compare two commits in part'],
   ],
@@ -40,6 +43,8 @@ export const command = defineCommand({
       words: words.revisions,
       component: options.component,
       paths: rest,
+      statOnly: options.stat,
+      showSecrets: options['show-secrets'],
     });
     const kept: FileDiff[] = [];
     for await (const file of files) {
@@ -47,24 +52,16 @@ export const command = defineCommand({
       else for (const line of describeFile(output, file)) output.line(line);
       if (output.abandoned) return;
     }
-    if (output.mode.json) output.result(kept.map(diffDocument), () => '');
+    if (output.mode.json) output.result(kept, () => '');
     else if (kept.length > 0) for (const line of describeStats(output, kept)) output.line(line);
   },
 });
 
-function diffDocument({ lines: _, ...document }: FileDiff): object {
-  return document;
-}
-
-function* describeFile(output: Output, { path, component, change, from, lines }: FileDiff): Iterable<string> {
+function* describeFile(output: Output, { diff, ...file }: FileDiff): Iterable<string> {
+  const { path, component, change, from } = file;
   const name = from === undefined ? displayPath(path) : `${displayPath(from)} -> ${displayPath(path)}`;
   yield output.style('bold', `${change} ${name} (${component})`);
-  for (const line of lines) {
-    if (line.startsWith('@@')) yield output.style('cyan', line);
-    else if (line.startsWith('+') && !line.startsWith('+++ ')) yield output.style('green', line);
-    else if (line.startsWith('-') && !line.startsWith('--- ')) yield output.style('red', line);
-    else yield line;
-  }
+  if (diff !== undefined) yield* describeDiff(output, file, diff);
 }
 
 function describeStats(output: Output, files: readonly FileDiff[]): string[] {

@@ -1,5 +1,5 @@
-// SQLite in memory: the database of the embedded log is sealed whole on disk and opened nowhere else. Loaded where it is used; its
-// WebAssembly is inside the script, so that there is no file to look for.
+// SQLite in memory: nothing that it is given or makes reaches a file. The embedded backup log lives in it, and a table's definition is
+// read by it. Loaded where it is used; its WebAssembly is inside the script, so that there is no file to look for.
 
 import initSqlJs, { type Database } from 'sql.js/dist/sql-wasm-inline.js';
 

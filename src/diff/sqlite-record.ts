@@ -1,0 +1,81 @@
+// SQLite's records: the values of one row (sqlite.org/fileformat2.html, sections 1.6 and 2.1).
+
+import { SqliteTrouble } from './sqlite-file.ts';
+
+/** A value as it is stored. Integers beyond 2^53 are bigint. */
+export type SqlValue = null | number | bigint | string | Buffer;
+
+/** A variable-length integer and where it ends. */
+export interface Varint {
+  readonly value: number;
+  readonly end: number;
+}
+
+/** The most columns that SQLite can be built for. */
+const MOST_COLUMNS = 32_767;
+
+/** Reads a variable-length integer; one beyond 2^53 loses its last digits. @throws {SqliteTrouble} when it is cut off */
+export function readVarint(bytes: Buffer, at: number): Varint {
+  let value = 0;
+  for (let index = 0; index < 9; index += 1) {
+    const byte = bytes[at + index];
+    if (byte === undefined) throw new SqliteTrouble('a number in it is cut off');
+    if (index === 8) return { value: value * 256 + byte, end: at + 9 };
+    value = value * 128 + (byte & 0x7f);
+    if (byte < 0x80) return { value, end: at + index + 1 };
+  }
+  throw new SqliteTrouble('a number in it has no end');
+}
+
+/** Reads a row's id: a varint of 64 bits with a sign. */
+export function readRowid(bytes: Buffer, at: number): { readonly value: bigint; readonly end: number } {
+  const small = readVarint(bytes, at);
+  if (small.end - at < 8) return { value: BigInt(small.value), end: small.end };
+  let value = 0n;
+  for (let index = at; index < small.end; index += 1) {
+    const byte = BigInt(bytes[index] ?? 0);
+    value = index - at === 8 ? (value << 8n) | byte : (value << 7n) | (byte & 0x7fn);
+  }
+  return { value: BigInt.asIntN(64, value), end: small.end };
+}
+
+/** Reads the values of a record. @throws {SqliteTrouble} when it is damaged */
+export function parseRecord(payload: Buffer, encoding: 'utf8' | 'utf16le' | 'utf16be'): SqlValue[] {
+  const header = readVarint(payload, 0);
+  if (header.value > payload.length) throw new SqliteTrouble('a row of it is damaged');
+  const values: SqlValue[] = [];
+  let at = header.value;
+  for (let next = header.end; next < header.value;) {
+    const type = readVarint(payload, next);
+    next = type.end;
+    const sizeBytes = sizeOf(type.value);
+    if (at + sizeBytes > payload.length || values.length >= MOST_COLUMNS)
+      throw new SqliteTrouble('a row of it is damaged');
+    values.push(readValue(payload, at, type.value, encoding));
+    at += sizeBytes;
+  }
+  return values;
+}
+
+const INTEGER_BYTES = [0, 1, 2, 3, 4, 6, 8, 8, 0, 0];
+
+function sizeOf(type: number): number {
+  return type < 12 ? (INTEGER_BYTES[type] ?? 0) : Math.floor((type - 12) / 2);
+}
+
+function readValue(bytes: Buffer, at: number, type: number, encoding: 'utf8' | 'utf16le' | 'utf16be'): SqlValue {
+  if (type === 0) return null;
+  if (type <= 5) return bytes.readIntBE(at, sizeOf(type));
+  if (type === 6) {
+    const value = bytes.readBigInt64BE(at);
+    return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
+  }
+  if (type === 7) return bytes.readDoubleBE(at);
+  if (type < 12) return type === 9 ? 1 : 0;
+  const value = bytes.subarray(at, at + sizeOf(type));
+  if (type % 2 === 0) return value;
+  if (encoding === 'utf8') return value.toString('utf8');
+  return (encoding === 'utf16le' ? value : Buffer.from(value.subarray(0, value.length & ~1)).swap16()).toString(
+    'utf16le',
+  );
+}

@@ -1,0 +1,109 @@
+// Any part of a blob's content, wherever it is: chunks of a repository, or pieces of a live file that are kept in memory. What two blobs
+// have in common at the same places is told by the ids of their pieces, without reading them.
+
+import { MoltError } from '../model/error.ts';
+import type { ChunkId } from '../model/ids.ts';
+import { Lru } from '../repo/lru.ts';
+import type { Objects } from '../repo/objects.ts';
+
+/** A piece of a blob. */
+export interface BlobPiece {
+  /** Undefined where nobody worked it out. */
+  readonly id: ChunkId | undefined;
+  readonly sizeBytes: number;
+  /** Its content, if it is in memory; else the repository has it under its id. */
+  readonly bytes?: Buffer | undefined;
+}
+
+/** Reads chunks, the last of them kept: one is shared by all readers of a comparison. */
+export class ChunkReader {
+  readonly #objects: Objects;
+  readonly #recent = new Lru<Buffer>(16 << 20);
+
+  constructor(objects: Objects) {
+    this.#objects = objects;
+  }
+
+  /** Reads a chunk. @throws {MoltError} DAMAGED and its kin */
+  async read(id: ChunkId, sizeBytes: number): Promise<Buffer> {
+    const known = this.#recent.get(id);
+    if (known !== undefined) return known;
+    const bytes = await this.#objects.readChunk(id);
+    if (bytes.length !== sizeBytes)
+      throw new MoltError('DAMAGED', `chunk ${id} has another length than its list says`, { hint: 'run molt verify' });
+    // A chunk is part of a larger block, which would be kept with it.
+    const own = Buffer.from(bytes);
+    this.#recent.set(id, own, own.length);
+    return own;
+  }
+}
+
+/** Reads parts of a blob. */
+export class BlobReader {
+  readonly sizeBytes: number;
+  readonly pieces: readonly BlobPiece[];
+  /** Where each piece begins, and where the last one ends. */
+  readonly starts: readonly number[];
+  readonly #chunks: ChunkReader;
+
+  constructor(pieces: readonly BlobPiece[], chunks: ChunkReader) {
+    const starts = [0];
+    for (const { sizeBytes } of pieces) starts.push((starts.at(-1) ?? 0) + sizeBytes);
+    this.pieces = pieces;
+    this.starts = starts;
+    this.sizeBytes = starts.at(-1) ?? 0;
+    this.#chunks = chunks;
+  }
+
+  /** Reads bytes, which must not be written to. @throws {RangeError} outside the blob; {MoltError} DAMAGED and its kin */
+  async read(offsetBytes: number, lengthBytes: number): Promise<Buffer> {
+    const end = offsetBytes + lengthBytes;
+    if (offsetBytes < 0 || end > this.sizeBytes) throw new RangeError(`no ${lengthBytes} bytes at ${offsetBytes}`);
+    const parts: Buffer[] = [];
+    for (let index = this.#pieceAt(offsetBytes); (this.starts[index] ?? end) < end; index += 1) {
+      const start = this.starts[index] ?? 0;
+      // oxlint-disable-next-line no-await-in-loop -- in order, one block after the other
+      const bytes = await this.#readPiece(index);
+      parts.push(bytes.subarray(Math.max(0, offsetBytes - start), Math.min(bytes.length, end - start)));
+    }
+    return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+  }
+
+  async #readPiece(index: number): Promise<Buffer> {
+    const piece = this.pieces[index];
+    if (piece?.bytes !== undefined) return piece.bytes;
+    if (piece?.id === undefined) throw new RangeError(`there is no piece ${index}`);
+    return this.#chunks.read(piece.id, piece.sizeBytes);
+  }
+
+  #pieceAt(offsetBytes: number): number {
+    let [low, high] = [0, this.pieces.length];
+    while (low + 1 < high) {
+      const middle = (low + high) >> 1;
+      if ((this.starts[middle] ?? 0) <= offsetBytes) low = middle;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** Lists where two blobs may differ, in ascending order: wherever they have not the same piece at the same place. */
+export function listDiffering(a: BlobReader, b: BlobReader): { readonly start: number; readonly end: number }[] {
+  const ranges: { start: number; end: number }[] = [];
+  const known = new Map<number, BlobPiece>(a.pieces.map((piece, index) => [a.starts[index] ?? 0, piece]));
+  let from = 0;
+  const differUntil = (end: number): void => {
+    const last = ranges.at(-1);
+    if (last !== undefined && last.end === from) last.end = end;
+    else if (end > from) ranges.push({ start: from, end });
+  };
+  b.pieces.forEach((piece, index) => {
+    const start = b.starts[index] ?? 0;
+    const other = known.get(start);
+    if (piece.id === undefined || other?.id !== piece.id || other.sizeBytes !== piece.sizeBytes) return;
+    differUntil(start);
+    from = start + piece.sizeBytes;
+  });
+  differUntil(Math.max(a.sizeBytes, b.sizeBytes));
+  return ranges;
+}
