@@ -38,10 +38,7 @@ export function describeRow(table: string, shape: TableShape, row: RawRow, optio
   for (const column of values.keys()) {
     if (keyColumns.includes(column)) continue;
     const [before, after] = [row.before?.get(column), row.after?.get(column)];
-    const isListed =
-      change === 'changed'
-        ? row.before?.has(column) === true && !isSameValue(before, after)
-        : (after ?? before ?? null) !== null;
+    const isListed = change === 'changed' ? !isSameValue(before, after) : (after ?? before ?? null) !== null;
     if (isListed) cells.push(...show.cell(column, { before, after }));
   }
   return { change, key, cells: cells.slice(0, MOST_CELLS), more: Math.max(0, cells.length - MOST_CELLS) };

@@ -285,13 +285,15 @@ class RowCollector {
     this.#hold(this.#added, row);
   }
 
-  /** Notes two versions of a row, if they differ in a column that both have. */
+  /** Notes two versions of a row, if they differ in a column that the newer side has. */
   change(old: Loose, now: Loose): void {
     if (old.payload.equals(now.payload)) return;
-    const before = readRow(this.#before, old);
+    const before = new Map(readRow(this.#before, old));
     const after = readRow(this.#after, now);
+    // A column that is new has its default in all rows that were there.
+    for (const { name, fallback } of this.#after.shape.stored) if (!before.has(name)) before.set(name, fallback);
     let isChanged = false;
-    for (const [column, value] of after) isChanged ||= before.has(column) && !isSameValue(before.get(column), value);
+    for (const [column, value] of after) isChanged ||= !isSameValue(before.get(column), value);
     if (!isChanged) return;
     this.#changes.changed += 1;
     if (this.#changes.rows.length < this.#limits.maxRows) this.#changes.rows.push({ rowid: now.rowid, before, after });
