@@ -1,7 +1,7 @@
 // Configuration: JSON, JSON5, YAML and environment files, compared by key path, with secrets masked.
 
 import json5 from 'json5';
-import { parse as parseYaml } from 'yaml';
+import { parseDocument } from 'yaml';
 import type { SecretHints } from '../model/diff-hints.ts';
 import { MASK, type ConfigChange, type ConfigDiff } from '../model/semantic-diff.ts';
 import { isSecretAt, looksSecret, maskText } from './secrets.ts';
@@ -79,8 +79,11 @@ function tryJson(text: string): { readonly value: unknown } | undefined {
 }
 
 function parseYamlText(text: string): unknown {
-  // Aliases may make a small text a huge tree; the limit is the library's own.
-  return parseYaml(text, { intAsBigInt: false, maxAliasCount: 100, logLevel: 'silent', schema: 'core' });
+  const document = parseDocument(text, { schema: 'core', prettyErrors: false, logLevel: 'error' });
+  const [error] = document.errors;
+  if (error !== undefined) throw error;
+  // Aliases may make a small text a huge tree.
+  return document.toJS({ maxAliasCount: 100 });
 }
 
 const ASSIGNMENT = /^\s*(?:export\s+)?([A-Za-z_][\w.]*)\s*=\s*(.*?)\s*$/;

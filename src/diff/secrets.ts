@@ -66,12 +66,22 @@ export function maskText(text: string): string {
     .replace(PRIVATE_KEY_BLOCK, MASK)
     .replace(SHAPES, MASK)
     .replace(BEARER, `$1 ${MASK}`)
-    .replace(ASSIGNMENT, (whole, quote: string, name: string, between: string, value: string) => {
-      const mark = /^\\*["']/.exec(value)?.[0] ?? '';
-      // `password: required` is prose; `password: hunter2` is not.
-      if (!isSecretName(name) || value.includes(MASK) || (mark === '' && !/\d/.test(value))) return whole;
+    .replace(ASSIGNMENT, maskAssignment(MOST_LEVELS));
+}
+
+/** What is no secret may hold one: `url=x&password=hunter2`, or JSON in a text of JSON; so deep is looked. */
+const MOST_LEVELS = 4;
+
+function maskAssignment(levels: number) {
+  return (whole: string, quote: string, name: string, between: string, value: string): string => {
+    const mark = /^\\*["']/.exec(value)?.[0] ?? '';
+    // `password: required` is prose; `password: hunter2` is not.
+    if (isSecretName(name) && !value.includes(MASK) && (mark !== '' || /\d/.test(value)))
       return `${quote}${name}${quote}${between}${mark}${MASK}${mark}`;
-    });
+    if (levels === 0) return whole;
+    const inner = value.slice(mark.length, value.length - mark.length);
+    return `${quote}${name}${quote}${between}${mark}${inner.replace(ASSIGNMENT, maskAssignment(levels - 1))}${mark}`;
+  };
 }
 
 /** Says whether the value at a key path is a secret. @param path the names on the way, outermost first */

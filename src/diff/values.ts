@@ -44,7 +44,10 @@ class Walk {
 
   compare(before: unknown, after: unknown, path: readonly Step[]): void {
     this.#count(path);
-    if (isTree(before) && isTree(after)) this.#compareTrees(before, after, path);
+    // What is told value by value could not be told from the container's own going or coming.
+    const isEmptied = path.length > 0 && isEmpty(before) !== isEmpty(after);
+    if (isEmptied) this.changes.push({ path, change: 'changed', before, after });
+    else if (isTree(before) && isTree(after)) this.#compareTrees(before, after, path);
     else if (Array.isArray(before) && Array.isArray(after)) this.#compareLists(before, after, path);
     else if (!isContainer(before) && !isContainer(after)) {
       if (!isSameScalar(before, after)) this.changes.push({ path, change: 'changed', before, after });
@@ -53,7 +56,6 @@ class Walk {
 
   #compareTrees(before: Tree, after: Tree, path: readonly Step[]): void {
     const [olds, nows] = [Object.keys(before), Object.keys(after)];
-    // An object that becomes empty, or stops being so, is itself no value that comes or goes.
     for (const key of nows) {
       if (Object.hasOwn(before, key)) this.compare(before[key], after[key], [...path, { key }]);
       else this.#list('added', after[key], [...path, { key }]);
@@ -137,6 +139,10 @@ function isTree(value: unknown): value is Tree {
 
 function isContainer(value: unknown): boolean {
   return isTree(value) || Array.isArray(value);
+}
+
+function isEmpty(value: unknown): boolean {
+  return isContainer(value) && Object.keys(value as object).length === 0;
 }
 
 function isSameScalar(a: unknown, b: unknown): boolean {
