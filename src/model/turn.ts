@@ -1,19 +1,15 @@
-// What was said in an agent's conversations, as search and blame show it.
+// What was said in an agent's conversations, with where it stands, as search and blame show it.
 
-/** One turn of a conversation: what somebody said, or a tool gave back. */
-export interface Turn {
+import type { Turn } from './semantic-diff.ts';
+
+/** A turn and its place. Its text is as it is stored: whoever shows it makes it printable and masks secrets. */
+export interface PlacedTurn extends Turn {
   /** Where it is kept: the escaped commit path of a database or a file. */
   readonly path: string;
   /** The conversation's id. */
   readonly session: string;
-  /** What the agent calls the conversation, as `agent:main:planning`, if that is known. */
-  readonly sessionKey: string | undefined;
-  /** Its place in the conversation, from 0: the event's number in a database, the line in a file. */
+  /** What people know the conversation by, as `agent:main:planning`, if that is known. */
+  readonly conversation: string | undefined;
+  /** Its place in the conversation: the event's number in a database, from 0; the line of a file, from 1. */
   readonly seq: number;
-  /** `user`, `assistant`, `toolResult`, or whatever else the agent's program calls it. */
-  readonly role: string;
-  /** When it was said, in milliseconds since the Unix epoch; undefined if it does not tell. */
-  readonly timeMs: number | undefined;
-  /** What was said: calls of tools as their name and arguments. As it is stored: not safe for a terminal, secrets not masked. */
-  readonly text: string;
 }

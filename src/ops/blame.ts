@@ -1,7 +1,7 @@
 // Tells which commit wrote each line of a file, and what was said to the agent before.
 
 import type { CommitId } from '../model/ids.ts';
-import type { Turn } from '../model/turn.ts';
+import type { PlacedTurn } from '../model/turn.ts';
 
 /** Which lines to blame. */
 export interface BlameOptions {
@@ -50,5 +50,5 @@ export interface Blame {
 export interface OpenBlame extends AsyncDisposable {
   readonly blame: Blame;
   /** Returns what was said in the window of a moment, in the order of time. */
-  readTurns(moment: BlameMoment): Promise<Turn[]>;
+  readTurns(moment: BlameMoment): Promise<PlacedTurn[]>;
 }

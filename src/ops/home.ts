@@ -4,6 +4,7 @@
 //     agents/<label>.json                 an agent: repository, branch, state folder, rules
 //     repositories/<repository id>/       a storage
 //     cache/<repository id>/<label>       stat cache, sealed; derived
+//     cache/<repository id>/.search/      the index of search, sealed; derived (search-index.ts)
 //     trust/<repository id>/              fingerprint of the root, exec-<slot id>: commands that this machine's user gave, pod-<hash>: accepted pods
 //     remotes/<repository id>/<name>.json URL and rules of a remote (remotes.ts)
 //     views/<repository id>/<name>/       what was last seen of a remote; derived
@@ -103,6 +104,11 @@ export class Home {
 
   cacheFile(agent: Agent): string {
     return join(this.dir, 'cache', agent.repository, agent.label);
+  }
+
+  /** No label begins with a dot. */
+  searchDir(id: RepositoryId): string {
+    return join(this.dir, 'cache', id, '.search');
   }
 
   trustFile(id: RepositoryId, name: string): string {

@@ -1,7 +1,24 @@
-// Finds a phrase in all history.
+// Finds a phrase in all history: when it appeared in a file or a conversation, and when it went away. The index says which commits may
+// have brought it; each answer is then read from the content of the commits that it names.
+//
+// Between two commits that may have brought it, a phrase that is gone stays gone. So of the versions between them the last one tells
+// whether it went, and halving finds where.
 
+import { excerptOf } from '../diff/excerpt.ts';
+import { foldText } from '../diff/fold.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
-import type { Turn } from '../model/turn.ts';
+import { displayPath } from '../model/name.ts';
+import type { PlacedTurn } from '../model/turn.ts';
+import { isDamage } from '../repo/storage-failure.ts';
+import { resolvePaths } from './commit-path.ts';
+import type { OpsContext } from './context.ts';
+import { listFirstParents, type LineCommit } from './first-parents.ts';
+import { openAgent } from './open.ts';
+import { getHead, resolveRevision } from './revision.ts';
+import { bringUpToDate } from './search-build.ts';
+import { PhraseReader, type FoundPhrase } from './search-read.ts';
+import { collectUnits, type SearchUnit } from './search-units.ts';
 
 /** What to look for. */
 export interface SearchOptions {
@@ -47,5 +64,146 @@ export interface SearchAnswer {
   /** Text around the phrase, one line, secrets masked, safe for a terminal. */
   readonly excerpt: string;
   /** The turn that has the phrase, if it is a conversation's. */
-  readonly turn: Turn | undefined;
+  readonly turn: PlacedTurn | undefined;
+}
+
+/** The shortest phrase that is looked for, folded. */
+const LEAST_CHARACTERS = 2;
+
+/**
+ * Searches a line of history, in the order in which the phrase appeared in each file or turn. Spans of one file come one after the other.
+ * The first search of a long history reads all of it; later ones read what came since.
+ * @throws {MoltError} USAGE for a phrase that is too short, and what opening throws; the signal's reason
+ */
+export async function* searchHistory(context: OpsContext, options: SearchOptions): AsyncIterable<SearchAnswer> {
+  const phrase = foldText(options.phrase);
+  if (phrase.length < LEAST_CHARACTERS)
+    throw new MoltError('USAGE', 'the phrase is too short to search for', {
+      hint: `give at least ${LEAST_CHARACTERS} characters`,
+    });
+  await using open = await openAgent(context, options.agent);
+  const { repository } = open;
+  const tip = options.revision === undefined ? getHead(open) : await resolveRevision(context, open, options.revision);
+  const paths = await resolvePaths(context, open, options.paths ?? []);
+  const line = await listFirstParents(repository, tip);
+  const stretches = await bringUpToDate(context, repository, line, options.signal);
+  const fold = { isExact: options.isExact === true };
+  const units = collectUnits(line, stretches, { phrase, paths, isExact: fold.isExact });
+  const exact = { phrase: foldText(options.phrase, fold), fold };
+  const reader = new PhraseReader(repository, line, exact, options.signal);
+  let number = 0;
+  for (const unit of units) {
+    try {
+      for await (const answer of followUnit(reader, line, unit)) {
+        const isLast = answer.gone !== 'pending';
+        yield { ...answer, number };
+        if (isLast) number += 1;
+        if (isLast && options.isFirstOnly === true) return;
+      }
+    } catch (error) {
+      if (!isMoltError(error) || !isDamage(error)) throw error;
+      // What can't be read is neither there nor gone.
+      context.reporter.warn(`${displayPath(unit.path)} could not be followed to the end: ${error.message}`);
+      number += 1;
+    }
+  }
+}
+
+/** Yields each span of a unit twice: when its beginning is known, and when its end is. */
+async function* followUnit(
+  reader: PhraseReader,
+  line: readonly LineCommit[],
+  unit: SearchUnit,
+): AsyncIterable<SearchAnswer> {
+  let at = 0;
+  while (at < unit.hits.length) {
+    const start = unit.hits[at]?.at ?? 0;
+    // oxlint-disable-next-line no-await-in-loop -- in order
+    const found = await reader.find(unit, start);
+    at += 1;
+    if (found === undefined) continue;
+    const begun = beginAnswer(line, unit, start, found);
+    yield begun;
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    const end = await findEnd(reader, unit, at);
+    at = end.next;
+    const gone = end.gone === undefined ? undefined : momentAt(line, end.gone);
+    yield { ...begun, gone, lastSeen: momentAt(line, (end.gone ?? line.length) - 1) };
+  }
+}
+
+/**
+ * Finds where a span ends that was open at the hit before `next`.
+ * @returns the place in the line where the phrase is gone, if it goes, and the first hit behind it
+ */
+async function findEnd(
+  reader: PhraseReader,
+  unit: SearchUnit,
+  next: number,
+): Promise<{ readonly gone: number | undefined; readonly next: number }> {
+  let present = unit.hits[next - 1]?.at ?? 0;
+  for (let at = next; ; at += 1) {
+    const hit = unit.hits[at];
+    // The last version before the next hit, or of all.
+    const last = lastVersion(unit.versions, hit?.at ?? Infinity);
+    // oxlint-disable-next-line no-await-in-loop -- in order
+    if (last > present && (await reader.find(unit, last)) === undefined) {
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      return { gone: await halve(reader, unit, present, last), next: at };
+    }
+    if (hit === undefined) return { gone: undefined, next: at };
+    // Until here it was there; a hit that is none may be where it goes.
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    if (!hit.isCertain && (await reader.find(unit, hit.at)) === undefined) return { gone: hit.at, next: at + 1 };
+    present = hit.at;
+  }
+}
+
+/** Finds the first version without the phrase, between one that has it and one that has not. */
+async function halve(reader: PhraseReader, unit: SearchUnit, present: number, absent: number): Promise<number> {
+  const versions = unit.versions.filter((version) => version > present && version <= absent);
+  let [low, high] = [0, versions.length - 1];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    // oxlint-disable-next-line no-await-in-loop -- halves the rest each time
+    if ((await reader.find(unit, versions[middle] ?? absent)) === undefined) high = middle;
+    else low = middle + 1;
+  }
+  return versions[low] ?? absent;
+}
+
+function lastVersion(versions: readonly number[], before: number): number {
+  let [low, high] = [0, versions.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((versions[middle] ?? 0) < before) low = middle + 1;
+    else high = middle;
+  }
+  return versions[low - 1] ?? -1;
+}
+
+function beginAnswer(
+  line: readonly LineCommit[],
+  { path }: SearchUnit,
+  at: number,
+  { text, line: lineNumber, turn, phrase }: FoundPhrase,
+): SearchAnswer {
+  return {
+    number: 0,
+    path,
+    appeared: momentAt(line, at),
+    before: at === 0 ? undefined : momentAt(line, at - 1),
+    mayBeEarlier: line[at]?.isAfterGap === true,
+    gone: 'pending',
+    lastSeen: undefined,
+    line: lineNumber,
+    excerpt: excerptOf(text, phrase),
+    turn,
+  };
+}
+
+function momentAt(line: readonly LineCommit[], at: number): SearchMoment {
+  const commit = line[at];
+  if (commit === undefined) throw new Error('the line of history has no such commit');
+  return { commit: commit.id, timeMs: commit.timeMs };
 }

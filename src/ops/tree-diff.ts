@@ -42,6 +42,16 @@ export async function listChanges(
   after: TreeSource | undefined,
   paths: readonly string[] = [],
 ): Promise<FileChange[]> {
+  const changes = await listFileChanges(before, after, paths);
+  return joinRenames(changes).toSorted((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Lists the files that differ path by path, as the trees have them: what moved is one that went and one that came. */
+export async function listFileChanges(
+  before: TreeSource | undefined,
+  after: TreeSource | undefined,
+  paths: readonly string[] = [],
+): Promise<FileChange[]> {
   const changes: FileChange[] = [];
   const walk = async (path: string, old: TreeId | undefined, now: TreeId | undefined): Promise<void> => {
     if (old === now) return;
@@ -59,7 +69,7 @@ export async function listChanges(
     }
   };
   await walk('', before?.root, after?.root);
-  return joinRenames(changes).toSorted((a, b) => (a.path < b.path ? -1 : 1));
+  return changes;
 }
 
 /** Says whether a path is one of some, inside one of them, or on the way to one of them. */

@@ -1,0 +1,197 @@
+// Brings the index of search up to date: reads what each commit changed since the one before it.
+
+import { foldText } from '../diff/fold.ts';
+import { searchedText } from '../diff/search-units.ts';
+import { turnText } from '../diff/turn-event.ts';
+import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
+import { makeChunkCache, type BlobView } from '../repo/blob-view.ts';
+import { readCommit } from '../repo/git.ts';
+import { Lru } from '../repo/lru.ts';
+import type { Repository } from '../repo/repository.ts';
+import { unlessDamaged } from '../repo/storage-failure.ts';
+import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
+import { listAddedLines, openText, type TextReader } from './added-text.ts';
+import { readAttributes, readCommitView } from './commit-files.ts';
+import type { OpsContext } from './context.ts';
+import type { LineCommit } from './first-parents.ts';
+import { loadStretches, saveStretch, STRETCH_COMMITS, type StoredStretch } from './search-index.ts';
+import { encodeAddition, EVENT, NO_COMMIT, type SearchRow, type SearchStretch } from './search-rows.ts';
+import { isTranscriptPath, openTranscript, TranscriptHistory } from './transcript.ts';
+import { listFileChanges, type FileChange } from './tree-diff.ts';
+
+/** After so many commits what is known of secrets is looked up again. */
+const SECRETS_AGE_COMMITS = 288;
+const TREE_CACHE_BYTES = 8 << 20;
+
+/** Returns the index of a line of history, with what it lacked read and saved. */
+export async function bringUpToDate(
+  context: OpsContext,
+  repository: Repository,
+  line: readonly LineCommit[],
+  signal: AbortSignal | undefined,
+): Promise<StretchList> {
+  const stored = await loadStretches(context.home, repository, line);
+  const covered = new Set(stored.flatMap(({ view }) => view.commits));
+  const missing = line.flatMap(({ id }, at) => (covered.has(id) ? [] : [at]));
+  if (missing.length === 0) return stored;
+  const builder = new Builder(repository, line);
+  let last = stored.findLast(({ view }) => view.commits.length < STRETCH_COMMITS);
+  let stretches: StoredStretch[] = stored.filter((one) => one !== last);
+  for (let from = 0; from < missing.length;) {
+    const stretch = new StretchMaker(last);
+    const until = Math.min(missing.length, from + STRETCH_COMMITS - (last?.view.commits.length ?? 0));
+    for (; from < until && signal?.aborted !== true; from += 1) {
+      context.reporter.progress({ phase: 'index history', doneFiles: from, totalFiles: missing.length });
+      // oxlint-disable-next-line no-await-in-loop -- each is compared with the one before
+      await builder.add(missing[from] ?? 0, stretch);
+    }
+    // oxlint-disable-next-line no-await-in-loop -- what is done stays done, whatever happens to the next
+    const saved = await saveStretch(context.home, repository, stretch.finish(), last === undefined ? [] : [last]);
+    signal?.throwIfAborted();
+    stretches = [...stretches, saved];
+    last = undefined;
+  }
+  return stretches;
+}
+
+/** The stretches that cover a line. */
+export type StretchList = readonly StoredStretch[];
+
+/** Collects the events of a stretch. */
+class StretchMaker {
+  readonly #commits: CommitId[];
+  readonly #bases: CommitId[];
+  readonly #paths: Map<string, number>;
+  readonly #rows: SearchRow[] = [];
+
+  /** @param earlier a short stretch to go on with */
+  constructor(earlier: StoredStretch | undefined) {
+    const view = earlier?.view;
+    this.#commits = [...(view?.commits ?? [])];
+    this.#bases = [...(view?.bases ?? [])];
+    this.#paths = new Map(view?.paths.map((path, at) => [path, at]));
+    for (let row = 0; row < (view?.rowCount ?? 0); row += 1) if (view !== undefined) this.#rows.push(view.row(row));
+  }
+
+  startCommit(id: CommitId, base: CommitId): void {
+    this.#commits.push(id);
+    this.#bases.push(base);
+  }
+
+  add(path: string, content: Pick<SearchRow, 'kind' | 'content'>): void {
+    const number = this.#paths.get(path) ?? this.#paths.size;
+    this.#paths.set(path, number);
+    this.#rows.push({ commit: this.#commits.length - 1, path: number, ...content });
+  }
+
+  finish(): SearchStretch {
+    return { commits: this.#commits, bases: this.#bases, paths: [...this.#paths.keys()], rows: this.#rows };
+  }
+}
+
+/** Reads commits one after the other, and remembers what the next one may need. */
+class Builder {
+  readonly #repository: Repository;
+  readonly #line: readonly LineCommit[];
+  readonly #reader: TextReader;
+  readonly #trees = new Lru<readonly TreeEntry[]>(TREE_CACHE_BYTES);
+  readonly #transcripts = new Map<string, TranscriptHistory>();
+  #roots = new Map<CommitId, TreeId>();
+  #secrets = new Map<string, boolean>();
+  #secretsAge = 0;
+
+  constructor(repository: Repository, line: readonly LineCommit[]) {
+    this.#repository = repository;
+    this.#line = line;
+    this.#reader = { repository, chunks: makeChunkCache() };
+  }
+
+  /** Adds what a commit of the line changed. What can't be read is left out: it could not be shown either. */
+  async add(at: number, stretch: StretchMaker): Promise<void> {
+    const [commit, base] = [this.#line[at], this.#line[at - 1]];
+    if (commit === undefined) return;
+    stretch.startCommit(commit.id, base?.id ?? NO_COMMIT);
+    const changes = await unlessDamaged(this.#listChanges(base, commit));
+    for (const change of changes ?? []) {
+      // oxlint-disable-next-line no-await-in-loop -- one file after the other, so that memory stays flat
+      await unlessDamaged(this.#addChange(commit.id, change, stretch));
+    }
+  }
+
+  async #listChanges(base: LineCommit | undefined, commit: LineCommit): Promise<FileChange[]> {
+    const readTree = (id: TreeId): Promise<readonly TreeEntry[]> => this.#readTree(id);
+    const before = base === undefined ? undefined : { root: await this.#rootOf(base), readTree };
+    return listFileChanges(before, { root: await this.#rootOf(commit), readTree });
+  }
+
+  async #rootOf({ id, seq }: LineCommit): Promise<TreeId> {
+    const known = this.#roots.get(id);
+    if (known !== undefined) return known;
+    const { tree } = await readCommit(this.#repository, id, seq as Parameters<typeof readCommit>[2]);
+    // Of the commit before, and of this one.
+    this.#roots = new Map([...[...this.#roots].slice(-1), [id, tree]]);
+    return tree;
+  }
+
+  async #readTree(id: TreeId): Promise<readonly TreeEntry[]> {
+    const known = this.#trees.get(id);
+    if (known !== undefined) return known;
+    const content = await this.#repository.objects.readGit(id, 'tree');
+    const entries = parseTree(content, id);
+    this.#trees.set(id, entries, content.length * 4);
+    return entries;
+  }
+
+  async #addChange(commit: CommitId, { path, before, after }: FileChange, stretch: StretchMaker): Promise<void> {
+    if (before?.mode === TREE_MODES.symlink || after?.mode === TREE_MODES.symlink) return;
+    if (before?.blob === after?.blob) return;
+    if (isTranscriptPath(path)) return this.#addTurns(path, before?.blob, after?.blob, stretch);
+    if (await this.#isSecret(commit, path, after === undefined)) return;
+    const old = await this.#open(path, before?.blob);
+    const now = await this.#open(path, after?.blob);
+    if (old === undefined && now === undefined) return;
+    const lines = now === undefined ? [] : await listAddedLines(old, now);
+    const folded = lines.map((line) => foldText(searchedText(path, line))).filter((line) => line !== '');
+    stretch.add(path, encodeAddition(folded.join('\n')));
+  }
+
+  async #open(path: string, blob: BlobId | undefined): Promise<BlobView | undefined> {
+    return blob === undefined ? undefined : openText(this.#reader, blob, path);
+  }
+
+  async #addTurns(
+    path: string,
+    before: BlobId | undefined,
+    after: BlobId | undefined,
+    stretch: StretchMaker,
+  ): Promise<void> {
+    stretch.add(path, { kind: EVENT.text, content: Buffer.alloc(0) });
+    const history = this.#transcripts.get(path) ?? new TranscriptHistory();
+    this.#transcripts.set(path, history);
+    if (history.blob !== before) {
+      history.forget();
+      const old = before === undefined ? undefined : await openTranscript(this.#reader, before, path);
+      if (old !== undefined) await history.skipTo(old);
+    }
+    const next = after === undefined ? undefined : await openTranscript(this.#reader, after, path);
+    if (next === undefined) return history.forget();
+    for (const turn of await history.advance(next)) {
+      const text = foldText(turnText(turn));
+      const content = Buffer.from(`${turn.session} ${turn.seq}\n${text}`, 'utf8');
+      if (text !== '') stretch.add(path, { kind: EVENT.turn, content });
+    }
+  }
+
+  /** Says whether the profile marked a file as a secret. What is removed is as it was. */
+  async #isSecret(commit: CommitId, path: string, isGone: boolean): Promise<boolean> {
+    this.#secretsAge += 1;
+    const known = this.#secrets.get(path);
+    if (known !== undefined && (isGone || this.#secretsAge < SECRETS_AGE_COMMITS)) return known;
+    if (isGone) return false;
+    const attributes = await readAttributes(this.#repository, await readCommitView(this.#repository, commit));
+    this.#secrets = new Map([...attributes].map(([name, { secret }]) => [name, secret]));
+    this.#secretsAge = 0;
+    // pod.json has no attributes, and may hold secrets of the environment.
+    return this.#secrets.get(path) ?? true;
+  }
+}

@@ -1,0 +1,98 @@
+// The index of search on disk: stretches of history, sealed, since they hold what the agent knows, and derived: what is lost, damaged
+// or of another history is as if it were not there, and read anew. Stretches are written once under names of their own, so processes
+// that index at the same time at most do the work twice.
+
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isMoltError, isSystemError } from '../model/error.ts';
+import type { CommitId } from '../model/ids.ts';
+import { openLocalFile, sealLocalFile, type LocalFileSpec } from '../repo/local-file.ts';
+import type { Repository } from '../repo/repository.ts';
+import { newMark } from '../storage/owner.ts';
+import type { LineCommit } from './first-parents.ts';
+import { readIfThere, type Home } from './home.ts';
+import { encodeStretch, NO_COMMIT, StretchView, type SearchStretch } from './search-rows.ts';
+
+/** Stretches of fewer commits are joined with the next ones. */
+export const STRETCH_COMMITS = 2048;
+const VERSION = 1;
+
+/** A stretch on disk. */
+export interface StoredStretch {
+  readonly file: string;
+  readonly view: StretchView;
+}
+
+/**
+ * Loads what is indexed. A stretch that tells of commits whose content was pruned meanwhile, or that were compared with another commit
+ * than the one that is before them now, is deleted.
+ */
+export async function loadStretches(
+  home: Home,
+  repository: Repository,
+  line: readonly LineCommit[],
+): Promise<StoredStretch[]> {
+  const dir = home.searchDir(repository.id);
+  const expected = new Map<CommitId, CommitId>();
+  for (const [at, { id }] of line.entries()) expected.set(id, line[at - 1]?.id ?? NO_COMMIT);
+  const expired = await repository.listExpired();
+  const stretches: StoredStretch[] = [];
+  for (const name of await namesIn(dir)) {
+    const file = join(dir, name);
+    // oxlint-disable-next-line no-await-in-loop -- one in memory more at a time
+    const view = await loadStretch(repository, file);
+    const isStale = view?.commits.some((id, at) => {
+      const base = expected.get(id);
+      return expired.has(id) || (base !== undefined && base !== view.bases[at]);
+    });
+    if (view !== undefined && isStale === false) stretches.push({ file, view });
+    // oxlint-disable-next-line no-await-in-loop -- rare
+    else await rm(file, { force: true });
+  }
+  return stretches;
+}
+
+/** Saves a stretch in place of others that it holds as well. */
+export async function saveStretch(
+  home: Home,
+  repository: Repository,
+  stretch: SearchStretch,
+  replaced: readonly StoredStretch[],
+): Promise<StoredStretch> {
+  const content = encodeStretch(stretch);
+  const record = { version: VERSION };
+  const file = join(home.searchDir(repository.id), newMark());
+  await home.write(file, sealLocalFile(specOf(repository), { record, content }, repository), { replace: false });
+  for (const old of replaced) await rm(old.file, { force: true });
+  return { file, view: new StretchView(content) };
+}
+
+/** Deletes what tells of commits whose content was pruned: it must not outlive them. */
+export async function forgetPruned(home: Home, repository: Repository): Promise<void> {
+  await loadStretches(home, repository, []);
+}
+
+async function loadStretch(repository: Repository, file: string): Promise<StretchView | undefined> {
+  const bytes = await readIfThere(file);
+  if (bytes === undefined) return undefined;
+  try {
+    const opened = await openLocalFile(bytes, specOf(repository));
+    return opened?.record.integer('version') === VERSION ? new StretchView(opened.content) : undefined;
+  } catch (error) {
+    if (isMoltError(error)) return undefined;
+    throw error;
+  }
+}
+
+function specOf({ id: repositoryId, storageId, keys }: Repository): LocalFileSpec {
+  return { name: 'the search index', repositoryId, storageId, key: keys.cacheKey };
+}
+
+async function namesIn(dir: string): Promise<string[]> {
+  try {
+    return (await readdir(dir)).toSorted();
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,138 @@
+// Reads whether a commit's version of a file, or of a turn, has a phrase: what the index says is never the answer.
+
+import { foldText, type FoldOptions } from '../diff/fold.ts';
+import { maskText } from '../diff/secrets.ts';
+import { findPhrase } from '../diff/search-units.ts';
+import { parseTurnEvent, turnText } from '../diff/turn-event.ts';
+import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
+import type { PlacedTurn } from '../model/turn.ts';
+import { makeChunkCache } from '../repo/blob-view.ts';
+import { readCommit } from '../repo/git.ts';
+import { Lru } from '../repo/lru.ts';
+import type { Repository } from '../repo/repository.ts';
+import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
+import { openText, type TextReader } from './added-text.ts';
+import type { LineCommit } from './first-parents.ts';
+import type { SearchUnit } from './search-units.ts';
+import { findConversation, findTurn, isTranscriptPath, openTranscript, type Transcript } from './transcript.ts';
+
+/** Where a phrase was found. */
+export interface FoundPhrase {
+  /** The line or turn that has it. */
+  readonly text: string;
+  /** From 1, in a file. */
+  readonly line: number | undefined;
+  readonly turn: PlacedTurn | undefined;
+  readonly phrase: string;
+}
+
+/** A phrase as it is compared. */
+export interface Phrase {
+  /** Folded with `fold`. */
+  readonly phrase: string;
+  readonly fold: FoldOptions;
+}
+
+const TREE_CACHE_BYTES = 4 << 20;
+/** Texts that were read, by blob: neighbouring answers are of the same versions. */
+const FOUND_CACHE = 4096;
+
+/** Looks for one phrase in the commits of a line. */
+export class PhraseReader {
+  readonly #repository: Repository;
+  readonly #line: readonly LineCommit[];
+  readonly #wanted: Phrase;
+  readonly #signal: AbortSignal | undefined;
+  readonly #reader: TextReader;
+  readonly #trees = new Lru<readonly TreeEntry[]>(TREE_CACHE_BYTES);
+  readonly #found = new Lru<{ readonly found: FoundPhrase | undefined }>(FOUND_CACHE);
+  /** The database that was asked last. */
+  #transcript: { readonly blob: BlobId; readonly opened: Transcript | undefined } | undefined;
+
+  constructor(repository: Repository, line: readonly LineCommit[], wanted: Phrase, signal: AbortSignal | undefined) {
+    this.#repository = repository;
+    this.#line = line;
+    this.#wanted = wanted;
+    this.#signal = signal;
+    this.#reader = { repository, chunks: makeChunkCache() };
+  }
+
+  /** Finds the phrase in the version of a unit that a commit of the line has. @throws {MoltError} DAMAGED and its kin; the signal's reason */
+  async find(unit: SearchUnit, at: number): Promise<FoundPhrase | undefined> {
+    this.#signal?.throwIfAborted();
+    const commit = this.#line[at];
+    return commit === undefined ? undefined : this.#find(unit, commit);
+  }
+
+  async #find({ path, turn }: SearchUnit, { id, seq }: LineCommit): Promise<FoundPhrase | undefined> {
+    const blob = await this.#findBlob(id, seq, path);
+    if (blob === undefined) return undefined;
+    if (isTranscriptPath(path)) return turn === undefined ? undefined : this.#findInTurn(path, blob, turn);
+    const known = this.#found.get(`${blob} ${path}`);
+    if (known !== undefined) return known.found;
+    const found = await this.#findInText(path, blob);
+    this.#found.set(`${blob} ${path}`, { found }, 1);
+    return found;
+  }
+
+  async #findInText(path: string, blob: BlobId): Promise<FoundPhrase | undefined> {
+    const view = await openText(this.#reader, blob, path);
+    if (view === undefined) return undefined;
+    const { phrase, fold } = this.#wanted;
+    const text = (await view.read(0, view.sizeBytes)).toString('utf8');
+    const found = findPhrase(path, text, phrase, fold);
+    if (found === undefined) return undefined;
+    const line = found.line + 1;
+    const turn = path.endsWith('.jsonl') ? parseTurnEvent(found.text) : undefined;
+    if (turn === undefined) return { ...found, line, turn: undefined, phrase };
+    const session = path.slice(path.lastIndexOf('/') + 1, -'.jsonl'.length);
+    const placed = masked({ ...turn, path, session, conversation: undefined, seq: line });
+    return { text: turnText(turn), line, turn: placed, phrase };
+  }
+
+  async #findInTurn(
+    path: string,
+    blob: BlobId,
+    { session, seq }: { readonly session: string; readonly seq: number },
+  ): Promise<FoundPhrase | undefined> {
+    if (this.#transcript?.blob !== blob)
+      this.#transcript = { blob, opened: await openTranscript(this.#reader, blob, path, this.#signal) };
+    const { opened } = this.#transcript;
+    const turn = opened === undefined ? undefined : await findTurn(opened, session, seq);
+    if (opened === undefined || turn === undefined) return undefined;
+    const { phrase, fold } = this.#wanted;
+    const text = turnText(turn);
+    if (!foldText(text, fold).includes(phrase)) return undefined;
+    const conversation = await findConversation(opened, session);
+    return { text, line: undefined, turn: masked({ ...turn, conversation }), phrase };
+  }
+
+  async #findBlob(commit: CommitId, seq: number | undefined, path: string): Promise<BlobId | undefined> {
+    let folder: TreeId = (await readCommit(this.#repository, commit, seq as Parameters<typeof readCommit>[2])).tree;
+    const names = path.split('/');
+    for (const [depth, name] of names.entries()) {
+      // oxlint-disable-next-line no-await-in-loop -- down the path
+      const entry = (await this.#readTree(folder)).find((one) => one.name === name);
+      const isFile = entry?.mode === TREE_MODES.file || entry?.mode === TREE_MODES.executable;
+      if (depth === names.length - 1) return isFile ? entry.id : undefined;
+      if (entry?.mode !== TREE_MODES.tree) return undefined;
+      folder = entry.id;
+    }
+    return undefined;
+  }
+
+  async #readTree(id: TreeId): Promise<readonly TreeEntry[]> {
+    const known = this.#trees.get(id);
+    if (known !== undefined) return known;
+    const content = await this.#repository.objects.readGit(id, 'tree');
+    const entries = parseTree(content, id);
+    this.#trees.set(id, entries, content.length * 4);
+    return entries;
+  }
+}
+
+/** Returns a turn with the secrets in it masked. */
+export function masked(turn: PlacedTurn): PlacedTurn {
+  const tools = turn.tools.map((tool) => ({ ...tool, arguments: maskText(tool.arguments) }));
+  return { ...turn, text: maskText(turn.text), tools };
+}

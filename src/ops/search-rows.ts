@@ -1,0 +1,190 @@
+// What is kept of a stretch of history to search it: for each commit the paths of text that it changed, and what these got that is
+// new. One version of a file mostly adds little, so that a year is some megabytes. Large additions are kept as a filter only: which
+// groups of three letters are in them. What is found here is looked up in the real content; nothing here is believed.
+
+import { MoltError } from '../model/error.ts';
+import type { CommitId } from '../model/ids.ts';
+
+/** How an event says what was added. */
+export const EVENT = { text: 0, turn: 1, filter: 2 } as const;
+type EventKind = (typeof EVENT)[keyof typeof EVENT];
+
+/** A change of a path by a commit. A file of conversations has one event for its version and one more for each turn. */
+export interface SearchRow {
+  /** Place in the list of commits. */
+  readonly commit: number;
+  /** Place in the list of paths. */
+  readonly path: number;
+  readonly kind: EventKind;
+  /** Folded text, a turn's behind `session seq` and a newline; of a filter its bits. Empty if nothing was added. */
+  readonly content: Buffer;
+}
+
+/** A stretch of history. */
+export interface SearchStretch {
+  readonly commits: readonly CommitId[];
+  /** What each commit was compared with; the zero id for nothing. */
+  readonly bases: readonly CommitId[];
+  /** Escaped commit paths. */
+  readonly paths: readonly string[];
+  readonly rows: readonly SearchRow[];
+}
+
+/** Stands for no commit. */
+export const NO_COMMIT = '0'.repeat(40) as CommitId;
+/** Longer additions are kept as a filter. */
+const TEXT_MOST_BYTES = 16 << 10;
+const HEAD_BYTES = 16;
+const ID_BYTES = 20;
+
+/** Returns how an addition of folded text is kept. */
+export function encodeAddition(text: string): Pick<SearchRow, 'kind' | 'content'> {
+  const content = Buffer.from(text, 'utf8');
+  if (content.length <= TEXT_MOST_BYTES) return { kind: EVENT.text, content };
+  return { kind: EVENT.filter, content: encodeFilter(text) };
+}
+
+/** Encodes a stretch. */
+export function encodeStretch({ commits, bases, paths, rows }: SearchStretch): Buffer {
+  const names = Buffer.from(paths.join('\n'), 'utf8');
+  const contents = Buffer.concat(rows.map(({ content }) => content));
+  const head = Buffer.alloc(HEAD_BYTES);
+  [commits.length, rows.length, names.length, contents.length].forEach((value, at) =>
+    head.writeUInt32LE(value, at * 4),
+  );
+  // By columns, which compress to little.
+  const column = (of: (row: SearchRow) => number): Buffer => {
+    const bytes = Buffer.alloc(rows.length * 4);
+    for (const [at, row] of rows.entries()) bytes.writeUInt32LE(of(row), at * 4);
+    return bytes;
+  };
+  const ids = Buffer.from([...commits, ...bases].join(''), 'hex');
+  const columns = [
+    column(({ commit }) => commit),
+    column(({ path }) => path),
+    column(({ kind }) => kind),
+    column(({ content }) => content.length),
+  ];
+  return Buffer.concat([head, ids, names, ...columns, contents]);
+}
+
+/** Reads stretches without making a row of each event. */
+export class StretchView {
+  readonly commits: readonly CommitId[];
+  readonly bases: readonly CommitId[];
+  readonly paths: readonly string[];
+  readonly rowCount: number;
+  readonly #columns: Buffer;
+  readonly #contents: Buffer;
+  readonly #ends: Uint32Array;
+
+  /** @throws {MoltError} DAMAGED */
+  constructor(bytes: Buffer) {
+    if (bytes.length < HEAD_BYTES) throw damaged();
+    const [commits = 0, rows = 0, names = 0, contents = 0] = [0, 4, 8, 12].map((at) => bytes.readUInt32LE(at));
+    const namesAt = HEAD_BYTES + commits * ID_BYTES * 2;
+    const columnsAt = namesAt + names;
+    const contentsAt = columnsAt + rows * 16;
+    if (contentsAt + contents !== bytes.length) throw damaged();
+    const ids = (from: number): CommitId[] =>
+      Array.from({ length: commits }, (_, at) => {
+        const start = from + at * ID_BYTES;
+        return bytes.toString('hex', start, start + ID_BYTES) as CommitId;
+      });
+    this.commits = ids(HEAD_BYTES);
+    this.bases = ids(HEAD_BYTES + commits * ID_BYTES);
+    this.paths = names === 0 ? [] : bytes.toString('utf8', namesAt, columnsAt).split('\n');
+    this.rowCount = rows;
+    this.#columns = bytes.subarray(columnsAt, contentsAt);
+    this.#contents = bytes.subarray(contentsAt);
+    this.#ends = new Uint32Array(rows);
+    let end = 0;
+    for (let row = 0; row < rows; row += 1) {
+      end += this.#column(3, row);
+      this.#ends[row] = end;
+      const [commit, path, kind] = [this.#column(0, row), this.#column(1, row), this.#column(2, row)];
+      if (commit >= commits || path >= this.paths.length || kind > EVENT.filter) throw damaged();
+    }
+    if (end !== contents) throw damaged();
+  }
+
+  /** Returns an event. */
+  row(at: number): SearchRow {
+    const content = this.#contents.subarray(at === 0 ? 0 : this.#ends[at - 1], this.#ends[at]);
+    return { commit: this.commitOf(at), path: this.pathOf(at), kind: this.#column(2, at) as EventKind, content };
+  }
+
+  commitOf(row: number): number {
+    return this.#column(0, row);
+  }
+
+  pathOf(row: number): number {
+    return this.#column(1, row);
+  }
+
+  /** Lists the events that may have added a folded phrase; of filters those first. */
+  *find(phrase: string): Iterable<number> {
+    const trigrams = [...listTrigrams(phrase)];
+    for (let row = 0; row < this.rowCount; row += 1)
+      if (this.#column(2, row) === EVENT.filter && this.#passes(row, trigrams)) yield row;
+    const wanted = Buffer.from(phrase, 'utf8');
+    for (let at = this.#contents.indexOf(wanted); at >= 0;) {
+      const row = this.#rowAt(at);
+      const end = this.#ends[row] ?? 0;
+      const isFilter = this.#column(2, row) === EVENT.filter;
+      // What reaches over the end of an event is in none.
+      const isInside = at + wanted.length <= end;
+      if (isInside && !isFilter) yield row;
+      at = this.#contents.indexOf(wanted, isInside || isFilter ? end : at + 1);
+    }
+  }
+
+  #passes(row: number, trigrams: readonly number[]): boolean {
+    const { content } = this.row(row);
+    const mask = content.length * 8 - 1;
+    return trigrams.every((hash) => ((content[(hash & mask) >>> 3] ?? 0) >>> (hash & 7)) & 1);
+  }
+
+  /** Returns the event that a byte of the contents belongs to. */
+  #rowAt(byte: number): number {
+    let [low, high] = [0, this.rowCount - 1];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#ends[middle] ?? 0) <= byte) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #column(column: number, row: number): number {
+    return this.#columns.readUInt32LE((column * this.rowCount + row) * 4);
+  }
+}
+
+/** Four bits for each group of three: one that is not there passes about once in four times, and a phrase has several. */
+const BITS_A_TRIGRAM = 4;
+
+function encodeFilter(text: string): Buffer {
+  const trigrams = new Set(listTrigrams(text));
+  const bytes = Buffer.alloc(Math.max(64, 2 ** Math.ceil(Math.log2((trigrams.size * BITS_A_TRIGRAM) / 8 + 1))));
+  const mask = bytes.length * 8 - 1;
+  for (const hash of trigrams) {
+    const at = (hash & mask) >>> 3;
+    bytes[at] = (bytes[at] ?? 0) | (1 << (hash & 7));
+  }
+  return bytes;
+}
+
+/** Lists hashes of each three neighbouring characters; of the newline between two lines none, for no phrase has one. */
+function* listTrigrams(text: string): Iterable<number> {
+  for (let at = 0; at + 3 <= text.length; at += 1) {
+    const [a, b, c] = [text.charCodeAt(at), text.charCodeAt(at + 1), text.charCodeAt(at + 2)];
+    if (a === 10 || b === 10 || c === 10) continue;
+    const mixed = Math.imul(Math.imul(Math.imul(a, 0x9e3779b1) ^ b, 0x85ebca6b) ^ c, 0xc2b2ae35);
+    yield (mixed ^ (mixed >>> 15)) >>> 0;
+  }
+}
+
+function damaged(): MoltError {
+  return new MoltError('DAMAGED', 'the search index is damaged');
+}

@@ -1,0 +1,230 @@
+// Conversations in OpenClaw's databases: which turns a version has that the one before had not, read by the pages that differ, and
+// single turns by their key. Nothing is copied: pages come from the repository's chunks.
+
+import { posix } from 'node:path';
+import { zstdDecompressSync } from 'node:zlib';
+import { SqliteFile, SqliteTrouble } from '../diff/sqlite-file.ts';
+import type { SqlValue } from '../diff/sqlite-record.ts';
+import { findRow, listColumns, listSchema, readRow } from '../diff/sqlite-seek.ts';
+import { listTreePages, readCells, type InnerPages } from '../diff/sqlite-tree.ts';
+import { EVENT_MAX_BYTES, parseTurnEvent } from '../diff/turn-event.ts';
+import type { BlobId } from '../model/ids.ts';
+import type { PlacedTurn } from '../model/turn.ts';
+import { BlobView } from '../repo/blob-view.ts';
+import type { TextReader } from './added-text.ts';
+
+const DATABASE = 'openclaw-agent.sqlite';
+const TABLE = 'transcript_events';
+const COLUMNS = ['session_id', 'seq', 'event_json', 'event_zstd'] as const;
+/** What one version may cost to read; a hostile one must end. */
+const MOST_BYTES = 4 * 2 ** 30;
+
+/** Says whether a path is a database that may hold conversations. */
+export function isTranscriptPath(path: string): boolean {
+  return posix.basename(path) === DATABASE;
+}
+
+/** One version of a database with conversations. */
+export interface Transcript {
+  readonly path: string;
+  readonly view: BlobView;
+  readonly file: SqliteFile;
+  readonly table: number;
+  readonly index: number | undefined;
+  /** Where the values of COLUMNS stand in a row. */
+  readonly at: readonly number[];
+  readonly windows: { readonly index: number; readonly table: number; readonly key: number } | undefined;
+}
+
+/** Opens a version of a database; undefined if it holds no conversations, or is damaged. */
+export async function openTranscript(
+  { repository, chunks }: TextReader,
+  blob: BlobId,
+  path: string,
+  signal?: AbortSignal,
+): Promise<Transcript | undefined> {
+  const view = await BlobView.open(repository.objects, chunks, blob);
+  return unlessTroubled(async () => {
+    const file = await SqliteFile.open(view, { leftBytes: MOST_BYTES, signal });
+    const schema = await listSchema(file);
+    const table = schema.find(({ type, name }) => type === 'table' && name === TABLE);
+    if (table === undefined || table.root === 0) return undefined;
+    const columns = listColumns(table.sql);
+    const at = COLUMNS.map((name) => columns.indexOf(name));
+    if (at.slice(0, 3).some((place) => place < 0)) return undefined;
+    const windows = schema.find(({ type, name }) => type === 'table' && name === 'session_windows');
+    const keyOf = (name: string): number | undefined =>
+      schema.find((entry) => entry.name === `sqlite_autoindex_${name}_1`)?.root;
+    const windowsIndex = keyOf('session_windows');
+    return {
+      path,
+      view,
+      file,
+      table: table.root,
+      index: keyOf(TABLE),
+      at,
+      windows:
+        windows === undefined || windowsIndex === undefined
+          ? undefined
+          : { index: windowsIndex, table: windows.root, key: listColumns(windows.sql).indexOf('session_key') },
+    };
+  });
+}
+
+/** What is known of the version before, so that the next one costs what changed. */
+export class TranscriptHistory {
+  #last: Transcript | undefined;
+  #leaves: ReadonlySet<number> = new Set();
+  readonly #inner: InnerPages = new Map();
+
+  /** The blob of the version that was read last. */
+  get blob(): BlobId | undefined {
+    return this.#last?.view.id;
+  }
+
+  /** Starts over: the next version is read whole. */
+  forget(): void {
+    this.#last = undefined;
+    this.#leaves = new Set();
+    this.#inner.clear();
+  }
+
+  /** Begins at a version, of which only the pages that lead to rows are read. */
+  async skipTo(version: Transcript): Promise<void> {
+    this.forget();
+    const pages = await unlessTroubled(() =>
+      listTreePages(version.file, version.table, 'table', new Map(), () => false),
+    );
+    if (pages === undefined) return;
+    this.#leaves = new Set(pages.rows);
+    this.#last = version;
+  }
+
+  /** Goes on to a version and lists the turns that it has and the one before had not; all of them if there was none. */
+  async advance(next: Transcript): Promise<PlacedTurn[]> {
+    const last = this.#last;
+    const oldLeaves = this.#leaves;
+    this.#last = undefined;
+    const turns = await unlessTroubled(async () => {
+      const isShared = (page: number): boolean => last !== undefined && isSamePage(last, next, page);
+      for (const page of this.#inner.keys()) if (!isShared(page)) this.#inner.delete(page);
+      const leaves = new Set((await listTreePages(next.file, next.table, 'table', this.#inner, isShared)).rows);
+      const changed = new Set([...leaves].filter((page) => !oldLeaves.has(page) || !isShared(page)));
+      const gone = new Set([...oldLeaves].filter((page) => !leaves.has(page) || !isShared(page)));
+      if (last !== undefined)
+        for (const page of await listOwners(last, next, leaves)) (changed.add(page), gone.add(page));
+      const had = new Set<string>();
+      if (last !== undefined)
+        for await (const { key } of listRows(
+          last,
+          [...gone].filter((page) => oldLeaves.has(page)),
+        ))
+          had.add(key);
+      const added: PlacedTurn[] = [];
+      for await (const { key, values } of listRows(next, changed)) {
+        const turn = had.has(key) ? undefined : parseTurn(next, values);
+        if (turn !== undefined) added.push(turn);
+      }
+      this.#leaves = leaves;
+      this.#last = next;
+      return added;
+    });
+    if (turns !== undefined) return turns;
+    // What can't be read has nothing; the next version is read whole.
+    this.forget();
+    return [];
+  }
+}
+
+/** Finds a turn by its place. */
+export async function findTurn(transcript: Transcript, session: string, seq: number): Promise<PlacedTurn | undefined> {
+  const { file, table, index } = transcript;
+  return unlessTroubled(async () => {
+    if (index !== undefined) {
+      const values = await findRow(file, { index, table }, [session, seq]);
+      return values === undefined ? undefined : parseTurn(transcript, values);
+    }
+    const pages = await listTreePages(file, table, 'table', new Map(), () => false);
+    for await (const { values } of listRows(transcript, pages.rows)) {
+      const turn = parseTurn(transcript, values);
+      if (turn?.session === session && turn.seq === seq) return turn;
+    }
+    return undefined;
+  });
+}
+
+/** Returns what people know a conversation by. */
+export async function findConversation(transcript: Transcript, session: string): Promise<string | undefined> {
+  const { windows, file } = transcript;
+  if (windows === undefined) return undefined;
+  const values = await unlessTroubled(() => findRow(file, windows, [session]));
+  const key = values?.[windows.key];
+  return typeof key === 'string' ? key : undefined;
+}
+
+function isSamePage(a: Transcript, b: Transcript, page: number): boolean {
+  const { pageBytes } = b.file;
+  if (a.file.pageBytes !== pageBytes) return false;
+  return a.view.hasSame(b.view, { start: (page - 1) * pageBytes, end: page * pageBytes });
+}
+
+/** Lists the leaves of rows that overflow into pages which changed without them: a row may be overwritten in its place. */
+async function listOwners(last: Transcript, next: Transcript, leaves: ReadonlySet<number>): Promise<Set<number>> {
+  const { file } = next;
+  const owners = new Set<number>();
+  if (!file.hasPointerMap) return owners;
+  for (let page = 3; page <= Math.min(file.pageCount, last.file.pageCount); page += 1) {
+    if (leaves.has(page) || isSamePage(last, next, page)) continue;
+    // oxlint-disable-next-line no-await-in-loop -- those of a few chunks
+    const [was, is] = [await last.file.readPage(page), await file.readPage(page)];
+    if (was.equals(is)) continue;
+    let owner = { kind: 4, parent: page };
+    // oxlint-disable-next-line no-await-in-loop -- up a chain
+    for (let step = 0; owner.kind === 4 && step < 4096; step += 1) owner = await file.readOwner(owner.parent);
+    if (owner.kind === 3 && leaves.has(owner.parent)) owners.add(owner.parent);
+  }
+  return owners;
+}
+
+interface Row {
+  /** What two versions' rows have alike if they are alike. */
+  readonly key: string;
+  readonly values: readonly SqlValue[];
+}
+
+async function* listRows({ file, at }: Transcript, pages: Iterable<number>): AsyncIterable<Row> {
+  for (const page of pages) {
+    for (const cell of await readCells(file, page, 'table')) {
+      const values = await readRow(file, cell);
+      const [session, seq, json, zstd] = at.map((place) => values[place]);
+      const content = Buffer.isBuffer(zstd) ? zstd.toString('latin1') : json;
+      yield { key: `${String(session)} ${String(seq)} ${String(content)}`, values };
+    }
+  }
+}
+
+function parseTurn({ path, at }: Transcript, values: readonly SqlValue[]): PlacedTurn | undefined {
+  const [session, seq, json, zstd] = at.map((place) => values[place]);
+  if (typeof session !== 'string' || typeof seq !== 'number') return undefined;
+  const text = typeof json === 'string' ? json : Buffer.isBuffer(zstd) ? unpack(zstd) : undefined;
+  const turn = text === undefined ? undefined : parseTurnEvent(text);
+  return turn === undefined ? undefined : { ...turn, path, session, seq, conversation: undefined };
+}
+
+function unpack(bytes: Buffer): string | undefined {
+  try {
+    return zstdDecompressSync(bytes, { maxOutputLength: EVENT_MAX_BYTES }).toString('utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** A database that is not what it should be holds nothing that can be found. */
+async function unlessTroubled<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof SqliteTrouble || error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
