@@ -112,6 +112,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/diff.ts')).command,
   },
   {
+    name: 'search',
+    group: 'look back',
+    summary: 'find when a phrase appeared in files and conversations, and when it went away',
+    load: async () => (await import('./commands/search.ts')).command,
+  },
+  {
+    name: 'blame',
+    group: 'look back',
+    summary: 'tell which commit wrote each line of a file, and what was said before',
+    load: async () => (await import('./commands/blame.ts')).command,
+  },
+  {
     name: 'tag',
     group: 'name moments and lines of history',
     summary: 'name a moment, or list names',

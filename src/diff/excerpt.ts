@@ -14,6 +14,6 @@ export function excerptOf(text: string, phrase: string): string {
   const from = Math.min(start, at);
   const end = at + phrase.length + AROUND_CHARACTERS;
   // A pair of surrogates is not cut in two.
-  const cut = [...plain.slice(from, end)].filter((one) => !/^[\uD800-\uDFFF]$/.test(one)).join('');
+  const cut = plain.slice(from, end).replaceAll(/^[\uDC00-\uDFFF]|[\uD800-\uDBFF]$/g, '');
   return printable(`${from > 0 ? '…' : ''}${cut}${end < plain.length ? '…' : ''}`);
 }

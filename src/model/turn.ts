@@ -10,6 +10,6 @@ export interface PlacedTurn extends Turn {
   readonly session: string;
   /** What people know the conversation by, as `agent:main:planning`, if that is known. */
   readonly conversation: string | undefined;
-  /** Its place in the conversation: the event's number in a database, from 0; the line of a file, from 1. */
+  /** Its place in the conversation: the event's number in a database, from 0; of a file a number that grows with its lines. */
   readonly seq: number;
 }

@@ -24,6 +24,7 @@ import { openRepositoryOf, readersLock, resolveAgent, type OpenAgent } from './o
 import { openKeysElsewhere } from './open-keys.ts';
 import { decideSweep, type Protected, type PrunedBackup } from './prune-decide.ts';
 import { recordRun, type RunOutcome } from './record-run.ts';
+import { forgetPruned } from './search-index.ts';
 import { loadSchedule } from './schedule.ts';
 import type { Agent } from './home.ts';
 import { listRemotes, loadState, remoteOptionsOf, type Remote } from './remotes.ts';
@@ -134,6 +135,8 @@ async function pruneAll(
     { rules, isDryRun },
     { ...known, holds, packGraceMs: alone === undefined ? Infinity : 0, nowMs: context.clock.now() },
   );
+  // What search keeps of a commit goes with it.
+  if (!isDryRun) await forgetPruned(context.home, repository);
   const remotes: PrunedRemote[] = [];
   for (const remote of options.isLocal ? [] : await listRemotes(context.home, agent.repository)) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other: each is long

@@ -40,7 +40,9 @@ export async function bringUpToDate(
   for (let from = 0; from < missing.length;) {
     const stretch = new StretchMaker(last);
     const until = Math.min(missing.length, from + STRETCH_COMMITS - (last?.view.commits.length ?? 0));
-    for (; from < until && signal?.aborted !== true; from += 1) {
+    for (; from < until; from += 1) {
+      // oxlint-disable-next-line no-unmodified-loop-condition -- others abort it
+      if (signal?.aborted === true) break;
       context.reporter.progress({ phase: 'index history', doneFiles: from, totalFiles: missing.length });
       // oxlint-disable-next-line no-await-in-loop -- each is compared with the one before
       await builder.add(missing[from] ?? 0, stretch);

@@ -63,7 +63,7 @@ export async function saveStretch(
   const record = { version: VERSION };
   const file = join(home.searchDir(repository.id), newMark());
   await home.write(file, sealLocalFile(specOf(repository), { record, content }, repository), { replace: false });
-  for (const old of replaced) await rm(old.file, { force: true });
+  await Promise.all(replaced.map((old) => rm(old.file, { force: true })));
   return { file, view: new StretchView(content) };
 }
 

@@ -33,7 +33,7 @@ export interface SearchOptions {
   readonly paths?: readonly string[];
   /** No more is looked for after the first answer, and when it went away. */
   readonly isFirstOnly?: boolean;
-  /** Stops the search; what was indexed so far stays. */
+  /** Stops the search, as the context's does; what was indexed so far stays. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -67,8 +67,8 @@ export interface SearchAnswer {
   readonly turn: PlacedTurn | undefined;
 }
 
-/** The shortest phrase that is looked for, folded. */
-const LEAST_CHARACTERS = 2;
+/** The shortest phrase that is looked for, folded: two letters, or one that is a word of its own, as Chinese has them. */
+const LEAST_BYTES = 2;
 
 /**
  * Searches a line of history, in the order in which the phrase appeared in each file or turn. Spans of one file come one after the other.
@@ -77,23 +77,23 @@ const LEAST_CHARACTERS = 2;
  */
 export async function* searchHistory(context: OpsContext, options: SearchOptions): AsyncIterable<SearchAnswer> {
   const phrase = foldText(options.phrase);
-  if (phrase.length < LEAST_CHARACTERS)
-    throw new MoltError('USAGE', 'the phrase is too short to search for', {
-      hint: `give at least ${LEAST_CHARACTERS} characters`,
-    });
+  if (Buffer.byteLength(phrase) < LEAST_BYTES)
+    throw new MoltError('USAGE', 'the phrase is too short to search for', { hint: 'give at least two letters' });
+  const signal = options.signal ?? context.signal;
   await using open = await openAgent(context, options.agent);
   const { repository } = open;
   const tip = options.revision === undefined ? getHead(open) : await resolveRevision(context, open, options.revision);
   const paths = await resolvePaths(context, open, options.paths ?? []);
   const line = await listFirstParents(repository, tip);
-  const stretches = await bringUpToDate(context, repository, line, options.signal);
+  const stretches = await bringUpToDate(context, repository, line, signal);
   const fold = { isExact: options.isExact === true };
   const units = collectUnits(line, stretches, { phrase, paths, isExact: fold.isExact });
   const exact = { phrase: foldText(options.phrase, fold), fold };
-  const reader = new PhraseReader(repository, line, exact, options.signal);
+  const reader = new PhraseReader(repository, line, exact, signal);
   let number = 0;
   for (const unit of units) {
     try {
+      // oxlint-disable-next-line no-await-in-loop -- one file after the other, and the caller may have enough
       for await (const answer of followUnit(reader, line, unit)) {
         const isLast = answer.gone !== 'pending';
         yield { ...answer, number };

@@ -112,7 +112,10 @@ export class TranscriptHistory {
       const changed = new Set([...leaves].filter((page) => !oldLeaves.has(page) || !isShared(page)));
       const gone = new Set([...oldLeaves].filter((page) => !leaves.has(page) || !isShared(page)));
       if (last !== undefined)
-        for (const page of await listOwners(last, next, leaves)) (changed.add(page), gone.add(page));
+        for (const page of await listOwners(last, next, leaves)) {
+          changed.add(page);
+          gone.add(page);
+        }
       const had = new Set<string>();
       if (last !== undefined)
         for await (const { key } of listRows(
@@ -194,7 +197,9 @@ interface Row {
 
 async function* listRows({ file, at }: Transcript, pages: Iterable<number>): AsyncIterable<Row> {
   for (const page of pages) {
+    // oxlint-disable-next-line no-await-in-loop -- in order
     for (const cell of await readCells(file, page, 'table')) {
+      // oxlint-disable-next-line no-await-in-loop -- the same
       const values = await readRow(file, cell);
       const [session, seq, json, zstd] = at.map((place) => values[place]);
       const content = Buffer.isBuffer(zstd) ? zstd.toString('latin1') : json;

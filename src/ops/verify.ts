@@ -1,6 +1,7 @@
 // Checks an agent's repository, and with `repair` rebuilds what is derived from its log. Opens the keys only: a repository that can't
 // be opened otherwise can still be checked.
 
+import { rm } from 'node:fs/promises';
 import type { RootKeys } from '../crypto/roots.ts';
 import type { ErrorCode } from '../model/error.ts';
 import { MoltError } from '../model/error.ts';
@@ -171,6 +172,8 @@ async function repair(
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     await dropCommitCache(context.home, { ...agent, label });
   }
+  // And what could not be read when history was indexed may be readable now.
+  await rm(context.home.searchDir(agent.repository), { recursive: true, force: true });
 }
 
 async function namesOf(storage: Storage, prefix: string): Promise<string[]> {
