@@ -216,27 +216,40 @@ test('nothing of the index can be read without the key, and it does not hold wha
   for (const file of indexFiles(machine)) t.false(readFileSync(file).includes('gunpowder'));
 });
 
-test('a phrase that may be older than what is kept is told as such, and the index forgets what was pruned', async (t) => {
-  const machine = await makeMachine(t);
-  machine.write('MEMORY.md', 'sencha\n');
+/** Makes thirty full backups of which the twelfth brings a phrase, searches, and prunes. */
+async function makePruned(
+  machine: Machine,
+  keep: { keepWeekly: number } | { keepLast: number },
+): Promise<SearchAnswer> {
   const open = await openAgent(machine.context, 'bot');
   for (let tick = 1; tick <= 30; tick += 1) {
     machine.at(new Date(START_MS + tick * 86_400_000).toISOString());
-    machine.write('MEMORY.md', `${tick >= 12 ? 'gunpowder\n' : ''}${tick < 20 ? 'sencha\n' : ''}${tick}\n`);
+    machine.write('MEMORY.md', `${tick >= 12 ? 'gunpowder\n' : ''}${tick}\n`);
     // oxlint-disable-next-line no-await-in-loop -- in order
     await commitAgent(machine.context, open.agent, open.repository, { kind: 'full', trigger: 'test', full: true });
   }
+  const [before] = await search(machine, 'gunpowder');
+  if (before === undefined) throw new Error('it is not found');
   await open[Symbol.asyncDispose]();
-  const before = await search(machine, 'gunpowder');
-  t.is(before[0]?.mayBeEarlier, false);
-  await prune(machine.context, 'bot', { keep: { keepWeekly: 6 }, isDryRun: false, isLocal: true });
+  await prune(machine.context, 'bot', { keep, isDryRun: false, isLocal: true });
+  return before;
+}
+
+test('a phrase that may be older than what is kept is told as such, and the index forgets what was pruned', async (t) => {
+  const machine = await makeMachine(t);
+  const before = await makePruned(machine, { keepWeekly: 6 });
+  t.false(before.mayBeEarlier);
   t.deepEqual(indexFiles(machine), []);
   const [answer] = await search(machine, 'gunpowder');
-  t.is(answer?.mayBeEarlier, true);
-  t.true((answer?.before?.timeMs ?? 0) < (before[0]?.appeared.timeMs ?? 0));
-  t.true((answer?.appeared.timeMs ?? 0) >= (before[0]?.appeared.timeMs ?? 0));
-  await prune(machine.context, 'bot', { keep: { keepLast: 2 }, isDryRun: false, isLocal: true });
-  const [oldest] = await search(machine, 'gunpowder');
-  t.is(oldest?.before, undefined);
-  t.true(oldest?.mayBeEarlier);
+  t.true(answer?.mayBeEarlier);
+  t.true((answer?.before?.timeMs ?? 0) < before.appeared.timeMs);
+  t.true((answer?.appeared.timeMs ?? 0) >= before.appeared.timeMs);
+});
+
+test('where nothing is kept of the time before, there is no moment without the phrase', async (t) => {
+  const machine = await makeMachine(t);
+  await makePruned(machine, { keepLast: 3 });
+  const [answer] = await search(machine, 'gunpowder');
+  t.true(answer?.mayBeEarlier);
+  t.is(answer?.before, undefined);
 });
