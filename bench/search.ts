@@ -44,7 +44,6 @@ async function measureFirst(phrase: string): Promise<void> {
   const times: number[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     const started = performance.now();
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
     for await (const _ of searchHistory(
       contextIn(dir, () => lateMs),
       { agent: LABEL, phrase },

@@ -23,17 +23,28 @@ import { listFileChanges, type FileChange } from './tree-diff.ts';
 const SECRETS_AGE_COMMITS = 288;
 const TREE_CACHE_BYTES = 8 << 20;
 
-/** Returns the index of a line of history, with what it lacked read and saved. */
-export async function bringUpToDate(
+/** How far the index of a line of history is. */
+export interface IndexState {
+  /** All that is indexed of it. */
+  readonly stretches: StretchList;
+  /** Those of them that are new since the last state. */
+  readonly fresh: StretchList;
+  /** Whatever is not indexed is younger. */
+  readonly isPrefix: boolean;
+}
+
+/** Brings the index of a line of history up to date; yields what there is already, and again whenever there is more. */
+export async function* bringUpToDate(
   context: OpsContext,
   repository: Repository,
   line: readonly LineCommit[],
   signal: AbortSignal | undefined,
-): Promise<StretchList> {
+): AsyncIterable<IndexState> {
   const stored = await loadStretches(context.home, repository, line);
   const covered = new Set(stored.flatMap(({ view }) => view.commits));
   const missing = line.flatMap(({ id }, at) => (covered.has(id) ? [] : [at]));
-  if (missing.length === 0) return stored;
+  const isPrefix = missing.length === 0 || line.length - missing.length === missing[0];
+  yield { stretches: stored, fresh: stored, isPrefix };
   const builder = new Builder(repository, line);
   let last = stored.findLast(({ view }) => view.commits.length < STRETCH_COMMITS);
   let stretches: StoredStretch[] = stored.filter((one) => one !== last);
@@ -41,7 +52,6 @@ export async function bringUpToDate(
     const stretch = new StretchMaker(last);
     const until = Math.min(missing.length, from + STRETCH_COMMITS - (last?.view.commits.length ?? 0));
     for (; from < until; from += 1) {
-      // oxlint-disable-next-line no-unmodified-loop-condition -- others abort it
       if (signal?.aborted === true) break;
       context.reporter.progress({ phase: 'index history', doneFiles: from, totalFiles: missing.length });
       // oxlint-disable-next-line no-await-in-loop -- each is compared with the one before
@@ -52,8 +62,8 @@ export async function bringUpToDate(
     signal?.throwIfAborted();
     stretches = [...stretches, saved];
     last = undefined;
+    yield { stretches, fresh: [saved], isPrefix };
   }
-  return stretches;
 }
 
 /** The stretches that cover a line. */

@@ -16,7 +16,7 @@ import type { OpsContext } from './context.ts';
 import { listFirstParents, type LineCommit } from './first-parents.ts';
 import { openAgent } from './open.ts';
 import { getHead, resolveRevision } from './revision.ts';
-import { bringUpToDate } from './search-build.ts';
+import { bringUpToDate, type StretchList } from './search-build.ts';
 import { PhraseReader, type FoundPhrase } from './search-read.ts';
 import { collectUnits, type SearchUnit } from './search-units.ts';
 
@@ -85,48 +85,107 @@ export async function* searchHistory(context: OpsContext, options: SearchOptions
   const tip = options.revision === undefined ? getHead(open) : await resolveRevision(context, open, options.revision);
   const paths = await resolvePaths(context, open, options.paths ?? []);
   const line = await listFirstParents(repository, tip);
-  const stretches = await bringUpToDate(context, repository, line, signal);
   const fold = { isExact: options.isExact === true };
-  const units = collectUnits(line, stretches, { phrase, paths, isExact: fold.isExact });
+  const wanted = { phrase, paths, isExact: fold.isExact };
   const exact = { phrase: foldText(options.phrase, fold), fold };
   const reader = new PhraseReader(repository, line, exact, signal);
-  let number = 0;
-  for (const unit of units) {
-    try {
-      // oxlint-disable-next-line no-await-in-loop -- one file after the other, and the caller may have enough
-      for await (const answer of followUnit(reader, line, unit)) {
-        const isLast = answer.gone !== 'pending';
-        yield { ...answer, number };
-        if (isLast) number += 1;
-        if (isLast && options.isFirstOnly === true) return;
-      }
-    } catch (error) {
-      if (!isMoltError(error) || !isDamage(error)) throw error;
-      // What can't be read is neither there nor gone.
-      context.reporter.warn(`${displayPath(unit.path)} could not be followed to the end: ${error.message}`);
-      number += 1;
+  let stretches: StretchList = [];
+  let isAnswered = false;
+  for await (const state of bringUpToDate(context, repository, line, signal)) {
+    stretches = state.stretches;
+    if (isAnswered || !state.isPrefix) continue;
+    // The first answer need not wait until all of a long history is indexed: where it was not yet, it appeared later.
+    for await (const { unit, hit, found } of inOrder(context, reader, collectUnits(line, state.fresh, wanted))) {
+      yield beginAnswer(line, unit, unit.hits[hit]?.at ?? 0, found);
+      isAnswered = true;
+      break;
     }
+  }
+  let number = 0;
+  for await (const { unit, hit, found } of inOrder(context, reader, collectUnits(line, stretches, wanted))) {
+    for await (const answer of followUnit(context, { reader, line, unit }, hit, found)) {
+      const isLast = answer.gone !== 'pending';
+      yield { ...answer, number };
+      if (isLast) number += 1;
+      if (isLast && options.isFirstOnly === true) return;
+    }
+  }
+}
+
+/** A unit that has the phrase, from one of its hits on. */
+interface Begun {
+  readonly unit: SearchUnit;
+  /** Which of its hits is the first that has it. */
+  readonly hit: number;
+  readonly found: FoundPhrase;
+}
+
+/** Lists the units that have the phrase in the order in which they had it first. */
+async function* inOrder(context: OpsContext, reader: PhraseReader, units: readonly SearchUnit[]): AsyncIterable<Begun> {
+  // By the place of the hit that is looked at next: a hit that is none puts its unit further back.
+  const waiting = units.map((unit) => ({ unit, hit: 0 }));
+  const placeOf = ({ unit, hit }: { unit: SearchUnit; hit: number }): number => unit.hits[hit]?.at ?? Infinity;
+  let next = 0;
+  for (let one = waiting[next]; one !== undefined; next += 1, one = waiting[next]) {
+    const { unit, hit } = one;
+    // oxlint-disable-next-line no-await-in-loop -- in order
+    const found = await unlessUnreadable(context, unit, () => reader.find(unit, placeOf(one)));
+    if (found !== undefined) yield { unit, hit, found };
+    else if (hit + 1 < unit.hits.length) {
+      const later = { unit, hit: hit + 1 };
+      let [low, high] = [next + 1, waiting.length];
+      while (low < high) {
+        const middle = (low + high) >>> 1;
+        if (placeOf(waiting[middle] ?? later) <= placeOf(later)) low = middle + 1;
+        else high = middle;
+      }
+      waiting.splice(low, 0, later);
+    }
+  }
+}
+
+/** What can't be read is neither there nor gone. */
+async function unlessUnreadable<T>(
+  context: OpsContext,
+  { path }: SearchUnit,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isMoltError(error) || !isDamage(error)) throw error;
+    context.reporter.warn(`${displayPath(path)} could not be followed to the end: ${error.message}`);
+    return undefined;
   }
 }
 
 /** Yields each span of a unit twice: when its beginning is known, and when its end is. */
 async function* followUnit(
-  reader: PhraseReader,
-  line: readonly LineCommit[],
-  unit: SearchUnit,
+  context: OpsContext,
+  {
+    reader,
+    line,
+    unit,
+  }: { readonly reader: PhraseReader; readonly line: readonly LineCommit[]; readonly unit: SearchUnit },
+  first: number,
+  firstFound: FoundPhrase,
 ): AsyncIterable<SearchAnswer> {
-  let at = 0;
-  while (at < unit.hits.length) {
-    const start = unit.hits[at]?.at ?? 0;
+  let found: FoundPhrase | undefined = firstFound;
+  for (let hit = first; hit < unit.hits.length;) {
+    const start = unit.hits[hit]?.at ?? 0;
     // oxlint-disable-next-line no-await-in-loop -- in order
-    const found = await reader.find(unit, start);
-    at += 1;
+    found ??= await unlessUnreadable(context, unit, () => reader.find(unit, start));
+    hit += 1;
     if (found === undefined) continue;
     const begun = beginAnswer(line, unit, start, found);
+    found = undefined;
     yield begun;
+    const from = hit;
     // oxlint-disable-next-line no-await-in-loop -- the same
-    const end = await findEnd(reader, unit, at);
-    at = end.next;
+    const end = await unlessUnreadable(context, unit, () => findEnd(reader, unit, from));
+    // What is known of it then stays: nothing says when it went, or whether.
+    if (end === undefined) return;
+    hit = end.next;
     const gone = end.gone === undefined ? undefined : momentAt(line, end.gone);
     yield { ...begun, gone, lastSeen: momentAt(line, (end.gone ?? line.length) - 1) };
   }

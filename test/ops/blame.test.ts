@@ -31,10 +31,8 @@ test('each line is of the commit that wrote it, whatever came around it', async 
   ];
   for (const [tick, lines] of versions.entries()) {
     machine.write('MEMORY.md', `${lines.join('\n')}\n`);
-    // oxlint-disable-next-line no-await-in-loop -- in order
     ids.push((await machine.commit(timeOf(tick + 1))).id);
     // Commits that don't change the file lie between.
-    // oxlint-disable-next-line no-await-in-loop -- the same
     await machine.commit(timeOf(tick + 1.5));
   }
   const [first, second, , fourth, fifth] = ids as [CommitId, CommitId, CommitId, CommitId, CommitId];
@@ -97,7 +95,6 @@ test('a line stands in its commit’s version and every version since, and not i
       for (const [tick, lines] of versions.entries()) {
         if (lines.length === 0) rmSync(join(machine.stateDir, 'f.md'), { force: true });
         else machine.write('f.md', `${lines.join('\n')}\n`);
-        // oxlint-disable-next-line no-await-in-loop -- in order
         saved.set((await machine.commit(timeOf(tick + 1))).id, lines);
       }
       const last = versions.at(-1) ?? [];

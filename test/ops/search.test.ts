@@ -35,7 +35,6 @@ async function scan({ repository, agent }: OpenAgent, phrase: string, isExact = 
   const spans: Span[] = [];
   for (const [place, { id }] of line.entries()) {
     const having = new Set<string>();
-    // oxlint-disable-next-line no-await-in-loop -- in order
     for await (const { path, blob } of listAgentFiles(repository, await readCommitView(repository, id))) {
       const text = (await repository.objects.readBlobWhole(blob, 1 << 26)).toString('utf8');
       const folded = text.split('\n').map((one) => foldText(one, { isExact }));
@@ -90,17 +89,13 @@ test('search answers as a scan of every commit does, whatever was written, and h
         for (const [tick, { file, lines }] of changes.entries()) {
           if (lines === undefined) rmSync(join(machine.stateDir, file), { force: true });
           else machine.write(file, (file === 'data.bin' ? '\0' : '') + lines.join('\n'));
-          // oxlint-disable-next-line no-await-in-loop -- in order
           await machine.commit(at(tick + 1));
-          // oxlint-disable-next-line no-await-in-loop -- the same
           if (tick === half) await search(machine, phrases[0] ?? 'tea');
         }
         await using open = await openAgent(machine.context, 'bot');
         for (const phrase of phrases) {
           for (const isExact of [false, true]) {
-            // oxlint-disable-next-line no-await-in-loop -- one after the other
             const found = await spansOf(open, await search(machine, phrase, { isExact }));
-            // oxlint-disable-next-line no-await-in-loop -- the same
             t.deepEqual(found, await scanSorted(open, phrase, isExact), `${phrase} ${isExact}`);
           }
         }
@@ -124,7 +119,6 @@ async function makeHistory(machine: Machine): Promise<CommitId[]> {
       'MEMORY.md',
       `# Memory\n\nTick ${Math.floor(tick / 2)}\n${has ? 'The tea is gunpowder green.\n' : ''}`,
     );
-    // oxlint-disable-next-line no-await-in-loop -- in order
     ids.push((await machine.commit(at(tick))).id);
   }
   return ids;
@@ -169,7 +163,49 @@ test('the first answer comes before its end is looked for', async (t) => {
   const seen: SearchAnswer['gone'][] = [];
   for await (const { gone } of searchHistory(machine.context, { agent: 'bot', phrase: 'gunpowder' })) seen.push(gone);
   t.is(seen[0], 'pending');
-  t.is(seen.filter((gone) => gone === 'pending').length, 2);
+  t.not(seen.at(-1), 'pending');
+});
+
+test('answers come in the order in which the phrase appeared, also where the index takes other words for it', async (t) => {
+  const machine = await makeMachine(t);
+  machine.write('a.md', 'heron\n');
+  machine.write('b.md', 'x\n');
+  await machine.commit(at(1));
+  machine.write('b.md', 'Heron\n');
+  const { id: second } = await machine.commit(at(2));
+  machine.write('a.md', 'heron\nHeron\n');
+  const { id: third } = await machine.commit(at(3));
+  const answers = await search(machine, 'Heron', { isExact: true });
+  t.deepEqual(
+    answers.map(({ path, appeared }) => [path, appeared.commit]),
+    [
+      ['state/b.md', second],
+      ['state/a.md', third],
+    ],
+  );
+  t.deepEqual(
+    (await search(machine, 'Heron', { isExact: true, isFirstOnly: true })).map(({ path }) => path),
+    ['state/b.md'],
+  );
+});
+
+test('a search that is given up keeps what it has indexed, and says why it ended', async (t) => {
+  const machine = await makeMachine(t);
+  await makeHistory(machine);
+  const controller = new AbortController();
+  const reporter = {
+    progress: ({ doneFiles }: { doneFiles?: number }) => {
+      if (doneFiles === 4) controller.abort(new Error('enough'));
+    },
+    warn: () => {},
+  };
+  const given = machine.context;
+  await t.throwsAsync(
+    () => search({ ...machine, context: { ...given, reporter } }, 'gunpowder', { signal: controller.signal }),
+    { message: 'enough' },
+  );
+  t.is(indexFiles(machine).length, 1);
+  t.is((await search(machine, 'gunpowder')).length, 2);
 });
 
 test('an index that is lost, damaged, cut off or another repository’s is made anew, and the answers are the same', async (t) => {
@@ -189,7 +225,6 @@ test('an index that is lost, damaged, cut off or another repository’s is made 
     const files = indexFiles(machine);
     t.true(files.length > 0);
     for (const file of files) spoil(file);
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
     t.deepEqual(briefly(await search(machine, 'gunpowder')), answers);
   }
 });
@@ -225,7 +260,6 @@ async function makePruned(
   for (let tick = 1; tick <= 30; tick += 1) {
     machine.at(new Date(START_MS + tick * 86_400_000).toISOString());
     machine.write('MEMORY.md', `${tick >= 12 ? 'gunpowder\n' : ''}${tick}\n`);
-    // oxlint-disable-next-line no-await-in-loop -- in order
     await commitAgent(machine.context, open.agent, open.repository, { kind: 'full', trigger: 'test', full: true });
   }
   const [before] = await search(machine, 'gunpowder');
