@@ -10,6 +10,8 @@ export interface TurnOptions {
   readonly showSecrets: boolean;
   /** Turns beyond these are only counted; 200 on each side unless given. */
   readonly maxTurns?: number;
+  /** Nothing is shortened, what was thought is told too, and arguments are written as text, not as JSON: what search looks at. */
+  readonly isWhole?: true;
 }
 
 const MOST_TURNS = 200;
@@ -85,7 +87,10 @@ function readPart(part: unknown, said: string[], tools: Turn['tools'][number][],
   }
   if (!isFields(part)) return;
   const { type, text, name } = part;
-  if (type === 'thinking' || type === 'reasoning' || type === 'redacted_thinking') return;
+  if (type === 'thinking' || type === 'reasoning' || type === 'redacted_thinking') {
+    if (options.isWhole === true && typeof part['thinking'] === 'string') said.push(part['thinking']);
+    return;
+  }
   if (typeof text === 'string') said.push(text);
   else if (type === 'toolCall' || type === 'tool_use' || type === 'tool_call' || type === 'function_call')
     tools.push({ name: nameOf(name), arguments: showArguments(part['arguments'] ?? part['input'], options) });
@@ -119,12 +124,17 @@ function nameOf(value: unknown, fallback = 'tool'): string {
 }
 
 function showArguments(value: unknown, options: TurnOptions): string {
+  if (options.isWhole === true && isFields(value)) {
+    const entries = Object.entries(value);
+    return entries.map(([name, one]) => `${name}: ${typeof one === 'string' ? one : JSON.stringify(one)}`).join(', ');
+  }
   const text = typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);
   return show(text, MOST_ARGUMENT_CHARACTERS, options).replaceAll('\n', ' ');
 }
 
-function show(text: string, most: number, { showSecrets }: TurnOptions): string {
-  return shorten(showSecrets ? text : maskText(text), most);
+function show(text: string, most: number, { showSecrets, isWhole }: TurnOptions): string {
+  const shown = showSecrets ? text : maskText(text);
+  return isWhole === true ? shown : shorten(shown, most);
 }
 
 function timeOf(value: unknown): string | undefined {

@@ -1,13 +1,31 @@
 // What is searched of a text: its lines, and of a conversation's file the turns, each a unit that a phrase is found in or not.
 
+import type { Turn } from '../model/semantic-diff.ts';
+import { parseTurn } from './conversation.ts';
 import { foldText, type FoldOptions } from './fold.ts';
-import { parseTurnEvent, turnText } from './turn-event.ts';
 
 const CONVERSATION = /\.jsonl$/i;
+/** Records of conversations, as OpenClaw writes them and others do, have one of these. */
+const ROLE = /"(?:role|sender|author|from)"\s*:/;
+
+/** Returns the turn that a record of a conversation is, whole and unmasked; undefined if it is none. */
+export function parseWholeTurn(json: string): Turn | undefined {
+  return ROLE.test(json) ? parseTurn(json, { showSecrets: true, isWhole: true }) : undefined;
+}
+
+/** Returns all that a turn says, tools and their arguments included, as search looks at it. */
+export function turnText({ text, tools }: Pick<Turn, 'text' | 'tools'>): string {
+  return [text, ...tools.map((tool) => `${tool.name} ${tool.arguments}`)].filter((part) => part !== '').join('\n');
+}
+
+/** Says whether a path is a file of conversations, a record on each line. */
+export function isConversationFile(path: string): boolean {
+  return CONVERSATION.test(path);
+}
 
 /** Returns what of a line is searched: what was said, if it is a turn, else the line itself. */
 export function searchedText(path: string, line: string): string {
-  const turn = CONVERSATION.test(path) ? parseTurnEvent(line) : undefined;
+  const turn = isConversationFile(path) ? parseWholeTurn(line) : undefined;
   return turn === undefined ? line : turnText(turn);
 }
 

@@ -1,8 +1,7 @@
 // Brings the index of search up to date: reads what each commit changed since the one before it.
 
 import { foldText } from '../diff/fold.ts';
-import { searchedText } from '../diff/search-units.ts';
-import { turnText } from '../diff/turn-event.ts';
+import { searchedText, turnText } from '../diff/search-units.ts';
 import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
 import { makeChunkCache, type BlobView } from '../repo/blob-view.ts';
 import { readCommit } from '../repo/git.ts';

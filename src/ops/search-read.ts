@@ -2,8 +2,7 @@
 
 import { foldText, type FoldOptions } from '../diff/fold.ts';
 import { maskText } from '../diff/secrets.ts';
-import { findPhrase } from '../diff/search-units.ts';
-import { parseTurnEvent, turnText } from '../diff/turn-event.ts';
+import { findPhrase, isConversationFile, parseWholeTurn, turnText } from '../diff/search-units.ts';
 import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
 import type { PlacedTurn } from '../model/turn.ts';
 import { makeChunkCache } from '../repo/blob-view.ts';
@@ -83,7 +82,7 @@ export class PhraseReader {
     const found = findPhrase(path, text, phrase, fold);
     if (found === undefined) return undefined;
     const line = found.line + 1;
-    const turn = path.endsWith('.jsonl') ? parseTurnEvent(found.text) : undefined;
+    const turn = isConversationFile(path) ? parseWholeTurn(found.text) : undefined;
     if (turn === undefined) return { ...found, line, turn: undefined, phrase };
     const session = path.slice(path.lastIndexOf('/') + 1, -'.jsonl'.length);
     const placed = masked({ ...turn, path, session, conversation: undefined, seq: line });

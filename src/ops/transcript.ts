@@ -7,7 +7,7 @@ import { SqliteFile, SqliteTrouble } from '../diff/sqlite-file.ts';
 import type { SqlValue } from '../diff/sqlite-record.ts';
 import { findRow, listColumns, listSchema, readRow } from '../diff/sqlite-seek.ts';
 import { listTreePages, readCells, type InnerPages } from '../diff/sqlite-tree.ts';
-import { EVENT_MAX_BYTES, parseTurnEvent } from '../diff/turn-event.ts';
+import { parseWholeTurn } from '../diff/search-units.ts';
 import type { BlobId } from '../model/ids.ts';
 import type { PlacedTurn } from '../model/turn.ts';
 import { BlobView } from '../repo/blob-view.ts';
@@ -16,6 +16,8 @@ import type { TextReader } from './added-text.ts';
 const DATABASE = 'openclaw-agent.sqlite';
 const TABLE = 'transcript_events';
 const COLUMNS = ['session_id', 'seq', 'event_json', 'event_zstd'] as const;
+/** How long one record may be: OpenClaw's own bound. */
+const EVENT_MAX_BYTES = 4 << 20;
 /** What one version may cost to read; a hostile one must end. */
 const MOST_BYTES = 4 * 2 ** 30;
 
@@ -212,7 +214,7 @@ function parseTurn({ path, at }: Transcript, values: readonly SqlValue[]): Place
   const [session, seq, json, zstd] = at.map((place) => values[place]);
   if (typeof session !== 'string' || typeof seq !== 'number') return undefined;
   const text = typeof json === 'string' ? json : Buffer.isBuffer(zstd) ? unpack(zstd) : undefined;
-  const turn = text === undefined ? undefined : parseTurnEvent(text);
+  const turn = text === undefined ? undefined : parseWholeTurn(text);
   return turn === undefined ? undefined : { ...turn, path, session, seq, conversation: undefined };
 }
 

@@ -1,6 +1,6 @@
 // What was said to an agent between two commits: the turns that the later one has and the earlier one had not.
 
-import { parseTurnEvent } from '../diff/turn-event.ts';
+import { isConversationFile, parseWholeTurn } from '../diff/search-units.ts';
 import type { CommitId } from '../model/ids.ts';
 import type { PlacedTurn } from '../model/turn.ts';
 import { makeChunkCache } from '../repo/blob-view.ts';
@@ -11,7 +11,6 @@ import { commitSide } from './side.ts';
 import { findConversation, isTranscriptPath, openTranscript, TranscriptHistory } from './transcript.ts';
 import { listFileChanges, type FileChange } from './tree-diff.ts';
 
-const CONVERSATION = /\.jsonl$/i;
 /** A turn may have been on its way into the database while the commit before was made. */
 const SLACK_MS = 600_000;
 
@@ -40,7 +39,7 @@ export async function listTurnsBetween(
     // oxlint-disable-next-line no-await-in-loop -- one file after the other
     if (isTranscriptPath(change.path)) turns.push(...(await listDatabaseTurns(reader, change, signal)));
     // oxlint-disable-next-line no-await-in-loop -- the same
-    else if (CONVERSATION.test(change.path)) turns.push(...(await listFileTurns(reader, change)));
+    else if (isConversationFile(change.path)) turns.push(...(await listFileTurns(reader, change)));
   }
   const time = (turn: PlacedTurn): number => (turn.time === undefined ? timeMs : Date.parse(turn.time));
   const isInside = (turn: PlacedTurn): boolean => before === undefined || time(turn) > before.timeMs - SLACK_MS;
@@ -70,9 +69,9 @@ async function listFileTurns(reader: TextReader, { path, before, after }: FileCh
   const now = after === undefined ? undefined : await openText(reader, after.blob, path);
   if (now === undefined) return [];
   const old = before === undefined ? undefined : await openText(reader, before.blob, path);
-  const session = path.slice(path.lastIndexOf('/') + 1).replace(CONVERSATION, '');
+  const session = path.slice(path.lastIndexOf('/') + 1).replace(/\.jsonl$/i, '');
   return (await listAddedLines(old, now)).flatMap((line, at): PlacedTurn[] => {
-    const turn = parseTurnEvent(line);
+    const turn = parseWholeTurn(line);
     return turn === undefined ? [] : [{ ...turn, path, session, conversation: undefined, seq: at + 1 }];
   });
 }

@@ -82,7 +82,7 @@ test('a turn of the recorded conversations is found with who said it, when and w
       seq: 4,
       role: 'user',
       text: 'Hello, please remember that my favourite tea is gunpowder green',
-      time: '2026-11-22T09:28:13.803Z',
+      time: '2026-11-22T09:28:19.764Z',
     },
   });
   t.true(answers.some(({ turn }) => turn?.role === 'assistant'));
