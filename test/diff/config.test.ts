@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import json5 from 'json5';
 import { stringify as stringifyYaml } from 'yaml';
 import { diffConfig, findConfigFormat, type ConfigFormat, type ValueOptions } from '../../src/diff/config.ts';
-import { diffValues, formatPath, type Step, type ValueChange } from '../../src/diff/values.ts';
+import { diffValues, formatPath, type ValueChange } from '../../src/diff/values.ts';
 import { MASK } from '../../src/model/semantic-diff.ts';
 
 const OPEN: ValueOptions = { showSecrets: true, secrets: {} };
