@@ -10,8 +10,9 @@ import { parseFooter } from '../../src/format/footer.ts';
 import { parseHeader, type ExpectedHeader } from '../../src/format/header.ts';
 import { parseIndexRun } from '../../src/format/index-run.ts';
 import { createKeyring, encodeKeyring, openKeyring, parseKeyring } from '../../src/format/keyring.ts';
+import { parseHistoryNote } from '../../src/format/history-note.ts';
 import { KIND } from '../../src/format/layout.ts';
-import { parseSegmentRecord } from '../../src/format/segment.ts';
+import { packName, parseSegmentRecord, segmentName } from '../../src/format/segment.ts';
 import { parseTrailer } from '../../src/format/trailer.ts';
 import { MoltError } from '../../src/model/error.ts';
 import type { CommitId, SegmentSeq } from '../../src/model/ids.ts';
@@ -20,6 +21,8 @@ import { openCheckpoint } from '../../src/repo/checkpoints.ts';
 import { Containers } from '../../src/repo/containers.ts';
 import { IndexRun } from '../../src/repo/index-run.ts';
 import { Repository } from '../../src/repo/repository.ts';
+import { sweep, type SweepOrder } from '../../src/repo/sweep.ts';
+import { deleteSwept } from '../../src/repo/sweep-delete.ts';
 import { checkStorage } from '../../src/repo/verify.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { seededRandom } from '../../test/crypto/random.ts';
@@ -32,7 +35,68 @@ import { bytesTarget, type Target } from './target.ts';
 /** Returns the targets. */
 export async function sealedTargets(): Promise<Target[]> {
   const small = await makeSmallRepository();
-  return [...(await containerTargets(small)), ...(await keyringTargets())];
+  return [...(await containerTargets(small)), ...(await sweptTargets()), ...(await keyringTargets())];
+}
+
+/** A repository whose beginning was swept away: its sweep, its history pack and its checkpoint. */
+async function sweptTargets(): Promise<Target[]> {
+  const small = await makeSmallRepository({ seed: 2, commits: 6 });
+  const key = small.keys.epochKeys(1);
+  const repository = await small.open();
+  const decide = async (): Promise<SweepOrder> => {
+    const commits = await repository.index.listCommits();
+    return { keep: commits.slice(-2), expire: commits.slice(0, -2), dropRefs: [] };
+  };
+  await sweep(repository, decide, { orphanedBeforeMs: 0 });
+  await deleteSwept(repository, { nowMs: Date.UTC(2027, 0), packGraceMs: 0 });
+  const { sweepSeq, seq, history } = repository.log.begin;
+  const [pack] = history;
+  const checkpoint = (await namesOf(small.storage, 'checkpoint/')).at(-1);
+  if (key === undefined || pack === undefined || checkpoint === undefined || seq === 0)
+    throw new Error('nothing was swept away');
+  const sampleOf = async (name: string): Promise<Sample> => {
+    const [expected, bytes] = [expectedOf(small, name), await small.storage.read(name)];
+    if (expected === undefined || bytes === undefined) throw new Error(`there is no ${name}`);
+    return { name, bytes, opened: await openContainer(bytes, expected, key) };
+  };
+  const [sweeping, past, newest] = [
+    await sampleOf(segmentName(sweepSeq)),
+    await sampleOf(packName(pack)),
+    await sampleOf(checkpoint),
+  ];
+  const readHistory = async (bytes: Buffer): Promise<unknown> =>
+    parseHistoryNote(await ContainerReader.open(bytes, past.opened.expected, () => key).verifyWhole(bytes), past.name);
+  // The log without its beginning and without a checkpoint is opened from the sweep.
+  const bare = { ...small, storage: await copyStorage(small.storage, new Map([[checkpoint, undefined]])) };
+  return [
+    {
+      name: 'sweep, sealed anew',
+      weight: 0.3,
+      valid: () => readSegment(sweeping.bytes, sweeping, key),
+      run: (dice) => readSegment(resealChanged(dice, sweeping.opened), sweeping, key),
+    },
+    {
+      name: 'history pack, sealed anew',
+      weight: 0.3,
+      valid: () => readHistory(past.bytes),
+      run: (dice) => readHistory(resealChanged(dice, past.opened)),
+    },
+    {
+      name: 'checkpoint of a swept log, sealed anew',
+      weight: 0.3,
+      valid: () => readCheckpoint(small, newest, newest.bytes),
+      run: (dice) => readCheckpoint(small, newest, resealChanged(dice, newest.opened)),
+    },
+    {
+      name: 'repository with a sweep, history pack or checkpoint sealed anew',
+      weight: 0.01,
+      valid: () => useRepository(bare, sweeping.name, sweeping.bytes),
+      run: (dice) => {
+        const sample = dice.pick([sweeping, sweeping, past, newest]);
+        return useRepository(sample === newest ? small : bare, sample.name, resealChanged(dice, sample.opened));
+      },
+    },
+  ];
 }
 
 interface Sample {

@@ -40,18 +40,27 @@ export function encodeLogBase({ seq, hash, refs, tagged, packs, history, swept }
   };
 }
 
-/** Parses the base of a sweep. @throws {MoltError} DAMAGED */
-export function parseLogBase(record: Fields, name: string): LogBase {
+/**
+ * Parses the base of a sweep.
+ * @param sweepSeq the sweep's own number
+ * @throws {MoltError} DAMAGED
+ */
+export function parseLogBase(record: Fields, name: string, sweepSeq: number): LogBase {
   const fields = new Fields(record.value('base'), `the base in ${name}`);
   const ids = (key: string): PackId[] => fields.texts(key, HEX_32) as PackId[];
+  const [seq, packs, swept] = [fields.integer('seq'), parsePackNotes(fields, 'packs'), ids('swept')];
+  const gone = new Set(swept);
+  // What it takes away is deleted by its word alone.
+  if (seq >= sweepSeq || packs.some(({ id }) => gone.has(id)))
+    throw new MoltError('DAMAGED', `${name} takes away what it says counts`);
   return {
-    seq: fields.integer('seq'),
+    seq,
     hash: fields.text('hash', HEX_32),
     refs: parseRefs(fields, 'refs', name),
     tagged: parseRefs(fields, 'tagged', name),
-    packs: parsePackNotes(fields, 'packs'),
+    packs,
     history: ids('history'),
-    swept: ids('swept'),
+    swept,
   };
 }
 

@@ -140,9 +140,10 @@ export function parseSegmentRecord(value: unknown, name: string): SegmentRecord 
       hint: 'install a newer molt; nothing was changed',
     });
   }
+  const seq = fields.integer('seq', 1) as SegmentSeq;
   return {
     type,
-    seq: fields.integer('seq', 1) as SegmentSeq,
+    seq,
     previous: fields.text('previous', HEX_32),
     writer: fields.text('writer', HEX_16),
     nonce: fields.text('nonce', HEX_16),
@@ -166,7 +167,7 @@ export function parseSegmentRecord(value: unknown, name: string): SegmentRecord 
     packs: parsePackNotes(fields, 'packs'),
     requires: fields.has('requires') ? (fields.texts('requires', HEX_20) as CommitId[]) : undefined,
     ...(fields.has('history') && { history: fields.texts('history', HEX_32) as PackId[] }),
-    ...(type === 'sweep' && { base: parseLogBase(fields, name) }),
+    ...(type === 'sweep' && { base: parseLogBase(fields, name, seq) }),
   };
 }
 

@@ -111,9 +111,12 @@ export class Census {
     await this.#walk(gitKey(id));
   }
 
-  /** Marks one object of Git's alone: a commit whose content goes, a tag. */
+  /** Marks one object of Git's alone: a commit whose content goes, a tag. @throws {MoltError} DAMAGED when it is missing */
   markAlone(id: GitId): void {
-    this.#table.mark(this.#table.add(gitKey(id)), MARK.live);
+    const key = gitKey(id);
+    const number = this.#table.find(key);
+    if (number < 0 || !this.#table.isHeld(number)) throw missing(key);
+    this.#table.mark(number, MARK.live);
   }
 
   /** Marks all objects of a container. */
@@ -243,7 +246,7 @@ function storedBytes(footer: Footer, block: number, lengthBytes: number): number
 }
 
 function missing(key: Buffer): MoltError {
-  return new MoltError('DAMAGED', `${keyText(key)}, which a backup to keep needs, is missing`, {
+  return new MoltError('DAMAGED', `${keyText(key)}, which a backup, branch or tag to keep needs, is missing`, {
     hint: 'nothing was deleted; run molt verify',
   });
 }

@@ -24,7 +24,7 @@ export class IndexTail {
   #seqs: SegmentSeq[] = [];
   #packs = new Map<PackId, SegmentSeq>();
   #history: readonly PackId[] = [];
-  readonly #problems: LogProblem[] = [];
+  #problems: LogProblem[] = [];
 
   /** @param lost objects that can't be read and are left out */
   constructor(containers: Containers, index: ObjectIndex, lost: LostObjects | undefined) {
@@ -53,7 +53,7 @@ export class IndexTail {
     this.#history = history;
   }
 
-  /** Empties it: a checkpoint covers what it had. */
+  /** Empties it: a checkpoint covers what it had, or it begins elsewhere. */
   clear(): void {
     this.#segments = 0;
     this.#seqs = [];
@@ -69,6 +69,8 @@ export class IndexTail {
 
   /** Begins at a sweep, for a log whose beginning is gone: with all that it names. */
   async takeBase({ base, commits, seq }: FoundBase): Promise<void> {
+    this.clear();
+    this.#problems = [];
     // oxlint-disable-next-line no-await-in-loop -- one in memory at a time
     for (const { id } of base.packs) await this.#takePack(id, seq);
     const expired: HistoryEntry[] = [];
@@ -99,7 +101,7 @@ export class IndexTail {
     for (const { record, footer } of applied) {
       this.#segments += 1;
       // oxlint-disable-next-line no-await-in-loop -- a log is read in order
-      if (record.base !== undefined) await this.#takeSweep(record.base, record.seq);
+      if (record.base !== undefined) await this.#takeSweep(record.base, record.seq, record === lastSweep);
       for (const { id } of record.packs) {
         // oxlint-disable-next-line no-await-in-loop -- packs since the last checkpoint are few
         if (!ownPacks.has(id) && counts(id, record.seq, { swept, sweepSeq })) await this.#takePack(id, record.seq);
@@ -115,7 +117,12 @@ export class IndexTail {
   }
 
   /** Takes a sweep's containers out of the index, and what is left of the tail in again. */
-  async #takeSweep(base: LogBase, seq: SegmentSeq): Promise<void> {
+  async #takeSweep(base: LogBase, seq: SegmentSeq, isLast: boolean): Promise<void> {
+    if (!isLast) {
+      // A later one follows, which may have taken away what this one names, and names what counts of it.
+      this.#index.markSwept({ throughSeq: base.seq, packs: new Set(base.swept), expired: new Set() });
+      return;
+    }
     const known = new Set(this.#history);
     const fresh = base.history.filter((id) => !known.has(id));
     const expired = new Set<CommitId>();

@@ -135,9 +135,9 @@ export class ObjectIndex {
 
   /** Notes what a sweep took away of what is or will be added. */
   markSwept(swept: Swept): void {
-    const { packs = [], expired = [] } = this.#swept ?? {};
+    const { packs = [], expired = [], throughSeq = 0 } = this.#swept ?? {};
     this.#swept = {
-      throughSeq: swept.throughSeq,
+      throughSeq: Math.max(throughSeq, swept.throughSeq),
       packs: new Set([...packs, ...swept.packs]),
       expired: new Set([...expired, ...swept.expired]),
     };

@@ -10,7 +10,7 @@ import type { Clock, Random } from '../model/ports.ts';
 import type { Storage } from '../storage/storage.ts';
 import { findCheckpoint, writeCheckpoint } from './checkpoints.ts';
 import { Containers } from './containers.ts';
-import { findBase } from './find-base.ts';
+import { findBase, findSweep, type FoundBase } from './find-base.ts';
 import { gitKey } from './keys.ts';
 import { IndexTail } from './index-tail.ts';
 import { Log, type LogProblem } from './log.ts';
@@ -233,14 +233,24 @@ export class Repository {
       this.log.restart({ tip: checkpoint, refs, tagged, holes, begin });
       this.#tail.startAt(begin.history);
       this.index.reset(checkpoint.runs);
-    } else await this.#loadBase();
+      await this.refresh();
+      return;
+    }
+    const found = await findBase(this.containers);
+    if (found !== undefined) await this.#startFrom(found);
+    await this.refresh();
+    const { begin, problems } = this.log;
+    if (found !== undefined || !problems.some(({ seq }) => seq <= begin.seq + 1)) return;
+    // Anybody may put something where the log's beginning was, so that no number is missing: what the sweep says stands.
+    const sweep = begin.seq === 0 ? undefined : await findSweep(this.containers, [begin.sweepSeq as SegmentSeq]);
+    if (sweep === undefined) return;
+    this.index.reset([]);
+    await this.#startFrom(sweep);
     await this.refresh();
   }
 
-  /** Starts from the log's newest sweep, if its beginning is gone. */
-  async #loadBase(): Promise<void> {
-    const found = await findBase(this.containers);
-    if (found === undefined) return;
+  /** Starts from a sweep instead of the log's beginning. */
+  async #startFrom(found: FoundBase): Promise<void> {
     const { refs, tagged, history, swept, ...base } = found.base;
     const tip = { seq: base.seq as SegmentSeq, hash: base.hash };
     this.log.restart({ tip, refs, tagged, holes: [], begin: { ...tip, sweepSeq: found.seq, history, swept } });

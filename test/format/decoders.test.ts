@@ -10,8 +10,10 @@ import { encodeCheckpoint, parseCheckpoint } from '../../src/format/checkpoint.t
 import { encodeFooter, parseFooter, type Footer } from '../../src/format/footer.ts';
 import { encodeFormatFile, parseFormatFile } from '../../src/format/format-file.ts';
 import { parseHeader } from '../../src/format/header.ts';
+import { encodeHistoryNote, parseHistoryNote, type HistoryEntry } from '../../src/format/history-note.ts';
 import { COMMIT_ROW_BYTES, encodeCommitRow, parseCommitRow } from '../../src/format/commit-rows.ts';
 import { ENTRY_ROW_BYTES, parseEntry, parseIndexRun, parsePacks, renumberPacks } from '../../src/format/index-run.ts';
+import type { LogBase } from '../../src/format/log-base.ts';
 import { lowerBound, parseRows } from '../../src/format/rows.ts';
 import { BLOCK, ENCODING, FOOTER_MAX_BYTES, OBJECT } from '../../src/format/layout.ts';
 import { encodeSegmentRecord, parseSegmentRecord } from '../../src/format/segment.ts';
@@ -19,7 +21,7 @@ import { parseTrailer } from '../../src/format/trailer.ts';
 import type { BlobId, ChunkId, CommitId, SegmentSeq, TreeId } from '../../src/model/ids.ts';
 import { CommitTable, UNKNOWN_PARENT } from '../../src/repo/commit-table.ts';
 import { encodeTree, parseTree, TREE_MODES } from '../../src/repo/trees.ts';
-import { ATTRIBUTES, CHECKPOINT, RECORD } from './samples.ts';
+import { ATTRIBUTES, CHECKPOINT, RECORD, SWEEP } from './samples.ts';
 import {
   decodes,
   EXPECTED,
@@ -30,7 +32,9 @@ import {
   REPOSITORY,
   sealBlocks,
   STORAGE,
+  TIME_MS,
 } from './support.ts';
+import { must } from '../repo/support.ts';
 
 const BLOB = 'b'.repeat(40) as BlobId;
 const TREE = 'c'.repeat(40) as TreeId;
@@ -129,15 +133,62 @@ test('a commit that claims the last of all segments takes no room for those befo
   t.true(process.memoryUsage().arrayBuffers - before < 1 << 20);
 });
 
-test('a segment record with any members is a value or a MoltError', (t) => {
-  const valid = JSON.parse(JSON.stringify(encodeSegmentRecord(RECORD))) as unknown;
-  t.deepEqual(parseSegmentRecord(valid, 'x'), RECORD);
+for (const [what, record] of [
+  ['a segment', RECORD],
+  ['a sweep', SWEEP],
+] as const) {
+  test(`${what}’s record with any members is a value or a MoltError`, (t) => {
+    const valid = JSON.parse(JSON.stringify(encodeSegmentRecord(record))) as unknown;
+    t.deepEqual(parseSegmentRecord(valid, 'x'), record);
+    t.notThrows(() =>
+      fc.assert(
+        fc.property(hostileJson(valid), (value) => void decodes(() => parseSegmentRecord(value, 'x'))),
+        RUNS,
+      ),
+    );
+  });
+}
+
+test('a sweep that takes away itself, or a pack that it says counts, is refused', async (t) => {
+  const encoded = (base: Partial<LogBase>): unknown =>
+    encodeSegmentRecord({ ...SWEEP, base: { ...must(SWEEP.base), ...base } });
+  t.truthy(parseSegmentRecord(encoded({ seq: SWEEP.seq - 1 }), 'x'));
+  await rejectsWith(t, () => parseSegmentRecord(encoded({ seq: SWEEP.seq }), 'x'), 'DAMAGED');
+  await rejectsWith(t, () => parseSegmentRecord(encoded({ seq: Number.MAX_SAFE_INTEGER }), 'x'), 'DAMAGED');
+  const swept = must(SWEEP.base).packs.map(({ id }) => id);
+  await rejectsWith(t, () => parseSegmentRecord(encoded({ swept }), 'x'), 'DAMAGED');
+});
+
+test('a history pack’s note with any members is a value or a MoltError, and tells of each of its commits', async (t) => {
+  const entries: HistoryEntry[] = [
+    { id: '1'.repeat(40) as CommitId, timeMs: TIME_MS, kind: 'full' },
+    { id: '2'.repeat(40) as CommitId, timeMs: TIME_MS - 5, kind: 'safety' },
+    { id: '3'.repeat(40) as CommitId, timeMs: 0, kind: 'incremental' },
+  ];
+  const objects = entries.map(({ id }) => ({
+    ...objectOf(0, 10),
+    type: OBJECT.commit,
+    key: Buffer.concat([Buffer.from(id, 'hex'), Buffer.alloc(12)]),
+  }));
+  const valid = encodeHistoryNote(entries) as { history: { time: number[]; kind: string } };
+  const footer = { ...FOOTER, objects };
+  t.deepEqual(parseHistoryNote({ ...footer, record: valid }, 'x'), entries);
   t.notThrows(() =>
     fc.assert(
-      fc.property(hostileJson(valid), (value) => void decodes(() => parseSegmentRecord(value, 'x'))),
+      fc.property(hostileJson(valid), (record) => void decodes(() => parseHistoryNote({ ...footer, record }, 'x'))),
       RUNS,
     ),
   );
+  const { time, kind } = valid.history;
+  for (const history of [
+    { time: time.slice(1), kind },
+    { time, kind: kind.slice(1) },
+    { time, kind: `${kind.slice(1)}4` },
+    { time: [...time, 0], kind: `${kind}0` },
+    { time: [Number.MAX_SAFE_INTEGER, 1, 0], kind },
+  ])
+    await rejectsWith(t, () => parseHistoryNote({ ...footer, record: { history } }, 'x'), 'DAMAGED');
+  t.is(parseHistoryNote({ ...footer, record: { history: { time: [0, 0, 0], kind: '222' } } }, 'x').length, 3);
 });
 
 test('a checkpoint with any members is a value or a MoltError', (t) => {
