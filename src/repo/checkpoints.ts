@@ -61,7 +61,8 @@ export async function writeCheckpoint(
   const { index, log, storage } = repository;
   const { seq, hash } = log.tip;
   const kept = [...index.runs];
-  const merging = kept.splice(findMergeStart(kept, index.tailSize, options.atLeisure));
+  const isSwept = index.swept !== undefined;
+  const merging = kept.splice(findMergeStart(kept, index.tailSize, { ...options, isSwept }));
   // After a sweep no run stays as it is.
   const older = index.swept === undefined ? kept.map(({ note }) => ({ note, sizeBytes: 0 })) : [];
   // oxlint-disable-next-line no-await-in-loop -- one run in memory at a time
@@ -105,13 +106,18 @@ async function rewriteRun(repository: Repository, run: IndexRun, done: WrittenRu
 
 /**
  * Returns where the runs begin that are merged with the tail: those that are no larger than what is merged already, so that sizes
- * double from run to run. A tick merges small ones only, as long as there are not too many runs.
+ * double from run to run. A tick merges small ones only, as long as there are not too many runs. After a sweep all are written anyway,
+ * and merged: the old ones have little left but lines of what expired.
  */
-function findMergeStart(runs: readonly IndexRun[], tailSize: number, atLeisure: boolean): number {
+function findMergeStart(
+  runs: readonly IndexRun[],
+  tailSize: number,
+  { atLeisure, isSwept }: { readonly atLeisure: boolean; readonly isSwept: boolean },
+): number {
   const isCrowded = runs.length >= MOST_RUNS;
-  const most = atLeisure || isCrowded ? RUN_MAX_ENTRIES : TICK_MAX_ENTRIES;
+  const most = atLeisure || isCrowded || isSwept ? RUN_MAX_ENTRIES : TICK_MAX_ENTRIES;
   // What ticks left side by side counts as one size.
-  const least = isCrowded ? TICK_MAX_ENTRIES : 0;
+  const least = isSwept ? RUN_MAX_ENTRIES : isCrowded ? TICK_MAX_ENTRIES : 0;
   let objects = tailSize;
   let start = runs.length;
   for (let last = runs[start - 1]; last !== undefined; last = runs[start - 1]) {
