@@ -230,19 +230,21 @@ export class ContainerReader {
 
   /**
    * Reads trailer and footer.
+   * @param endBytes how much is read first of the container's end, beside its trailer
    * @throws {MoltError} TRUNCATED or DAMAGED
    */
-  async readFooter(read: ReadRange, sizeBytes: number): Promise<{ footer: Footer; trailer: Trailer }> {
-    const guess = Math.max(0, sizeBytes - 64 * 1024);
-    let tail = await read(guess, sizeBytes);
+  async readFooter(
+    read: ReadRange,
+    sizeBytes: number,
+    endBytes = 64 << 10,
+  ): Promise<{ footer: Footer; trailer: Trailer }> {
+    const guess = Math.max(0, sizeBytes - endBytes - trailerBytes(sizeBytes));
+    const tail = await read(guess, sizeBytes);
     const trailer = parseTrailer(tail, sizeBytes, this.name);
-    let from = guess;
-    if (trailer.footerOffset < guess) {
-      from = trailer.footerOffset;
-      tail = await read(from, sizeBytes);
-    }
-    const at = trailer.footerOffset - from;
-    const sealed = tail.subarray(at, at + trailer.footerBytes);
+    const { footerOffset, footerBytes } = trailer;
+    const at = footerOffset - guess;
+    // Not to the end: between footer and trailer lies padding.
+    const sealed = at < 0 ? await read(footerOffset, footerOffset + footerBytes) : tail.subarray(at, at + footerBytes);
     const footer = parseFooter(this.openBlock(trailer.footerBlock, BLOCK.footer, sealed), this.name);
     checkBlocks(footer, trailer, this.name);
     return { footer, trailer };

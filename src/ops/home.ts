@@ -7,7 +7,7 @@
 //     cache/<repository id>/.search/      the index of search, sealed; derived (search-index.ts)
 //     trust/<repository id>/              fingerprint of the root, exec-<slot id>: commands that this machine's user gave, pod-<hash>: accepted pods
 //     remotes/<repository id>/<name>.json URL and rules of a remote (remotes.ts)
-//     views/<repository id>/<name>/       what was last seen of a remote; derived
+//     views/<repository id>/<name>/       what was last seen of a remote, and ends/ of its segments; derived
 //     restores/<label>.json               the last restore in place, and the commit of what was there before
 //     restores/<label>.stopped            while a restore in place owes the agent a start (stopped-note.ts)
 //     schedules/<label>.json              when an agent is saved, as its user wants it (schedule.ts)

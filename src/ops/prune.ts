@@ -10,12 +10,13 @@ import {
   type RetentionWords,
 } from '../policy/retention-rules.ts';
 import { tryLock } from '../pod/lock.ts';
+import type { KeptEnds } from '../repo/kept-ends.ts';
 import { OldestStorage } from '../repo/oldest.ts';
 import { Repository } from '../repo/repository.ts';
 import { lookSweep, sweep, type SweepOrder, type SweepOutcome } from '../repo/sweep.ts';
 import { deleteSwept, LOG_GRACE_MS, READER_GRACE_MS, type Deleted } from '../repo/sweep-delete.ts';
 import { openRemoteStorage } from '../storage/open-remote.ts';
-import type { RemoteStorage, RequestKind } from '../storage/remote.ts';
+import { TrafficMeter, type RemoteStorage, type RequestKind, type Traffic } from '../storage/remote.ts';
 import { refuseWhileAsked } from './alert-question.ts';
 import { findPlace } from './exchange.ts';
 import type { OpsContext } from './context.ts';
@@ -27,7 +28,7 @@ import { recordRun, type RunOutcome } from './record-run.ts';
 import { forgetPruned } from './search-index.ts';
 import { loadSchedule } from './schedule.ts';
 import type { Agent } from './home.ts';
-import { listRemotes, loadState, remoteOptionsOf, type Remote } from './remotes.ts';
+import { listRemotes, loadState, openKeptEnds, remoteOptionsOf, type Remote } from './remotes.ts';
 import { readRestoreNote } from './restore-journal.ts';
 
 /** How to prune. */
@@ -65,7 +66,9 @@ export interface PrunedRemote {
   /** How many of its backups are kept, and how many go. */
   readonly kept: number;
   readonly expired: number;
+  /** What it was asked, and what of bodies went there and came from there. */
   readonly requests: Readonly<Record<RequestKind, number>>;
+  readonly bytes: { readonly sent: number; readonly received: number };
   readonly error: MoltError | undefined;
 }
 
@@ -101,11 +104,15 @@ function outcomeOf({ here, remotes, backups }: PruneResult): RunOutcome {
   const error = remotes.find((remote) => remote.error !== undefined)?.error;
   const isIdle = backups.every(({ kept }) => kept) && here.deletedObjects === 0;
   const requests = { put: 0, get: 0, list: 0, head: 0, delete: 0 };
-  for (const remote of remotes)
+  const bytes = { sent: 0, received: 0 };
+  for (const remote of remotes) {
     for (const kind of Object.keys(requests) as RequestKind[]) requests[kind] += remote.requests[kind];
+    bytes.sent += remote.bytes.sent;
+    bytes.received += remote.bytes.received;
+  }
   const gone = backups.filter(({ kept }) => !kept).length;
   return {
-    bytes: { stored: here.writtenBytes },
+    bytes: { stored: here.writtenBytes, ...bytes },
     requests,
     result: error !== undefined ? 'partial' : isIdle ? 'unchanged' : 'ok',
     detail: `${gone} expired, ${backups.length - gone} kept`,
@@ -208,7 +215,9 @@ async function pruneRemote(
     const { roots, keyring } = await openKeysElsewhere(context, storage, open.agent, open.repository.keys.roots);
     const keys = { roots, generation: keyring.generation };
     const { clock, random } = context;
-    const there = await Repository.open(storage, keys, { clock, random });
+    const ends = await openKeptEnds(context.home, open.agent.repository, name);
+    const there = await Repository.open(storage, keys, { clock, random, ends });
+    await using _ = { [Symbol.asyncDispose]: () => closeEnds(ends, there) };
     const holds = new Map([...options.holds, ...(await readHolds(there))]);
     if (!options.isDryRun) refuseWhileAsked(open.agent.label, holds);
     const { backups, storage: done } = await pruneStorage(context, there, options, {
@@ -221,15 +230,27 @@ async function pruneRemote(
       near: open.repository,
     });
     const kept = backups.filter((backup) => backup.kept).length;
-    const requests = { ...far.traffic.requests };
-    return { name, url, storage: done, kept, expired: backups.length - kept, requests, error: undefined };
+    const expired = backups.length - kept;
+    return { name, url, storage: done, kept, expired, ...askedOf(far), error: undefined };
   } catch (error) {
     if (!isMoltError(error) || isMoltError(error, 'INTERRUPTED')) throw error;
-    const requests = { put: 0, get: 0, list: 0, head: 0, delete: 0, ...far?.traffic.requests };
-    return { name, url, storage: undefined, kept: 0, expired: 0, requests, error };
+    return { name, url, storage: undefined, kept: 0, expired: 0, ...askedOf(far), error };
   } finally {
     await far?.close();
   }
+}
+
+/** What was read is kept also when nothing came of it: then the next prune is cheaper. */
+async function closeEnds(ends: KeptEnds, { log }: Repository): Promise<void> {
+  await ends.save(log.begin.seq).catch((error: unknown) => {
+    if (!isMoltError(error)) throw error;
+  });
+  await ends.close();
+}
+
+function askedOf(remote: RemoteStorage | undefined): Pick<PrunedRemote, 'requests' | 'bytes'> {
+  const { requests, bytesSent, bytesReceived }: Traffic = remote?.traffic ?? new TrafficMeter();
+  return { requests: { ...requests }, bytes: { sent: bytesSent, received: bytesReceived } };
 }
 
 function toStorage(outcome: SweepOutcome | undefined, deleted: readonly Deleted[]): PrunedStorage {

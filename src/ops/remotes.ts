@@ -12,6 +12,7 @@ import { isMoltError, isSystemError, MoltError } from '../model/error.ts';
 import type { GitId, RepositoryId } from '../model/ids.ts';
 import { findNearest } from '../model/nearest.ts';
 import { systemFailure } from '../model/system-error.ts';
+import { KeptEnds } from '../repo/kept-ends.ts';
 import { RemoteView, UNSEEN, type ViewState } from '../repo/remote-view.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
 import { openRemoteStorage } from '../storage/open-remote.ts';
@@ -220,6 +221,12 @@ export async function openRemote(context: OpsContext, repository: RepositoryId, 
       await view.close();
     },
   };
+}
+
+/** Opens what is kept of a remote's segments for its prunes. */
+export async function openKeptEnds(home: Home, repository: RepositoryId, name: string): Promise<KeptEnds> {
+  const dir = join(viewDir(home, repository, name), 'ends');
+  return KeptEnds.open(await DirectoryStorage.open(dir, { create: true }));
 }
 
 /** Forgets what was seen of a remote, so that it is looked at anew; but not which keys both sides had. */

@@ -157,7 +157,7 @@ export class Census {
   /** Lists the marked objects of a container that have no better place, in the order of its footer. */
   async listLive(container: CountedContainer): Promise<{ readonly key: Buffer; readonly isDelta: boolean }[]> {
     const { ordinal } = container;
-    const footer = await this.#repository.containers.readFooter(container.ref);
+    const footer = await this.#repository.containers.readFooter(container.ref, container.sizeBytes);
     return footer.objects.flatMap(({ key, base }, entry) => {
       const number = this.#table.find(key);
       const place = this.#table.place(number);
@@ -174,7 +174,7 @@ export class Census {
 
   async #footer(counted: CountedContainer): Promise<Footer | undefined> {
     try {
-      const footer = await this.#repository.containers.readFooter(counted.ref);
+      const footer = await this.#repository.containers.readFooter(counted.ref, counted.sizeBytes);
       this.#takeObjects(counted, footer);
       return footer;
     } catch (error) {

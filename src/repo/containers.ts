@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { decodeBlock } from '../chunk/compress.ts';
-import { ContainerReader, findDamage, type EpochKeys } from '../format/container.ts';
+import { ContainerReader, findDamage, type EpochKeys, type ReadRange } from '../format/container.ts';
 import { detached, release } from '../format/detached.ts';
 import type { BlockEntry, Footer } from '../format/footer.ts';
 import { containerName, indexName, type ContainerRef, type Place } from '../format/index-run.ts';
@@ -11,11 +11,16 @@ import { packName } from '../format/segment.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { PackId, RepositoryId, StorageId } from '../model/ids.ts';
 import type { Storage } from '../storage/storage.ts';
+import type { KeptEnds } from './kept-ends.ts';
 import { Lru } from './lru.ts';
 
 const BLOCK_CACHE_BYTES = 24 << 20;
 const FOOTER_CACHE_BYTES = 16 << 20;
 const SMALL_BYTES = 64 << 10;
+/** Up to this size a container is read whole for its footer alone: that costs less than a second request. */
+const ONE_REQUEST_BYTES = 12 << 10;
+/** What is read of the end of a larger one first. */
+const END_BYTES = 6 << 10;
 
 /** What names a container of this storage: where it is, and what it must be. */
 export interface Named {
@@ -35,6 +40,8 @@ export class Containers {
   readonly storage: Storage;
   readonly repositoryId: RepositoryId;
   readonly storageId: StorageId;
+  /** Ends of segments that are kept nearer than the storage. */
+  ends: KeptEnds | undefined;
   readonly #keys: EpochKeys;
   readonly #readers = new Lru<ContainerReader>(4096);
   readonly #footers = new Lru<Footer>(FOOTER_CACHE_BYTES);
@@ -100,9 +107,12 @@ export class Containers {
     for (const block of this.#blocks.clear()) release(block);
   }
 
-  /** Returns the footer of a container of objects. */
-  async readFooter(ref: ContainerRef): Promise<Footer> {
-    return this.#footer(namedRef(ref));
+  /**
+   * Returns the footer of a container of objects.
+   * @param sizeBytes the container's size, of whoever knows it and wants the footer alone: then no more is read than that takes
+   */
+  async readFooter(ref: ContainerRef, sizeBytes?: number): Promise<Footer> {
+    return this.#footer(namedRef(ref), sizeBytes);
   }
 
   /** Returns the footer of an index run. */
@@ -143,30 +153,56 @@ export class Containers {
     return footer;
   }
 
-  async #footer(named: Named): Promise<Footer> {
-    const cached = this.#footers.get(named.name);
+  async #footer(named: Named, knownBytes?: number): Promise<Footer> {
+    const { name } = named;
+    const cached = this.#footers.get(name);
     if (cached !== undefined) return cached;
-    const stat = await this.storage.stat(named.name);
-    if (stat === undefined) throw missing(named.name);
+    const kept = knownBytes === undefined ? undefined : await this.#keptFooter(named, knownBytes);
+    if (kept !== undefined) return kept;
+    const sizeBytes = knownBytes ?? (await this.storage.stat(name))?.sizeBytes;
+    if (sizeBytes === undefined) throw missing(name);
+    const [wholeUpTo, endBytes] =
+      knownBytes === undefined ? [SMALL_BYTES, SMALL_BYTES] : [ONE_REQUEST_BYTES, END_BYTES];
+    const whole = sizeBytes <= wholeUpTo ? await this.storage.read(name) : undefined;
+    const isWhole = whole?.length === sizeBytes;
     // Who asks for the footer of a small container wants a block of it next: one read serves all three.
-    const small = stat.sizeBytes <= SMALL_BYTES ? await this.storage.read(named.name) : undefined;
-    if (small?.length === stat.sizeBytes) this.#small = { name: named.name, bytes: small };
-    const reader = await this.#reader(named);
-    const { footer } = await reader.readFooter((start, end) => this.#read(named.name, start, end), stat.sizeBytes);
-    this.#footers.set(named.name, footer, 256 + footer.objects.length * 160);
+    if (isWhole) this.#small = { name, bytes: whole };
+    const read = isWhole
+      ? async (start: number, end: number): Promise<Buffer> => whole.subarray(start, end)
+      : remembering((start, end) => this.#read(name, start, end));
+    const reader = await this.#reader(named, read);
+    const { footer } = await reader.readFooter(read, sizeBytes, endBytes);
+    this.#footers.set(name, footer, footerWeight(footer));
+    if (knownBytes !== undefined) await this.ends?.keep(name, sizeBytes, read);
     return footer;
   }
 
-  async #reader(named: Named): Promise<ContainerReader> {
+  /** Returns a footer that is kept here; undefined if it isn't, or not what was sealed. */
+  async #keptFooter(named: Named, sizeBytes: number): Promise<Footer | undefined> {
+    try {
+      const read = await this.ends?.find(named.name, sizeBytes);
+      if (read === undefined) return undefined;
+      const reader = this.openBytes(await read(0, HEADER_BYTES), named);
+      const { footer } = await reader.readFooter(read, sizeBytes, 0);
+      this.#footers.set(named.name, footer, footerWeight(footer));
+      return footer;
+    } catch (error) {
+      if (!isMoltError(error)) throw error;
+      await this.ends?.drop(named.name);
+      return undefined;
+    }
+  }
+
+  async #reader(named: Named, read?: ReadRange): Promise<ContainerReader> {
     const cached = this.#readers.get(named.name);
     if (cached !== undefined) return cached;
-    const reader = await this.#open(named);
+    const reader = await this.#open(named, read ?? ((start, end) => this.#read(named.name, start, end)));
     this.#readers.set(named.name, reader, 1);
     return reader;
   }
 
-  async #open(named: Named): Promise<ContainerReader> {
-    const header = await this.#read(named.name, 0, HEADER_BYTES);
+  async #open(named: Named, read: ReadRange): Promise<ContainerReader> {
+    const header = await read(0, HEADER_BYTES);
     try {
       return this.openBytes(header, named);
     } catch (error) {
@@ -183,6 +219,23 @@ export class Containers {
       throw new MoltError('TRUNCATED', `${name} ends at ${start + bytes.length}, before a block of it does`);
     return bytes;
   }
+}
+
+/** Returns a reader that asks for nothing twice. */
+function remembering(ask: ReadRange): ReadRange {
+  const answers: { readonly start: number; readonly bytes: Buffer }[] = [];
+  return async (start, end) => {
+    const known = answers.find((one) => one.start <= start && end <= one.start + one.bytes.length);
+    if (known !== undefined) return known.bytes.subarray(start - known.start, end - known.start);
+    const bytes = await ask(start, end);
+    answers.push({ start, bytes });
+    return bytes;
+  };
+}
+
+/** Returns about how much memory a footer takes. */
+function footerWeight({ objects }: Footer): number {
+  return 256 + objects.length * 160;
 }
 
 /** Returns what the name of a container of objects promises. */

@@ -10,6 +10,7 @@ import type { PackNote } from '../format/log-base.ts';
 import { packName } from '../format/segment.ts';
 import type { PackId } from '../model/ids.ts';
 import { gitKey } from './keys.ts';
+import { unlessDamaged } from './storage-failure.ts';
 import type { Repository } from './repository.ts';
 
 /** Written once and read seldom: as dense as zstd gets without taking minutes. */
@@ -32,18 +33,23 @@ export interface HistoryPack {
 /**
  * Stores commits of one repository, of which nothing else is left, as history packs of another one or of the same.
  * @param entries oldest first: neighbours are alike
+ * @param near has most of the same commits, and is quicker to read
  */
 export async function storeHistory(
   from: Repository,
   to: Repository,
   entries: readonly HistoryEntry[],
+  near?: Repository,
 ): Promise<HistoryPack[]> {
   const packs: HistoryPack[] = [];
   for (let at = 0; at < entries.length; at += HISTORY_PACK_COMMITS) {
     const commits: HistoryCommit[] = [];
     for (const entry of entries.slice(at, at + HISTORY_PACK_COMMITS)) {
       // oxlint-disable-next-line no-await-in-loop -- neighbours share blocks
-      commits.push({ ...entry, content: await from.objects.readGit(entry.id, 'commit') });
+      const found = near && (await unlessDamaged(near.objects.findGit(entry.id)));
+      const isFound = found?.type === 'commit';
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      commits.push({ ...entry, content: isFound ? found.content : await from.objects.readGit(entry.id, 'commit') });
     }
     const pack = buildHistoryPack(to.containerSpec(), commits);
     // oxlint-disable-next-line no-await-in-loop -- one, mostly

@@ -11,6 +11,7 @@ import type { Storage } from '../storage/storage.ts';
 import { findCheckpoint, writeCheckpoint } from './checkpoints.ts';
 import { Containers } from './containers.ts';
 import { findBase, findSweep, type FoundBase } from './find-base.ts';
+import type { KeptEnds } from './kept-ends.ts';
 import { gitKey } from './keys.ts';
 import { IndexTail } from './index-tail.ts';
 import { Log, type LogProblem } from './log.ts';
@@ -36,6 +37,8 @@ export interface RepositoryPorts {
   readonly random: Random;
   /** After how many segments a checkpoint is due; Infinity for never. */
   readonly checkpointEvery?: number;
+  /** Ends of segments that are kept nearer than the storage. */
+  readonly ends?: KeptEnds;
 }
 
 /** What opening needs beside the storage. */
@@ -92,6 +95,7 @@ export class Repository {
     this.#checkpointEvery = ports.checkpointEvery ?? TAIL_SEGMENTS;
     this.writerId = ports.random.bytes(16).toString('hex');
     this.containers = new Containers(storage, ids, this.keys.epochKeys);
+    this.containers.ends = ports.ends;
     this.index = new ObjectIndex(this.containers, (useCheckpoints) => this.#reopenIndex(ids, keys, useCheckpoints));
     this.#tail = new IndexTail(this.containers, this.index, lost);
     this.objects = new Objects(this.containers, this.index, this.keys);

@@ -128,7 +128,7 @@ async function sweepOnce(
       // oxlint-disable-next-line no-await-in-loop -- one container after the other
       await carry(transaction, census, container);
     }
-    const history = await writeHistory(repository, order, merged);
+    const history = await writeHistory(repository, order, { merged, near: options.near });
     const base = (stored: readonly PackNote[]): LogBase => {
       // What came since may need what goes.
       if (log.tip.seq !== tip) throw overtaken();
@@ -197,7 +197,7 @@ async function chooseHistory(repository: Repository, census: Census, count: numb
 async function writeHistory(
   repository: Repository,
   { expire }: SweepOrder,
-  merged: readonly PackId[],
+  { merged, near }: { readonly merged: readonly PackId[]; readonly near: Repository | undefined },
 ): Promise<HistoryPack[]> {
   const entries: HistoryEntry[] = [];
   for (const pack of merged) {
@@ -205,7 +205,7 @@ async function writeHistory(
     entries.push(...parseHistoryNote(await repository.containers.readFooter({ pack }), packName(pack)));
   }
   entries.push(...expire.map(({ id, timeMs, kind }) => ({ id, timeMs, kind })));
-  return storeHistory(repository, repository, entries);
+  return storeHistory(repository, repository, entries, near);
 }
 
 function baseOf(
