@@ -1,14 +1,13 @@
 // Which backup log is meant: the one of the line, else of the environment, else of MOLT_HOME/config.json, else the embedded one.
 
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { checkLogUrl, hasPassword } from '../catalog/log-url.ts';
-import { isSystemError, MoltError } from '../model/error.ts';
-import { systemFailure } from '../model/system-error.ts';
+import { MoltError } from '../model/error.ts';
+import { readConfigMember } from '../ops/config.ts';
 import type { Context } from './command.ts';
 
 /** Names the log of this machine, where another one is configured. */
 const EMBEDDED = 'embedded';
+const HINT = '{"backupLog": "postgres://…"}';
 
 /**
  * Returns the URL of a backup log in PostgreSQL, or undefined for the embedded one. Warns of a password on the command line.
@@ -39,23 +38,7 @@ export async function isGivenHereOnly({
 }
 
 async function readConfigured(home: string): Promise<string | undefined> {
-  const path = join(home, 'config.json');
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw systemFailure(error, `cannot read "${path}"`, path);
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    value = undefined;
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new MoltError('USAGE', `"${path}" is not a JSON object`, { hint: '{"backupLog": "postgres://…"}' });
-  const found = (value as Record<string, unknown>)['backupLog'];
-  if (found === undefined || typeof found === 'string') return found;
-  throw new MoltError('USAGE', `"backupLog" in "${path}" is not a text`, { hint: '{"backupLog": "postgres://…"}' });
+  const { value, place } = await readConfigMember(home, 'backupLog', HINT);
+  if (value === undefined || typeof value === 'string') return value;
+  throw new MoltError('USAGE', `${place} is not a text`, { hint: HINT });
 }

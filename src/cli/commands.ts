@@ -286,6 +286,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/prune.ts')).command,
   },
   {
+    name: 'cost',
+    group: 'look after',
+    summary: 'show what backups cost a month, and what others would',
+    load: async () => (await import('./commands/cost.ts')).command,
+  },
+  {
     name: 'hold add',
     group: 'look after',
     summary: 'keep a backup for ever',

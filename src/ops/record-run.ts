@@ -53,14 +53,17 @@ export interface RunNote {
   }): void;
   /** Which remote it speaks to. */
   speaksTo(remote: string): void;
-  /** Requests are counted here, as they are made. */
-  counts(traffic: { readonly requests: Readonly<RunRequests> }): void;
+  /** Requests are counted here, as they are made, and what comes from there. */
+  counts(traffic: RunTraffic): void;
 }
+
+/** What a remote counts. */
+type RunTraffic = { readonly requests: Readonly<RunRequests>; readonly bytesReceived: number };
 
 interface Learned {
   agent?: { readonly label: string; readonly repository: RepositoryId };
   key?: KeyObject;
-  traffic?: { readonly requests: Readonly<RunRequests> };
+  traffic?: RunTraffic;
   remote?: string;
 }
 
@@ -137,7 +140,7 @@ async function append(
     // A clock that was set back meanwhile makes no negative time.
     durationMs: Math.max(0, Math.round(clock.now() - startedMs)),
     result: outcome.result ?? (error === undefined ? 'ok' : 'failed'),
-    bytes: { ...NO_BYTES, ...outcome.bytes },
+    bytes: { ...NO_BYTES, received: learned.traffic?.bytesReceived ?? 0, ...outcome.bytes },
     requests: { ...NO_REQUESTS, ...outcome.requests, ...learned.traffic?.requests },
     error: error === undefined ? undefined : describe(error),
     commit: outcome.commit,
