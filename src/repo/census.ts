@@ -22,8 +22,8 @@ const READS_AT_ONCE = 8;
 export interface CountedContainer {
   readonly ref: ContainerRef;
   readonly sizeBytes: number;
-  /** When the storage says that it was written, milliseconds since the Unix epoch. */
-  readonly modifiedMs: number;
+  /** The storage does not let it go yet. */
+  readonly isLocked: boolean;
   /** Its number in the census. */
   readonly ordinal: number;
   /** The share of its objects, by stored bytes, that are needed and have no better place. */
@@ -67,22 +67,28 @@ export class Census {
   /** Reads all footers of a repository, as of its log's tip. */
   static async take(
     repository: Repository,
-    options: { readonly near?: Repository | undefined; readonly signal?: AbortSignal | undefined } = {},
+    options: {
+      readonly near?: Repository | undefined;
+      readonly signal?: AbortSignal | undefined;
+      /** Containers written after this are locked. */
+      readonly lockedAfterMs?: number;
+    } = {},
   ): Promise<Census> {
     const { log, storage } = repository;
+    const { lockedAfterMs = Infinity } = options;
     const packs = new Map<PackId, PackNote>();
     const previous = new Map<number, string>();
     const census = new Census(repository, options.near, packs, previous);
-    const segments: { seq: SegmentSeq; sizeBytes: number; modifiedMs: number }[] = [];
+    const segments: { seq: SegmentSeq; sizeBytes: number; isLocked: boolean }[] = [];
     for await (const { name, sizeBytes, modifiedMs } of storage.list('log/', segmentName(log.begin.seq))) {
       const seq = parseSegmentName(name);
       if (seq !== undefined && seq <= log.tip.seq && !log.holes.includes(seq))
-        segments.push({ seq, sizeBytes, modifiedMs });
+        segments.push({ seq, sizeBytes, isLocked: modifiedMs > lockedAfterMs });
     }
     const read = async (segment: (typeof segments)[number]): Promise<void> => {
       options.signal?.throwIfAborted();
-      const { seq, sizeBytes, modifiedMs } = segment;
-      const counted = census.#open({ seq }, sizeBytes, modifiedMs);
+      const { seq, sizeBytes, isLocked } = segment;
+      const counted = census.#open({ seq }, sizeBytes, isLocked);
       const footer = await census.#footer(counted);
       if (footer === undefined) return;
       const record = parseSegmentRecord(footer.record, segmentName(seq));
@@ -100,7 +106,8 @@ export class Census {
     for await (const { name, modifiedMs } of storage.list('packs/')) stats.set(name, modifiedMs);
     const readPack = async ({ id, sizeBytes }: PackNote): Promise<void> => {
       options.signal?.throwIfAborted();
-      await census.#footer(census.#open({ pack: id }, sizeBytes, stats.get(packName(id)) ?? 0));
+      const isLocked = (stats.get(packName(id)) ?? 0) > lockedAfterMs;
+      await census.#footer(census.#open({ pack: id }, sizeBytes, isLocked));
     };
     await pMap(packs.values(), readPack, { concurrency: READS_AT_ONCE });
     return census;
@@ -166,8 +173,8 @@ export class Census {
     });
   }
 
-  #open(ref: ContainerRef, sizeBytes: number, modifiedMs: number): CountedContainer {
-    const counted = { ref, sizeBytes, modifiedMs, ordinal: this.containers.length, liveShare: 0, isDamaged: false };
+  #open(ref: ContainerRef, sizeBytes: number, isLocked: boolean): CountedContainer {
+    const counted = { ref, sizeBytes, isLocked, ordinal: this.containers.length, liveShare: 0, isDamaged: false };
     this.containers.push(counted);
     return counted;
   }

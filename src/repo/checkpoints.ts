@@ -21,9 +21,10 @@ import {
 import { mergeRows } from '../format/rows.ts';
 import { BLOCK, BLOCK_MAX_BYTES, KIND } from '../format/layout.ts';
 import { segmentName } from '../format/segment.ts';
-import { MoltError } from '../model/error.ts';
+import { isMoltError, MoltError } from '../model/error.ts';
 import { createHash } from 'node:crypto';
 import type { PackId, SegmentSeq } from '../model/ids.ts';
+import type { ObjectStat, Storage } from '../storage/storage.ts';
 import type { Containers } from './containers.ts';
 import type { IndexRun } from './index-run.ts';
 import type { Repository } from './repository.ts';
@@ -177,18 +178,34 @@ async function tidyCaches(repository: Repository, newest: Checkpoint): Promise<v
   for await (const { name } of storage.list('checkpoint/')) names.push(name);
   const own = checkpointName(newest.seq, newest.hash);
   const older = names.filter((name) => (parseCheckpointName(name)?.seq ?? 0) <= newest.seq && name !== own);
-  for (const name of older.slice(0, -1)) {
-    // oxlint-disable-next-line no-await-in-loop -- one at a time, mostly
-    await storage.delete(name);
-  }
+  await deleteOldest(storage, older.slice(0, -1));
   const runs = new Set(newest.runs.map(({ id }) => indexName(id)));
   for (const name of names.filter((kept) => kept !== own && !older.slice(0, -1).includes(kept))) {
     // oxlint-disable-next-line no-await-in-loop -- one or two
     for (const { id } of (await readCheckpoint(containers, name))?.runs ?? []) runs.add(indexName(id));
   }
   const hourAgo = repository.clock.now() - 3_600_000;
-  for await (const { name, modifiedMs } of storage.list('index/')) {
-    if (!runs.has(name) && modifiedMs < hourAgo) await storage.delete(name);
+  const unused: ObjectStat[] = [];
+  for await (const stat of storage.list('index/')) {
+    if (!runs.has(stat.name) && stat.modifiedMs < hourAgo) unused.push(stat);
+  }
+  const oldestFirst = unused.toSorted((a, b) => a.modifiedMs - b.modifiedMs);
+  await deleteOldest(
+    storage,
+    oldestFirst.map(({ name }) => name),
+  );
+}
+
+/** Deletes names, oldest first, up to one that the storage does not let go: where it is locked, so are those behind it. */
+async function deleteOldest(storage: Storage, names: readonly string[]): Promise<void> {
+  for (const name of names) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- one at a time, mostly
+      await storage.delete(name);
+    } catch (error) {
+      if (!isMoltError(error, 'REMOTE_REFUSED')) throw error;
+      return;
+    }
   }
 }
 

@@ -53,8 +53,9 @@ export class IndexTail {
     this.#history = history;
   }
 
-  /** Empties it: a checkpoint covers what it had, or it begins elsewhere. */
+  /** Empties it: a checkpoint covers what it had, or it begins anew. */
   clear(): void {
+    this.#problems = [];
     this.#segments = 0;
     this.#seqs = [];
     this.#packs = new Map();
@@ -69,8 +70,6 @@ export class IndexTail {
 
   /** Begins at a sweep, for a log whose beginning is gone: with all that it names. */
   async takeBase({ base, commits, seq }: FoundBase): Promise<void> {
-    this.clear();
-    this.#problems = [];
     // oxlint-disable-next-line no-await-in-loop -- one in memory at a time
     for (const { id } of base.packs) await this.#takePack(id, seq);
     const expired: HistoryEntry[] = [];
@@ -101,7 +100,7 @@ export class IndexTail {
     for (const { record, footer } of applied) {
       this.#segments += 1;
       // oxlint-disable-next-line no-await-in-loop -- a log is read in order
-      if (record.base !== undefined) await this.#takeSweep(record.base, record.seq, record === lastSweep);
+      if (record.base !== undefined) await this.#takeSweep(record.base, record.seq, record.seq === swept?.seq);
       for (const { id } of record.packs) {
         // oxlint-disable-next-line no-await-in-loop -- packs since the last checkpoint are few
         if (!ownPacks.has(id) && counts(id, record.seq, { swept, sweepSeq })) await this.#takePack(id, record.seq);

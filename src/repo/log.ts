@@ -191,6 +191,7 @@ export class Log {
     await this.#containers.storage.delete(segmentName(seq));
     throw new MoltError('SWEPT', 'the log was pruned while this process slept, and nothing was saved', {
       hint: 'run the command again',
+      details: { pruned: true },
     });
   }
 

@@ -39,8 +39,8 @@ export class RemoteView implements Storage {
   readonly #cache: Storage;
   readonly #clock: Clock;
   #state: ViewState;
-  /** The last segment that was seen, if it is there no more. */
-  #pruned = 0;
+  /** The last segment that was seen, if it is there no more, and what is. */
+  #gone: { readonly seq: number; readonly what: string } | undefined;
   /** Names that may be there, because the answer to writing them was lost. */
   readonly #uncertain = new Set<string>();
 
@@ -84,8 +84,8 @@ export class RemoteView implements Storage {
     const start = tip.seq > 0 ? tip.seq : await this.#findStart();
     const stats: ObjectStat[] = [];
     for await (const stat of this.remote.list('log/', segmentName(Math.max(start - 1, 0)))) stats.push(stat);
-    if (tip.seq > 0 && stats.length > 0 && stats[0]?.name !== segmentName(tip.seq)) return this.#startOver(expected);
-    if (tip.seq > 0) await this.#checkTip(stats[0]);
+    const lost = tip.seq > 0 ? await this.#findLoss(stats[0]) : undefined;
+    if (lost !== undefined) return this.#startOver(lost, expected);
     const lacking: string[] = [];
     for (const { name } of stats) if ((await this.#cache.stat(name)) === undefined) lacking.push(name);
     await pMap(lacking, (name) => this.#fetch(name), { concurrency: READS_AT_ONCE });
@@ -93,9 +93,13 @@ export class RemoteView implements Storage {
     this.#state = { ...this.#state, lookedMs: { store: this.remote.nowMs() ?? local, local } };
   }
 
-  /** The segment that was seen last is gone, and others are there: it was pruned, unless checkBegin finds otherwise. */
-  async #startOver(expected: RepositoryId | undefined): Promise<void> {
-    this.#pruned = Math.max(this.#pruned, this.#state.tip.seq);
+  /**
+   * The segment that was seen last is not there any more, but others are: it was pruned, and anybody may have put something in its
+   * place, unless checkBegin finds otherwise.
+   */
+  async #startOver(what: string, expected: RepositoryId | undefined): Promise<void> {
+    const { seq } = this.#state.tip;
+    if (seq > (this.#gone?.seq ?? 0)) this.#gone = { seq, what };
     this.#state = { ...this.#state, tip: UNSEEN.tip };
     for (const prefix of ['checkpoint/', 'index/', 'log/'])
       for await (const { name } of this.#cache.list(prefix)) await this.#cache.delete(name);
@@ -104,8 +108,7 @@ export class RemoteView implements Storage {
 
   /** @throws {MoltError} DAMAGED when the log, opened, does not say that what this machine saw last was pruned */
   checkBegin(beginSeq: number): void {
-    if (this.#pruned > beginSeq)
-      throw wasSetBack(this.label, `${segmentName(this.#pruned)}, which this machine saw, is gone`);
+    if (this.#gone !== undefined && this.#gone.seq > beginSeq) throw wasSetBack(this.label, this.#gone.what);
   }
 
   /** Drops what is kept of the log before the newest checkpoint, which stands for it. */
@@ -174,7 +177,8 @@ export class RemoteView implements Storage {
   }
 
   async #fetch(name: string): Promise<Buffer | undefined> {
-    const bytes = await readOldest(this.remote, name);
+    // A run of the index is known by its hash.
+    const bytes = name.startsWith('index/') ? await this.#oldest.read(name) : await readOldest(this.remote, name);
     if (bytes !== undefined) await this.#cache.createOnce(name, [bytes]);
     return bytes;
   }
@@ -224,21 +228,25 @@ export class RemoteView implements Storage {
     return 1;
   }
 
-  /** The last segment that was seen must still be there, and be the same. */
-  async #checkTip(first: ObjectStat | undefined): Promise<void> {
+  /**
+   * Says what became of the last segment that was seen, unless it is there as it was.
+   * @throws {MoltError} DAMAGED when nothing is there any more
+   */
+  async #findLoss(first: ObjectStat | undefined): Promise<string | undefined> {
     const { seq, hash } = this.#state.tip;
-    const name = segmentName(seq);
-    if (first?.name !== name) throw wasSetBack(this.label, `${name}, which this machine saw, is gone`);
-    const bytes = await readOldest(this.remote, name);
-    if (bytes !== undefined && createHash('sha256').update(bytes).digest('hex') === hash) return;
-    throw wasSetBack(this.label, `${name}, which this machine saw, is another one now`);
+    const saw = `${segmentName(seq)}, which this machine saw,`;
+    if (first === undefined) throw wasSetBack(this.label, `${saw} is gone`);
+    if (first.name !== segmentName(seq)) return `${saw} is gone`;
+    const bytes = await readOldest(this.remote, first.name);
+    const isSame = bytes !== undefined && createHash('sha256').update(bytes).digest('hex') === hash;
+    return isSame ? undefined : `${saw} is another one now`;
   }
 }
 
 /** Reads what was written first under a name: where versions are kept, somebody may have put another one on top. */
 export async function readOldest(remote: RemoteStorage, name: string): Promise<Buffer | undefined> {
   const { versions } = remote;
-  if (versions === undefined || name.startsWith('index/')) return remote.read(name);
+  if (versions === undefined) return remote.read(name);
   const { versions: all } = await versions.list(name);
   const [oldest] = all;
   return oldest === undefined || all.length === 1 ? remote.read(name) : versions.read(name, oldest.versionId);

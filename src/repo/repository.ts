@@ -169,6 +169,12 @@ export class Repository {
     await this.#tail.take(this.log);
   }
 
+  /** Starts over from what is there: the log was pruned beyond the last segment that was read. */
+  async startOver(): Promise<void> {
+    await this.index.rebuild(true);
+    await this.refresh();
+  }
+
   /** From now on `begin` throws this error: the repository is read only. */
   refuseWrites(refusal: MoltError): void {
     this.#refusal = refusal;
@@ -232,14 +238,16 @@ export class Repository {
 
   async #load(useCheckpoints: boolean): Promise<void> {
     const checkpoint = useCheckpoints ? await findCheckpoint(this.containers) : undefined;
-    if (checkpoint !== undefined) {
-      const { refs, tagged, holes, begin } = checkpoint;
-      this.log.restart({ tip: checkpoint, refs, tagged, holes, begin });
-      this.#tail.startAt(begin.history);
-      this.index.reset(checkpoint.runs);
-      await this.refresh();
-      return;
-    }
+    if (checkpoint === undefined) return this.#loadLog();
+    const { refs, tagged, holes, begin } = checkpoint;
+    this.log.restart({ tip: checkpoint, refs, tagged, holes, begin });
+    this.#tail.startAt(begin.history);
+    this.index.reset(checkpoint.runs);
+    await this.refresh();
+  }
+
+  /** Reads the log from its beginning, or from its newest sweep if its beginning is gone. */
+  async #loadLog(): Promise<void> {
     const found = await findBase(this.containers);
     if (found !== undefined) await this.#startFrom(found);
     await this.refresh();
@@ -249,11 +257,11 @@ export class Repository {
     const sweep = begin.seq === 0 ? undefined : await findSweep(this.containers, [begin.sweepSeq as SegmentSeq]);
     if (sweep === undefined) return;
     this.index.reset([]);
+    this.#tail.clear();
     await this.#startFrom(sweep);
     await this.refresh();
   }
 
-  /** Starts from a sweep instead of the log's beginning. */
   async #startFrom(found: FoundBase): Promise<void> {
     const { refs, tagged, history, swept, ...base } = found.base;
     const tip = { seq: base.seq as SegmentSeq, hash: base.hash };
@@ -269,6 +277,11 @@ export class Repository {
     const other = new Repository(this.storage, ids, keys, { clock: this.clock, random: this.random });
     await other.#load(useCheckpoints);
     this.#tail.adopt(other.#tail);
+    if (other.log.begin.seq >= this.log.tip.seq && other.log.tip.seq > this.log.tip.seq) {
+      const { tip, refs, tagged, holes, begin } = other.log;
+      this.log.restart({ tip, refs, tagged, holes: holes.filter((hole) => hole < tip.seq), begin });
+      this.#tail.startAt(other.#tail.history);
+    }
     return other.index;
   }
 

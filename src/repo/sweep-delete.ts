@@ -17,7 +17,15 @@ export interface Deleted {
   /** Bytes and number of what count no more and stay for now, because of their age, or because they are locked. */
   laterObjects: number;
   laterBytes: number;
-  readonly refused: { readonly name: string; readonly error: MoltError }[];
+  readonly refused: RefusedDeletion[];
+}
+
+/** What the storage does not let go, and until when, where it says that it is locked. */
+export interface RefusedDeletion {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly error: MoltError;
+  readonly lockedUntilMs: number | undefined;
 }
 
 /**
@@ -33,18 +41,20 @@ export async function deleteSwept(
   const { begin } = log;
   const done: Deleted = { objects: 0, sizeBytes: 0, laterObjects: 0, laterBytes: 0, refused: [] };
   if (begin.sweepSeq === 0) return done;
-  const remove = async (name: string, sizeBytes: number): Promise<void> => {
+  const remove = async (name: string, sizeBytes: number): Promise<boolean> => {
     options.signal?.throwIfAborted();
     try {
       await storage.delete(name);
       done.objects += 1;
       done.sizeBytes += sizeBytes;
+      return true;
     } catch (error) {
       // Locked, mostly: it is told, and everything else goes.
       if (!isMoltError(error, 'REMOTE_REFUSED', 'IO')) throw error;
-      done.refused.push({ name, error });
-      done.laterObjects += 1;
-      done.laterBytes += sizeBytes;
+      const until = error.details['lockedUntilMs'];
+      done.refused.push({ name, sizeBytes, error, lockedUntilMs: typeof until === 'number' ? until : undefined });
+      later(sizeBytes);
+      return false;
     }
   };
   const later = (sizeBytes: number): void => {
@@ -59,14 +69,15 @@ export async function deleteSwept(
     if (mayGo) await remove(name, sizeBytes);
     else later(sizeBytes);
   }
-  // In the order of their numbers: whoever finds the one before its own still there knows that its own was not deleted.
-  let isOld = true;
+  // In the order of their numbers, and none behind one that stays: whoever finds the one before its own still there knows that its own
+  // was not deleted.
+  let isNext = true;
   for await (const { name, sizeBytes, modifiedMs } of storage.list('log/')) {
     const seq = parseSegmentName(name);
     if (seq === undefined) continue;
     if (seq > begin.seq) break;
-    isOld &&= modifiedMs < options.nowMs - LOG_GRACE_MS;
-    if (isOld) await remove(name, sizeBytes);
+    isNext &&= modifiedMs < options.nowMs - LOG_GRACE_MS;
+    if (isNext) isNext = await remove(name, sizeBytes);
     else later(sizeBytes);
   }
   return done;

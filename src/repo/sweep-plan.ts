@@ -34,7 +34,7 @@ export function planSweep(census: Census, throughSeq: number, pinned: ReadonlySe
 }
 
 /**
- * Returns the number up to which taking the log's beginning away gains most. What can't be read is left alone.
+ * Returns the number up to which taking the log's beginning away gains most. What can't be read, or is locked, is left alone.
  * @param beginSeq the last number that is gone already
  */
 export function findBegin({ containers }: Census, beginSeq: number): number {
@@ -45,7 +45,7 @@ export function findBegin({ containers }: Census, beginSeq: number): number {
   let gain = 0;
   // The last one stays: the next has to follow it.
   for (const segment of segments.toSorted((a, b) => a.seq - b.seq).slice(0, -1)) {
-    if (segment.isDamaged) break;
+    if (segment.isDamaged || segment.isLocked) break;
     gain += wasteOf(segment) + OBJECT_BYTES - COPY_COST * liveBytes(segment);
     if (gain >= best.gain) best = { seq: segment.seq, gain };
   }
@@ -54,7 +54,8 @@ export function findBegin({ containers }: Census, beginSeq: number): number {
 
 /** Chooses packs, those with the largest share of waste first, until little of it is left. */
 function choosePacks({ containers }: Census, pinned: ReadonlySet<PackId>): CountedContainer[] {
-  const packs = containers.filter(({ ref, isDamaged }) => 'pack' in ref && !isDamaged && !pinned.has(ref.pack));
+  const mayGo = ({ isDamaged, isLocked }: CountedContainer): boolean => !isDamaged && !isLocked;
+  const packs = containers.filter((one) => 'pack' in one.ref && mayGo(one) && !pinned.has(one.ref.pack));
   let waste = sum(packs.map(wasteOf));
   let kept = sum(packs.map(({ sizeBytes }) => sizeBytes));
   const chosen: CountedContainer[] = [];

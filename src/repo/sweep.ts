@@ -39,6 +39,8 @@ export interface SweepOutcome {
 export interface SweepOptions {
   /** What garbage is, that no segment names: packs older than this, in milliseconds by the storage's clock. */
   readonly orphanedBeforeMs: number;
+  /** Containers younger than this are locked by the storage, so that to take them away would free nothing. */
+  readonly lockedAfterMs?: number | undefined;
   /** Another storage of the repository that has most of the same objects, and is quicker to read. */
   readonly near?: Repository | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -83,11 +85,11 @@ export async function sweep(
 async function plotSweep(
   repository: Repository,
   order: SweepOrder,
-  { near, signal, onPhase }: SweepOptions,
+  { near, signal, onPhase, lockedAfterMs = Infinity }: SweepOptions,
 ): Promise<{ census: Census; plan: SweepPlan }> {
   const { log } = repository;
   onPhase?.('count');
-  const census = await Census.take(repository, { near, signal });
+  const census = await Census.take(repository, { near, signal, lockedAfterMs });
   for (const { id } of order.keep) {
     signal?.throwIfAborted();
     // oxlint-disable-next-line no-await-in-loop -- one tree after the other

@@ -305,7 +305,7 @@ export class Transaction implements ObjectSink {
       if (!isMoltError(error, 'CONFLICT', 'SWEPT')) throw error;
       this.#mayBePublished = false;
       // What won must be known before the caller can put its commit on top of it.
-      await repository.refresh();
+      await (error.details['pruned'] === true ? repository.startOver() : repository.refresh());
       throw error;
     }
   }

@@ -96,6 +96,14 @@ export class LogCheck {
     return this.#tip.seq;
   }
 
+  /** Says of a segment or pack whether it is part of the repository. */
+  counts(name: string): boolean {
+    const { seq: beginSeq = 0, swept = [] } = this.base?.base ?? {};
+    const seq = parseSegmentName(name);
+    if (seq !== undefined) return seq > beginSeq && seq <= this.#tip.seq && !this.holes.includes(seq);
+    return this.usedPacks.has(name) && !swept.some((id) => packName(id) === name);
+  }
+
   async run(): Promise<void> {
     const { containers, objects, known } = this.#options;
     const numbers = [...objects.keys()].map(parseSegmentName).filter((seq) => seq !== undefined);

@@ -58,6 +58,8 @@ export interface StorageCheck {
   readonly cachesAreSound: boolean;
   /** What can't be read. */
   readonly lost: LostObjects;
+  /** Says of a segment or pack whether it is part of the repository: neither swept away nor somebody else's. */
+  readonly counts: (name: string) => boolean;
   /** The last segment that is gone by a sweep, 0 if none is. */
   readonly beginSeq: number;
 }
@@ -110,6 +112,7 @@ export async function checkStorage(target: VerifyTarget, options: VerifyOptions)
     cachesAreSound: caches.isSound,
     lost: log.lost,
     beginSeq: log.base?.base.seq ?? 0,
+    counts: (name) => log.counts(name),
   };
 }
 

@@ -9,6 +9,8 @@ import {
   type ListObjectVersionsCommandOutput,
   PutObjectRetentionCommand,
 } from '@aws-sdk/client-s3';
+import { isMoltError, MoltError } from '../model/error.ts';
+import { formatTime } from '../model/time-format.ts';
 import type { IoContext } from './io-error.ts';
 import { checkName } from './name.ts';
 import type { ByteRange } from './range.ts';
@@ -118,22 +120,46 @@ export class S3Versions implements VersionedObjects {
     } while (after !== undefined);
   }
 
-  /** Deletes every version of an object and every marker on it; the oldest, which is the object, last. */
+  /**
+   * Deletes every version of an object and every marker on it; the oldest, which is the object, last.
+   * @throws {MoltError} REMOTE_REFUSED when one of them is locked, with `lockedUntilMs` in its details if the server tells
+   */
   async deleteAll(name: string): Promise<void> {
-    const doing = this.#doing('delete', name);
     for (;;) {
       // oxlint-disable-next-line no-await-in-loop -- what was written meanwhile goes too
       const ids = await this.#listIds(name);
       if (ids.length === 0) return;
-      for (const id of ids) {
-        // oxlint-disable-next-line no-await-in-loop -- in this order, so that no other version looks like the object in between
-        await this.#connection.ask(
-          doing,
-          'delete',
-          () => this.#deleteCommand(name, id),
-          () => undefined,
-        );
-      }
+      // oxlint-disable-next-line no-await-in-loop -- in this order, so that no other version looks like the object in between
+      for (const id of ids) await this.#deleteUnlessLocked(name, id);
+    }
+  }
+
+  async #deleteUnlessLocked(name: string, versionId: string): Promise<void> {
+    try {
+      await this.deleteVersion(name, versionId);
+    } catch (error) {
+      const untilMs = isMoltError(error, 'REMOTE_REFUSED') ? await this.#findLockEnd(name, versionId) : undefined;
+      if (untilMs === undefined) throw error;
+      throw new MoltError(
+        'REMOTE_REFUSED',
+        `cannot delete "${name}" in ${this.#label}: it is locked until ${formatTime(untilMs)}`,
+        {
+          hint: 'nothing is wrong; it can go once its lock has ended',
+          details: { object: name, lockedUntilMs: untilMs },
+          cause: error,
+        },
+      );
+    }
+  }
+
+  /** Returns when the lock of a version ends, if it has one and may be asked about. */
+  async #findLockEnd(name: string, versionId: string): Promise<number | undefined> {
+    try {
+      const { untilMs = 0 } = (await this.findRetention(name, versionId)) ?? {};
+      return untilMs > this.#connection.nowOrLocalMs() ? untilMs : undefined;
+    } catch (error) {
+      if (isMoltError(error, 'REMOTE_REFUSED')) return undefined;
+      throw error;
     }
   }
 

@@ -1,8 +1,8 @@
 // Sweeps of one storage: what stays is whole, what goes is gone, whoever opens it and however.
 
 import test from 'ava';
-import type { CommitId } from '../../src/model/ids.ts';
 import { segmentName } from '../../src/format/segment.ts';
+import type { CommitId } from '../../src/model/ids.ts';
 import { readCommit } from '../../src/repo/git.ts';
 import type { Repository } from '../../src/repo/repository.ts';
 import { sweep, type SweepOrder } from '../../src/repo/sweep.ts';
@@ -153,6 +153,37 @@ for (const [name, pick] of [
     );
   });
 }
+
+test('a process that slept while the log was pruned beyond what it saw does its work anew, on what is there', async (t) => {
+  let nowMs = TIME_MS;
+  const { storage, commits } = await makeHistory({ now: () => nowMs }, 8);
+  const slept = await openRepository(storage);
+  const other = await openRepository(storage);
+  for (let at = 0; at < 12; at += 1) {
+    const files = { 'a/big': bytesOf(`later ${at}`, 90_000) };
+    commits.push({ id: await commitFiles(other, files, { full: at === 11 }), files: {} });
+  }
+  const last = commits.slice(-1).map(({ id }) => id);
+  await sweep(other, keeping(other, last), OPTIONS);
+  t.true(other.log.begin.seq > slept.log.tip.seq);
+  nowMs += LOG_GRACE_MS + HOUR_MS;
+  await deleteSwept(other, { nowMs, packGraceMs: 0 });
+  const ref = 'refs/heads/slept';
+  const id = await commitFiles(slept, { 'a/note': 'at last' }, { ref });
+  t.deepEqual(await readAll(slept, id), { 'a/note': 'at last' });
+  t.is(slept.refs.get('refs/heads/main'), last[0]);
+  t.deepEqual(slept.log.begin, other.log.begin);
+  t.deepEqual(slept.problems, []);
+  for (const one of [slept, await openRepository(storage)]) {
+    t.is(one.refs.get(ref), id);
+    t.is((await one.index.listCommits()).length, commits.length + 1);
+    t.is(
+      (await listNames(storage)).filter((name) => name <= segmentName(one.log.begin.seq) && name > 'log/').length,
+      0,
+    );
+  }
+  await checkWhole(t, slept);
+});
 
 async function listNames(storage: MemoryStorage): Promise<string[]> {
   const names: string[] = [];
