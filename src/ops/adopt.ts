@@ -70,7 +70,7 @@ export async function adopt(context: OpsContext, storage: Storage, options: Adop
       // What was seen of an earlier storage of it here says nothing of this one.
       await dropSeen(home, repositoryId);
       await claimStorage(local, { repositoryId, storageId: context.random.bytes(16).toString('hex') as StorageId });
-      await copyKeyrings(storage, local);
+      await copyKeyrings(storage, local, { repository: repositoryId, roots });
       const here = await Repository.open(local, keys, context);
       await options.check?.(there, here);
       const done = await copyAll(context, there, here, { branch, phase: options.phase });

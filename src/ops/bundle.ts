@@ -76,8 +76,9 @@ async function writeBundle(context: OpsContext, open: OpenAgent, options: Export
     repositoryId: repository.id,
     storageId: random.bytes(16).toString('hex') as StorageId,
   });
-  await copyKeyrings(repository.storage, bundle);
-  const keys = { roots: repository.keys.roots, generation: repository.keyGeneration };
+  const { roots } = repository.keys;
+  await copyKeyrings(repository.storage, bundle, { repository: repository.id, roots });
+  const keys = { roots, generation: repository.keyGeneration };
   const there = await Repository.open(bundle, keys, { clock, random, checkpointEvery: Infinity });
   const result =
     plan === undefined || since === undefined

@@ -44,13 +44,15 @@ export interface KeySides {
 /** Keeps what both sides have in common. */
 type Remember = (base: KeyringBase | undefined) => Promise<void>;
 
-/** Copies all keyrings into a storage that has none. */
-export async function copyKeyrings(from: Storage, to: Storage): Promise<void> {
-  for (const generation of await listKeyrings(from)) {
+/** Copies the keyrings into a storage that has none; what somebody else put under such names is left behind. */
+export async function copyKeyrings(
+  from: Storage,
+  to: Storage,
+  { repository, roots }: { readonly repository: RepositoryId; readonly roots: RootKeys },
+): Promise<void> {
+  for (const keyring of (await readGenerations(from, repository, roots)).proven) {
     // oxlint-disable-next-line no-await-in-loop -- few, and in order
-    const bytes = await from.read(keyringName(generation));
-    // oxlint-disable-next-line no-await-in-loop -- the same
-    if (bytes !== undefined && !(await to.createOnce(keyringName(generation), [bytes])))
+    if (!(await to.createOnce(keyringName(keyring.generation), [encodeKeyring(keyring)])))
       throw new MoltError('EXISTS', `${to.label} holds a keyring already`);
   }
 }
