@@ -2,7 +2,8 @@
 
 import { shortId } from '../model/ids.ts';
 import { formatTime } from '../model/time-format.ts';
-import type { PrunedStorage, PruneResult } from '../ops/prune.ts';
+import type { PrunedRemote, PruneResult } from '../ops/prune.ts';
+import type { PrunedStorage } from '../ops/prune-report.ts';
 import type { PrunedBackup } from '../ops/prune-decide.ts';
 import type { Output } from './output.ts';
 import { formatCount, formatSize, formatTable } from './text.ts';
@@ -22,13 +23,18 @@ export function formatPrune(output: Output, result: PruneResult): string[] {
     ...formatTable(rows),
     ...summarize('incrementals', rest),
     `${agent}: ${summary(backups, dryRun)}`,
-    ...[...places(result)].map(([name, place]) => `${name}: ${describePlace(place, dryRun)}`),
+    `here: ${describePlace(result.here, dryRun).join('; ')}`,
+    ...result.remotes.map((remote) => `${remote.name}: ${describeRemote(remote, dryRun).join('; ')}`),
   ];
 }
 
-function* places({ here, remotes }: PruneResult): Iterable<[string, PrunedStorage | string]> {
-  yield ['here', here];
-  for (const { name, storage, error } of remotes) yield [name, storage ?? `not pruned: ${error?.message ?? ''}`];
+function describeRemote({ storage, keptByLock, error }: PrunedRemote, isDryRun: boolean): string[] {
+  if (storage === undefined) return [`not pruned: ${error?.message ?? ''}`];
+  const parts = describePlace(storage, isDryRun);
+  if (keptByLock === undefined) return parts;
+  const { backups, until } = keptByLock;
+  const stay = backups === 1 ? 'stays only because it is locked' : 'stay only because they are locked, the last';
+  return [...parts, `${formatCount(backups, 'backup')} ${stay} until ${formatTime(Date.parse(until))}`];
 }
 
 /** An incremental is worth a line of its own if it stays for a reason of its own. */
@@ -48,14 +54,22 @@ function summary(backups: readonly PrunedBackup[], isDryRun: boolean): string {
   return `${formatCount(gone, 'backup')} ${verb}, ${backups.length - gone} are kept; what expires stays in molt log without its content`;
 }
 
-function describePlace(place: PrunedStorage | string, isDryRun: boolean): string {
-  if (typeof place === 'string') return place;
-  const { freedBytes, writtenBytes, deletedBytes, deletedObjects, laterBytes, laterObjects, refused } = place;
+function describePlace(place: PrunedStorage, isDryRun: boolean): string[] {
+  const { freedBytes, writtenBytes, deletedBytes, deletedObjects, laterBytes, laterObjects, refused, locked } = place;
   const copied = writtenBytes === 0 ? '' : `, of which about ${formatSize(writtenBytes)} are written anew`;
-  if (isDryRun) return freedBytes === 0 ? 'nothing to free' : `would free ${formatSize(freedBytes)}${copied}`;
+  if (isDryRun) return [freedBytes === 0 ? 'nothing to free' : `would free ${formatSize(freedBytes)}${copied}`];
   const parts = [`${formatCount(deletedObjects, 'object')} deleted, ${formatSize(deletedBytes)}`];
-  if (laterObjects > refused.length) parts.push(`${formatSize(laterBytes)} more once nobody can need it any more`);
-  const [first] = refused;
-  if (first !== undefined) parts.push(`${formatCount(refused.length, 'object')} could not be deleted: ${first.why}`);
-  return parts.join('; ');
+  if (laterObjects > refused.length)
+    parts.push(`${formatSize(laterBytes - (locked?.bytes ?? 0))} more once nobody can need it any more`);
+  if (locked !== undefined) {
+    const { objects, bytes, until } = locked;
+    const stay = objects === 1 ? 'is locked' : 'are locked, the last';
+    parts.push(
+      `${formatCount(objects, 'object')} to go, ${formatSize(bytes)}, ${stay} until ${formatTime(Date.parse(until))}`,
+    );
+  }
+  const others = refused.filter(({ lockedUntil }) => lockedUntil === undefined);
+  const [first] = others;
+  if (first !== undefined) parts.push(`${formatCount(others.length, 'object')} could not be deleted: ${first.why}`);
+  return parts;
 }

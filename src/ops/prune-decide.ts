@@ -1,7 +1,7 @@
 // Decides which backups of a storage stay, by retention and by what must never go.
 
 import type { CommitEntry } from '../format/commit-rows.ts';
-import { segmentName } from '../format/segment.ts';
+import { parseSegmentName, segmentName } from '../format/segment.ts';
 import type { CommitId } from '../model/ids.ts';
 import { formatJsonTime } from '../model/time-format.ts';
 import { DAILY_ZONE } from '../policy/daily.ts';
@@ -25,6 +25,18 @@ export interface PrunedBackup {
   readonly kept: boolean;
   /** All that it is kept for, or why it goes. */
   readonly reasons: readonly string[];
+  /** Until when the storage does not let it go. */
+  readonly lockedUntil?: string;
+}
+
+/** How a storage locks. */
+export interface StorageLock {
+  /** For how many days this machine locks what it writes; others may lock what this one does not. */
+  readonly days: number | undefined;
+  /** The storage's time. */
+  readonly nowMs: number;
+  /** Asks when the locks of some objects really end, of those that have one. */
+  findEnds(names: readonly string[]): Promise<ReadonlyMap<string, number>>;
 }
 
 /** What retention must not touch beside what the repository itself says. */
@@ -34,8 +46,7 @@ export interface Protected {
   /** Commits of segments behind this number are not on every remote. */
   readonly pushedSeq: number;
   readonly holds: ReadonlyMap<CommitId, Hold>;
-  /** How long each object is locked. */
-  readonly lockDays?: number | undefined;
+  readonly lock?: StorageLock | undefined;
 }
 
 /** Decides what of a storage stays and what goes. */
@@ -43,12 +54,13 @@ export async function decideSweep(
   { clock, zone = DAILY_ZONE }: Pick<OpsContext, 'clock' | 'zone'>,
   repository: Repository,
   rules: RetentionRules,
-  { needed, pushedSeq, holds, lockDays }: Protected,
+  { needed, pushedSeq, holds, lock }: Protected,
 ): Promise<{ backups: PrunedBackup[]; order: SweepOrder }> {
   const commits = (await repository.index.listCommits()).filter(({ isExpired }) => !isExpired);
   const nowMs = trustedNow(clock.now(), commits);
   const [tips, named] = [await listTips(repository, commits, nowMs), await listNames(repository)];
   const ids = new Map<number, CommitId>(commits.map(({ id, seq }) => [seq, id]));
+  const locks = await listLocks(repository, commits, lock);
   const candidates: RetentionCommit[] = [];
   for (const { id, timeMs, kind, seq, parentSeq } of commits) {
     const parent = parentSeq === undefined ? undefined : parentSeq === 0 ? [] : ids.get(parentSeq);
@@ -63,24 +75,65 @@ export async function decideSweep(
       isHeld: holds.has(id) || needed.has(id),
       isTip: tips.has(id),
       isUnpushed: seq > pushedSeq,
-      lockedUntilMs: lockDays === undefined ? undefined : timeMs + lockDays * DAY_MS,
     });
   }
-  const decisions = decideRetention(candidates, rules, { nowMs, zone });
-  const decided = new Map(decisions.map((decision) => [decision.id, decision]));
+  const decide = (): Map<CommitId, RetentionDecision> => {
+    const all = candidates.map((one) => ({ ...one, lockedUntilMs: locks.get(one.id) }));
+    return new Map(decideRetention(all, rules, { nowMs, zone }).map((decision) => [decision.id, decision]));
+  };
+  let decided = decide();
+  const dropped = commits.filter(({ id, seq }) => decided.get(id)?.isKept === false && seq > repository.log.begin.seq);
+  if (lock !== undefined && (await askLocks(locks, dropped, lock))) decided = decide();
   const isKept = ({ id }: CommitEntry): boolean => decided.get(id)?.isKept !== false;
   const expire = commits.filter((commit) => !isKept(commit));
   const gone = new Set(expire.map(({ id }) => id));
   const dropRefs = [...repository.tagged].flatMap(([name, id]) =>
     name.startsWith('refs/tags/') && gone.has(id) ? [name] : [],
   );
-  const backups = commits.toReversed().map((commit) => toBackup(commit, decided.get(commit.id)));
+  const backups = commits.toReversed().map((commit) => toBackup(commit, decided.get(commit.id), locks.get(commit.id)));
   return { backups, order: { keep: commits.filter(isKept), expire, dropRefs } };
 }
 
-function toBackup({ id, kind, timeMs }: CommitEntry, decision: RetentionDecision | undefined): PrunedBackup {
+function toBackup(
+  { id, kind, timeMs }: CommitEntry,
+  decision: RetentionDecision | undefined,
+  lockedUntilMs: number | undefined,
+): PrunedBackup {
   const { isKept = true, reasons = [] } = decision ?? {};
-  return { id, kind, time: formatJsonTime(timeMs), kept: isKept, reasons };
+  const locked = lockedUntilMs === undefined ? {} : { lockedUntil: formatJsonTime(lockedUntilMs) };
+  return { id, kind, time: formatJsonTime(timeMs), kept: isKept, reasons, ...locked };
+}
+
+/** Works out until when commits are locked. A lock begins when the segment is written, which may be long after the capture. */
+async function listLocks(
+  { log, storage }: Repository,
+  commits: readonly CommitEntry[],
+  lock: StorageLock | undefined,
+): Promise<Map<CommitId, number>> {
+  const ends = new Map<CommitId, number>();
+  if (lock?.days === undefined) return ends;
+  const written = new Map<number, number>();
+  for await (const { name, modifiedMs } of storage.list('log/', segmentName(log.begin.seq)))
+    written.set(parseSegmentName(name) ?? 0, modifiedMs);
+  for (const { id, seq, timeMs } of commits) {
+    const untilMs = (written.get(seq) ?? timeMs) + lock.days * DAY_MS;
+    if (untilMs > lock.nowMs) ends.set(id, untilMs);
+  }
+  return ends;
+}
+
+/** Asks whether what is about to go is locked all the same: another machine may have locked it, or its lock was extended. */
+async function askLocks(
+  locks: Map<CommitId, number>,
+  dropped: readonly CommitEntry[],
+  lock: StorageLock,
+): Promise<boolean> {
+  const ends = await lock.findEnds(dropped.map(({ seq }) => segmentName(seq)));
+  for (const { id, seq } of dropped) {
+    const untilMs = ends.get(segmentName(seq)) ?? 0;
+    if (untilMs > lock.nowMs) locks.set(id, untilMs);
+  }
+  return ends.size > 0;
 }
 
 /**

@@ -13,8 +13,8 @@ import { tryLock } from '../pod/lock.ts';
 import type { KeptEnds } from '../repo/kept-ends.ts';
 import { OldestStorage } from '../repo/oldest.ts';
 import { Repository } from '../repo/repository.ts';
-import { lookSweep, sweep, type SweepOrder, type SweepOutcome } from '../repo/sweep.ts';
-import { deleteSwept, LOG_GRACE_MS, READER_GRACE_MS, type Deleted } from '../repo/sweep-delete.ts';
+import { lookSweep, sweep, type SweepOrder } from '../repo/sweep.ts';
+import { deleteSwept, LOG_GRACE_MS, READER_GRACE_MS } from '../repo/sweep-delete.ts';
 import { openRemoteStorage } from '../storage/open-remote.ts';
 import { TrafficMeter, type RemoteStorage, type RequestKind, type Traffic } from '../storage/remote.ts';
 import { refuseWhileAsked } from './alert-question.ts';
@@ -24,12 +24,17 @@ import { readHolds, type Hold } from './hold.ts';
 import { openRepositoryOf, readersLock, resolveAgent, type OpenAgent } from './open.ts';
 import { openKeysElsewhere } from './open-keys.ts';
 import { decideSweep, type Protected, type PrunedBackup } from './prune-decide.ts';
+import { findLockEnds } from './remote-locks.ts';
+import { probeFirst } from './remote.ts';
+import { findKeptByLock, toStorage, type KeptByLock, type PrunedStorage } from './prune-report.ts';
 import { recordRun, type RunOutcome } from './record-run.ts';
 import { forgetPruned } from './search-index.ts';
 import { loadSchedule } from './schedule.ts';
 import type { Agent } from './home.ts';
 import { listRemotes, loadState, openKeptEnds, remoteOptionsOf, type Remote } from './remotes.ts';
 import { readRestoreNote } from './restore-journal.ts';
+
+const DAY_MS = 86_400_000;
 
 /** How to prune. */
 export interface PruneOptions {
@@ -43,20 +48,6 @@ export interface PruneOptions {
   readonly trigger?: 'scheduled';
 }
 
-/** What pruning one storage did, or would do. Sizes are bytes of the storage. */
-export interface PrunedStorage {
-  /** Of what counts no more, and of what was written in its place. */
-  readonly freedBytes: number;
-  readonly writtenBytes: number;
-  /** What was deleted, and what is only deleted later, because it is young or locked. */
-  readonly deletedBytes: number;
-  readonly deletedObjects: number;
-  readonly laterBytes: number;
-  readonly laterObjects: number;
-  /** Names that could not be deleted, and why. */
-  readonly refused: readonly { readonly name: string; readonly why: string }[];
-}
-
 /** What came of one remote. */
 export interface PrunedRemote {
   readonly name: string;
@@ -66,6 +57,7 @@ export interface PrunedRemote {
   /** How many of its backups are kept, and how many go. */
   readonly kept: number;
   readonly expired: number;
+  readonly keptByLock?: KeptByLock;
   /** What it was asked, and what of bodies went there and came from there. */
   readonly requests: Readonly<Record<RequestKind, number>>;
   readonly bytes: { readonly sent: number; readonly received: number };
@@ -174,7 +166,7 @@ async function pruneStorage(
   { rules, isDryRun }: StorageOptions,
   known: Protected & { readonly packGraceMs: number; readonly nowMs: number; readonly near?: Repository },
 ): Promise<{ backups: readonly PrunedBackup[]; storage: PrunedStorage }> {
-  const { packGraceMs, nowMs, near } = known;
+  const { packGraceMs, nowMs, near, lock } = known;
   let backups: PrunedBackup[] = [];
   const decide = async (): Promise<SweepOrder> => {
     const decided = await decideSweep(context, repository, rules, known);
@@ -185,6 +177,7 @@ async function pruneStorage(
   const sweepOptions = {
     near,
     orphanedBeforeMs: nowMs - LOG_GRACE_MS,
+    lockedAfterMs: lock?.days && lock.nowMs - lock.days * DAY_MS,
     signal,
     onPhase: (phase: string) => context.reporter.progress({ phase }),
   };
@@ -203,13 +196,15 @@ async function pruneStorage(
 async function pruneRemote(
   context: OpsContext,
   open: OpenAgent,
-  remote: Remote,
+  known: Remote,
   options: StorageOptions & { readonly holds: ReadonlyMap<CommitId, Hold> },
 ): Promise<PrunedRemote> {
-  const { name, url, lock } = remote;
+  const { name, url, lock } = known;
   context.reporter.progress({ phase: `open ${name}` });
   let far: RemoteStorage | undefined;
   try {
+    // What it is written by must be known first.
+    const remote = options.isDryRun ? known : await probeFirst(context, open.agent.repository, known);
     far = await openRemoteStorage(url, remoteOptionsOf(context, remote));
     const storage = new OldestStorage(far);
     const { roots, keyring } = await openKeysElsewhere(context, storage, open.agent, open.repository.keys.roots);
@@ -220,18 +215,21 @@ async function pruneRemote(
     await using _ = { [Symbol.asyncDispose]: () => closeEnds(ends, there) };
     const holds = new Map([...options.holds, ...(await readHolds(there))]);
     if (!options.isDryRun) refuseWhileAsked(open.agent.label, holds);
+    const nowMs = far.nowMs() ?? clock.now();
+    const { versions } = far;
     const { backups, storage: done } = await pruneStorage(context, there, options, {
       needed: new Map(),
       pushedSeq: Infinity,
       holds,
-      lockDays: lock?.days,
+      lock: versions && { days: lock?.days, nowMs, findEnds: (names) => findLockEnds(versions, names) },
       packGraceMs: READER_GRACE_MS,
-      nowMs: far.nowMs() ?? clock.now(),
+      nowMs,
       near: open.repository,
     });
     const kept = backups.filter((backup) => backup.kept).length;
     const expired = backups.length - kept;
-    return { name, url, storage: done, kept, expired, ...askedOf(far), error: undefined };
+    const locked = findKeptByLock(backups);
+    return { name, url, storage: done, kept, expired, ...locked, ...askedOf(far), error: undefined };
   } catch (error) {
     if (!isMoltError(error) || isMoltError(error, 'INTERRUPTED')) throw error;
     return { name, url, storage: undefined, kept: 0, expired: 0, ...askedOf(far), error };
@@ -251,20 +249,6 @@ async function closeEnds(ends: KeptEnds, { log }: Repository): Promise<void> {
 function askedOf(remote: RemoteStorage | undefined): Pick<PrunedRemote, 'requests' | 'bytes'> {
   const { requests, bytesSent, bytesReceived }: Traffic = remote?.traffic ?? new TrafficMeter();
   return { requests: { ...requests }, bytes: { sent: bytesSent, received: bytesReceived } };
-}
-
-function toStorage(outcome: SweepOutcome | undefined, deleted: readonly Deleted[]): PrunedStorage {
-  const last = deleted.at(-1);
-  const sum = (of: (one: Deleted) => number): number => deleted.reduce((total, one) => total + of(one), 0);
-  return {
-    freedBytes: outcome?.freedBytes ?? 0,
-    writtenBytes: outcome?.writtenBytes ?? 0,
-    deletedBytes: sum(({ sizeBytes }) => sizeBytes),
-    deletedObjects: sum(({ objects }) => objects),
-    laterBytes: last?.laterBytes ?? 0,
-    laterObjects: last?.laterObjects ?? 0,
-    refused: (last?.refused ?? []).map(({ name, error }) => ({ name, why: error.message })),
-  };
 }
 
 async function findProtected(

@@ -2,6 +2,7 @@
 // locked from its birth; late, because each costs a request.
 
 import pMap from 'p-map';
+import { isMoltError } from '../model/error.ts';
 import type { ObjectLock, RemoteStorage, VersionedObjects } from '../storage/remote.ts';
 
 const REQUESTS_AT_ONCE = 8;
@@ -22,17 +23,25 @@ export interface LockReport {
 
 /**
  * Reads the locks of everything that a backup needs.
+ * @param options.counts says of a segment or pack whether it is part of the repository
  * @param options.extend extends those that are about to end; needs the remote's lock
  * @throws {MoltError} REMOTE_REFUSED without the permission
  */
 export async function checkLocks(
   storage: RemoteStorage & { readonly versions: VersionedObjects },
-  options: { readonly lock: ObjectLock; readonly extend: boolean; readonly nowMs: number },
+  options: {
+    readonly lock: ObjectLock;
+    readonly extend: boolean;
+    readonly nowMs: number;
+    readonly counts: (name: string) => boolean;
+  },
 ): Promise<LockReport> {
   const { versions } = storage;
-  const { lock, extend, nowMs } = options;
+  const { lock, extend, nowMs, counts } = options;
   const names: string[] = [];
-  for (const prefix of NEEDED) for await (const { name } of storage.list(prefix)) names.push(name);
+  for (const prefix of NEEDED)
+    for await (const { name } of storage.list(prefix))
+      if (!/^(log|packs)\//.test(name) || counts(name)) names.push(name);
   const report = { objects: names.length, unlocked: 0, extended: 0 };
   let firstEndMs: number | undefined;
   await pMap(
@@ -54,6 +63,26 @@ export async function checkLocks(
     { concurrency: REQUESTS_AT_ONCE },
   );
   return { ...report, firstEndMs };
+}
+
+/** Asks when the locks of some objects end, of those that have one; of none where the server does not tell. */
+export async function findLockEnds(
+  versions: VersionedObjects,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, number>> {
+  const ends = new Map<string, number>();
+  const ask = async (name: string): Promise<void> => {
+    const [oldest] = (await versions.list(name)).versions;
+    const found = oldest && (await versions.findRetention(name, oldest.versionId));
+    if (found !== undefined) ends.set(name, found.untilMs);
+  };
+  try {
+    await pMap(names, ask, { concurrency: REQUESTS_AT_ONCE });
+  } catch (error) {
+    // A bucket without locks, or no permission: then deleting is refused where it has to be.
+    if (!isMoltError(error, 'REMOTE_REFUSED')) throw error;
+  }
+  return ends;
 }
 
 /** Returns a lock report in words. */

@@ -93,7 +93,7 @@ async function noteLocks(
   storage: RemoteStorage,
   { name, lock }: Remote,
   { extendLocks = false }: VerifyOptions,
-  { report }: StorageCheck,
+  { report, counts }: StorageCheck,
 ): Promise<void> {
   const { versions } = storage;
   if (lock === undefined || versions === undefined) {
@@ -101,7 +101,7 @@ async function noteLocks(
     throw new MoltError('USAGE', `${name} locks nothing`, { hint: 'molt remote add NAME URL --lock governance' });
   }
   const nowMs = storage.nowMs() ?? clock.now();
-  const locks = await checkLocks(Object.assign(storage, { versions }), { lock, extend: extendLocks, nowMs });
+  const locks = await checkLocks(Object.assign(storage, { versions }), { lock, extend: extendLocks, nowMs, counts });
   report.note(name, describeLocks(locks));
 }
 
