@@ -12,6 +12,7 @@ import {
   readlinkSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,12 +20,14 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import test, { type ExecutionContext } from 'ava';
 import { silentReporter } from '../../src/model/ports.ts';
+import { backUp } from '../../src/ops/backup.ts';
 import { commitAgent } from '../../src/ops/commit.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
 import { Home } from '../../src/ops/home.ts';
 import { initAgent } from '../../src/ops/init.ts';
 import { addKey } from '../../src/ops/key.ts';
 import { openAgent } from '../../src/ops/open.ts';
+import { prune } from '../../src/ops/prune.ts';
 import { type Caches, type ExtractedEntry, SecondReader } from './second-reader.ts';
 
 const LARGE_BYTES = 3_000_000;
@@ -102,6 +105,82 @@ test('a reader written from FORMAT.md alone gives back every file of every commi
   );
   checkPaths(t, reader, caches, commits);
   t.like(caches.refs, caches.seq === commits.length ? Object.fromEntries(reader.refs) : {});
+});
+
+test('it also reads what was pruned: before and after the log’s beginning was deleted', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'molt-second-'));
+  t.teardown(() => rmSync(dir, { recursive: true }));
+  const stateDir = join(dir, 'state');
+  makeState(stateDir);
+  const context = makeContext(join(dir, 'home'));
+  const { agent, commit } = await initAgent(context, {
+    label: 'it',
+    stateDir,
+    profile: 'generic',
+    include: [],
+    exclude: [],
+    passphrase: async () => undefined,
+    keepRecoveryKey: async () => {},
+  });
+  const saved = [{ id: commit.id, files: listFolder(stateDir) }];
+  const save = async (full: boolean): Promise<void> => {
+    changeState(stateDir, saved.length % 6);
+    const files = listFolder(stateDir);
+    const kind = full ? 'full' : 'incremental';
+    const { id } = await backUp(context, 'it', { kind, full, trigger: 'cli' });
+    saved.push({ id, files });
+  };
+  for (const full of [false, false, true, false, false, false, false]) await save(full);
+  const repositoryDir = context.home.repositoryDir(agent.repository);
+  const key = readFileSync(join(dir, 'home', 'device.key'), 'utf8');
+  let kept = 0;
+  const look = (): SecondReader => {
+    const reader = new SecondReader(repositoryDir, key);
+    t.is(reader.refs.get('refs/heads/main'), saved.at(-1)?.id);
+    kept = 0;
+    for (const { id, files } of saved) {
+      t.regex(reader.readGit(id, 'commit').toString(), /^tree [0-9a-f]{40}\n/);
+      if (reader.expired.has(id)) continue;
+      kept += 1;
+      const state = new Map([...reader.extract(id)].filter(([path]) => path.startsWith('state/')));
+      t.deepEqual([...state.keys()].toSorted(), [...files.keys()].toSorted());
+      for (const [path, entry] of files) checkEntry(t, path, state.get(path), entry);
+    }
+    const caches = reader.readCaches();
+    const known = new Set(reader.keys);
+    for (const one of caches.keys) t.true(known.has(one));
+    for (const id of caches.commits.keys()) t.true(saved.some((one) => one.id === id));
+    // As of the checkpoint nothing may be left out; what came since is in the log's tail.
+    const isOlder = (name: string): boolean => Number(name.slice('log/'.length)) <= caches.seq;
+    const inSegments = reader.keys.filter((one) => reader.placesOf(one).some(({ container }) => isOlder(container)));
+    for (const one of inSegments) t.true(caches.keys.has(one));
+    for (const id of reader.expired.keys()) t.true(caches.commits.has(id));
+    for (const [id, { isExpired, timeMs, seq, hasPaths }] of caches.commits) {
+      t.is(isExpired, reader.expired.has(id));
+      t.is(hasPaths, seq > reader.begin);
+      if (isExpired) t.is(reader.expired.get(id)?.timeMs, timeMs);
+    }
+    return reader;
+  };
+  t.is(look().expired.size, 0);
+  t.is(kept, saved.length);
+  const rules = { keep: { keepLast: 4 }, isDryRun: false, isLocal: true };
+  await prune(context, 'it', rules);
+  const swept = look();
+  t.true(swept.begin > 0 && swept.segmentHashes.has(1), 'nothing of the log is old enough to be deleted');
+  t.is(kept + swept.expired.size, saved.length);
+  t.true(swept.expired.size >= 3);
+  const old = Date.now() / 1000 - 30 * 86_400;
+  for (const name of readdirSync(join(repositoryDir, 'log'))) utimesSync(join(repositoryDir, 'log', name), old, old);
+  await prune(context, 'it', rules);
+  t.false(look().segmentHashes.has(1));
+  // And what comes after it, a second prune among it.
+  for (const full of [false, true, false, false]) await save(full);
+  await prune(context, 'it', rules);
+  await save(false);
+  const last = new SecondReader(repositoryDir, key);
+  t.true(last.begin > swept.begin && last.expired.size > swept.expired.size);
+  t.deepEqual([...last.extract(saved.at(-1)?.id ?? '').keys()].filter((path) => path === 'state/large.bin').length, 1);
 });
 
 /** Every path that differs from the commit before leads to its segment. */

@@ -2,7 +2,7 @@
 // out, or says otherwise than the code does, shows. It reads whole files into memory and takes the plain way everywhere.
 
 import { createDecipheriv, createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { constants, crc32, zstdDecompressSync } from 'node:zlib';
 
@@ -44,10 +44,29 @@ export interface Caches {
   readonly seq: number;
   /** Keys of the objects that the runs lead to. */
   readonly keys: Set<string>;
-  readonly commits: Map<string, { timeMs: number; seq: number; parent: number | undefined; hasPaths: boolean }>;
+  readonly commits: Map<
+    string,
+    { timeMs: number; seq: number; parent: number | undefined; hasPaths: boolean; isExpired: boolean }
+  >;
   /** Segments by the hash of a path that they changed. */
   readonly paths: Map<number, number[]>;
 }
+
+interface Pack {
+  readonly id: string;
+  readonly size: number;
+}
+
+/** What a sweep says of the log. */
+interface Base {
+  readonly seq: number;
+  readonly hash: string;
+  readonly refs: Record<string, string>;
+  readonly packs: readonly Pack[];
+  readonly history: readonly string[];
+}
+
+const NO_BASE: Base = { seq: 0, hash: '0'.repeat(64), refs: {}, packs: [], history: [] };
 
 export interface ExtractedEntry {
   readonly type: 'file' | 'directory' | 'symlink';
@@ -103,6 +122,10 @@ export class SecondReader {
   readonly #objects = new Map<string, Place[]>();
   readonly refs = new Map<string, string>();
   readonly segmentHashes = new Map<number, string>();
+  /** Commits whose content is gone, with their time and kind. */
+  readonly expired = new Map<string, { timeMs: number; kind: number }>();
+  /** Numbers up to this one are gone. */
+  begin = 0;
 
   constructor(dir: string, deviceKeyText: string) {
     this.#dir = dir;
@@ -256,27 +279,59 @@ export class SecondReader {
   }
 
   #replay(): void {
-    let previous = '0'.repeat(64);
-    for (let seq = 1; existsSync(join(this.#dir, segmentName(seq))); seq += 1) {
+    const numbers = readdirSync(join(this.#dir, 'log'))
+      .map(Number)
+      .toSorted((one, other) => one - other);
+    const records = new Map(numbers.map((seq) => [seq, this.#open(segmentName(seq), KINDS.segment, seq)]));
+    const sweepSeq = numbers.findLast((seq) => records.get(seq)?.record['type'] === 'sweep') ?? 0;
+    const base = (records.get(sweepSeq)?.record['base'] ?? NO_BASE) as Base;
+    this.begin = base.seq;
+    // The newest sweep alone says what counts of all before it.
+    for (const pack of base.packs) this.#takePack(pack, base.history.includes(pack.id));
+    const isWhole = numbers.every((seq, at) => seq === at + 1);
+    let previous = isWhole ? NO_BASE.hash : base.hash;
+    for (let seq = isWhole ? 1 : base.seq + 1; records.has(seq); seq += 1) {
       const name = segmentName(seq);
-      const { record, places } = this.#open(name, KINDS.segment, seq);
+      const { record, places } = records.get(seq) ?? this.#open(name, KINDS.segment, seq);
       check(
-        record['type'] === 'commit' && record['seq'] === seq && record['previous'] === previous,
+        ['commit', 'sweep'].includes(String(record['type'])) &&
+          record['seq'] === seq &&
+          record['previous'] === previous,
         `${name} breaks the chain`,
       );
       previous = sha256(this.#read(name));
+      if (seq === base.seq) check(previous === base.hash, 'a sweep says another hash of the last that is gone');
       this.segmentHashes.set(seq, previous);
-      this.#take(places);
-      for (const { id, size } of record['packs'] as { id: string; size: number }[]) {
-        const pack = `packs/${id.slice(0, 2)}/${id}`;
-        const bytes = this.#read(pack);
-        check(sha256(bytes) === id && bytes.length === size, 'a pack is not what its name says');
-        this.#take(this.#open(pack, KINDS.pack, 0).places);
-      }
+      if (seq > base.seq) this.#take(places);
+      else this.#containers.delete(name);
+      const history = (record['history'] ?? []) as string[];
+      if (seq > sweepSeq) for (const pack of record['packs'] as Pack[]) this.#takePack(pack, history.includes(pack.id));
       for (const { name: ref, to } of record['refs'] as { name: string; to: string | null }[]) {
         if (to === null) this.refs.delete(ref);
         else this.refs.set(ref, to);
       }
+      if (record['type'] === 'sweep') {
+        const { refs } = record['base'] as Base;
+        this.refs.clear();
+        for (const [ref, to] of Object.entries(refs)) this.refs.set(ref, to);
+      }
+    }
+  }
+
+  #takePack({ id, size }: Pack, isHistory: boolean): void {
+    const name = `packs/${id.slice(0, 2)}/${id}`;
+    const bytes = this.#read(name);
+    check(sha256(bytes) === id && bytes.length === size, 'a pack is not what its name says');
+    const { places, record } = this.#open(name, KINDS.pack, 0);
+    this.#take(places);
+    if (!isHistory) return;
+    const { time, kind } = record['history'] as { time: number[]; kind: string };
+    const commits = [...places].filter(([, { type }]) => type === TYPES.commit);
+    check(time.length === commits.length && kind.length === commits.length, 'a history pack forgets a commit');
+    let timeMs = 0;
+    for (const [at, [key]] of commits.entries()) {
+      timeMs += time[at] ?? 0;
+      this.expired.set(key.slice(0, 40), { timeMs, kind: Number(kind[at]) });
     }
   }
 
@@ -330,12 +385,16 @@ export class SecondReader {
       padding.every((byte) => byte === 0),
       `${name} hides something`,
     );
+    const opened = new Map<number, Buffer>();
     const open = (number: number): Buffer => {
+      const known = opened.get(number);
+      if (known !== undefined) return known;
       const block = blocks[number];
       check(block !== undefined, `${name} has no block ${number}`);
-      const plain = openBlock(number, block.type, block.offset, block.sealed);
-      if (block.encoding === ENCODINGS.zstd) return inflate(plain, block.plain);
+      const sealed = openBlock(number, block.type, block.offset, block.sealed);
+      const plain = block.encoding === ENCODINGS.zstd ? inflate(sealed, block.plain) : sealed;
       check(plain.length === block.plain, 'a block has another length');
+      opened.set(number, plain);
       return plain;
     };
     const container = { ...footer, blocks, open };
@@ -443,6 +502,7 @@ export class SecondReader {
         seq: row.readUInt32BE(8),
         parent: parent === 0xffffffff ? undefined : parent,
         hasPaths: (row.readUInt8(37) & 1) === 1,
+        isExpired: (row.readUInt8(37) & 2) === 2,
       });
     }
     for (const row of this.#readRows(run, BLOCKS.paths, record.paths, 8)) {
