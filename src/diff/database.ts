@@ -149,7 +149,11 @@ class Comparison {
 
   async #compareTable({ pair, before, after }: Omit<TableResult, 'changes'>): Promise<RawChanges> {
     const maxRows = pair.name === this.#options.hints.conversations?.table ? SESSION_ROWS : this.#maxRows;
-    const limits = { maxRows, sawOverflow: (page: number): void => void this.#overflow.add(page) };
+    const limits = {
+      maxRows,
+      sawOverflow: (page: number): void => void this.#overflow.add(page),
+      isChanged: (page: number): boolean => this.#isChanged(page),
+    };
     if (before === undefined || after === undefined) return compareRows(before, after, limits);
     const [olds, nows] = [new Set(before.pages), new Set(after.pages)];
     // A page that both have alike, in the same table, has the same rows.
@@ -192,7 +196,7 @@ class Comparison {
       return compareRows(
         { ...before, pages: [page] },
         { ...after, pages: [page] },
-        { maxRows: this.#maxRows, sawOverflow: () => {} },
+        { maxRows: this.#maxRows, sawOverflow: () => {}, isChanged: (one) => this.#isChanged(one) },
       );
     };
     const found = await only(after);

@@ -3,7 +3,7 @@
 import { SqliteTrouble, type SqliteFile } from './sqlite-file.ts';
 import { parseRecord, type SqlValue } from './sqlite-record.ts';
 import { nameValues, type NamedRow, type StoredTable, type TableShape } from './sqlite-schema.ts';
-import { countCells, readCells, readPayload, type Cell } from './sqlite-tree.ts';
+import { countCells, listOverflow, readCells, readPayload, type Cell } from './sqlite-tree.ts';
 
 /** Bytes of a file, from and up to. */
 export interface ByteRange {
@@ -39,6 +39,8 @@ export async function findChangedPages(
       if (a.compare(b, at, at + pageBytes, at, at + pageBytes) === 0) continue;
       const page = (piece.start + at) / pageBytes + 1;
       pages.add(page);
+      before.keepPage(page, a.subarray(at, at + pageBytes));
+      after.keepPage(page, b.subarray(at, at + pageBytes));
       // A page of a tree begins with its type; one that holds the rest of a row with the number of the next, which is not so large.
       if (a[at] === 0 && b[at] === 0) maybeOverflow.push(page);
     }
@@ -90,6 +92,8 @@ export interface RowLimits {
   readonly maxRows: number;
   /** Called with each page that a row overflows into. */
   readonly sawOverflow: (page: number) => void;
+  /** Says whether a page may differ between the two sides. */
+  readonly isChanged: (page: number) => boolean;
 }
 
 /** Rows of a table without row ids that are held to be matched. */
@@ -164,7 +168,7 @@ async function mergeRows(before: TableSide, after: TableSide, found: RowCollecto
       found.add(await nows.load(now));
       now = await nows.next();
     } else {
-      found.change(await olds.load(old), await nows.load(now));
+      if (!(await isSameCell(after.file, old, now, limits))) found.change(await olds.load(old), await nows.load(now));
       [old, now] = [await olds.next(), await nows.next()];
     }
     /* oxlint-enable no-await-in-loop */
@@ -207,6 +211,16 @@ class Cursor {
   }
 }
 
+/** Says whether a row lies on both sides as it is, in the same pages: then the rest of it, elsewhere in the file, need not be read. */
+async function isSameCell(file: SqliteFile, old: Cell, now: Cell, { isChanged }: RowLimits): Promise<boolean> {
+  if (old.sizeBytes !== now.sizeBytes || old.overflow !== now.overflow || !old.local.equals(now.local)) return false;
+  if (old.overflow === 0) return true;
+  if (isChanged(old.overflow)) return false;
+  if (now.sizeBytes - now.local.length <= file.usableBytes - 4) return true;
+  for await (const { page } of listOverflow(file, now)) if (isChanged(page)) return false;
+  return true;
+}
+
 /** Compares rows that only their primary key identifies. */
 async function compareKeyed(
   before: TableSide,
@@ -214,28 +228,45 @@ async function compareKeyed(
   found: RowCollector,
   limits: RowLimits,
 ): Promise<void> {
-  const olds = await loadKeyed(before, limits);
-  for (const [key, now] of await loadKeyed(after, limits)) {
-    const old = olds.get(key);
-    olds.delete(key);
+  const [olds, nows] = [await listCells(before), await listCells(after)];
+  for (const [name, now] of nows) {
+    const old = olds.get(name);
+    // oxlint-disable-next-line no-await-in-loop -- few overflow into more than a page
+    if (old === undefined || !(await isSameCell(after.file, old, now, limits))) continue;
+    olds.delete(name);
+    nows.delete(name);
+  }
+  const oldRows = await loadKeyed(before, olds.values(), limits);
+  for (const [key, now] of await loadKeyed(after, nows.values(), limits)) {
+    const old = oldRows.get(key);
+    oldRows.delete(key);
     if (old === undefined) found.add(now);
     else found.change(old, now);
   }
-  for (const old of olds.values()) found.remove(old);
+  for (const old of oldRows.values()) found.remove(old);
 }
 
-async function loadKeyed(side: TableSide, limits: RowLimits): Promise<Map<string, Loose>> {
-  const rows = new Map<string, Loose>();
+/** Lists the rows of some pages by what of them is in the page. */
+async function listCells(side: TableSide): Promise<Map<string, Cell>> {
+  const cells = new Map<string, Cell>();
   for (const page of side.pages) {
     // oxlint-disable-next-line no-await-in-loop -- in key order
     for (const cell of await readCells(side.file, page, side.shape.kind)) {
-      // oxlint-disable-next-line no-await-in-loop -- the same
-      const payload = await readPayload(side.file, cell, limits.sawOverflow);
-      const loose = { rowid: cell.rowid, payload: Buffer.from(payload) };
-      rows.set(keyOf(side, loose) ?? payload.toString('latin1'), loose);
-      if (rows.size > MOST_KEYED_ROWS)
+      cells.set(`${cell.overflow} ${cell.local.toString('latin1')}`, cell);
+      if (cells.size > MOST_KEYED_ROWS)
         throw new SqliteTrouble(`too many rows of its table "${side.table.name}" differ to match them`);
     }
+  }
+  return cells;
+}
+
+async function loadKeyed(side: TableSide, cells: Iterable<Cell>, limits: RowLimits): Promise<Map<string, Loose>> {
+  const rows = new Map<string, Loose>();
+  for (const cell of cells) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const payload = await readPayload(side.file, cell, limits.sawOverflow);
+    const loose = { rowid: cell.rowid, payload: Buffer.from(payload) };
+    rows.set(keyOf(side, loose) ?? payload.toString('latin1'), loose);
   }
   return rows;
 }
@@ -292,6 +323,13 @@ class RowCollector {
     const after = readRow(this.#after, now);
     // A column that is new has its default in all rows that were there.
     for (const { name, fallback } of this.#after.shape.stored) if (!before.has(name)) before.set(name, fallback);
+    const isSameKey = this.#after.shape.key.every((column) => isSameValue(before.get(column), after.get(column)));
+    if (!isSameKey) {
+      // The id of a row that is gone was given to another one.
+      this.remove(old);
+      this.add(now);
+      return;
+    }
     let isChanged = false;
     for (const [column, value] of after) isChanged ||= !isSameValue(before.get(column), value);
     if (!isChanged) return;

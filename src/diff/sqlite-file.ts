@@ -22,6 +22,8 @@ const MAGIC = Buffer.from('SQLite format 3\0', 'latin1');
 const LEAST_USABLE_BYTES = 480;
 /** Free pages beyond these are not looked up; they can only make a comparison slower. */
 const MOST_FREE_PAGES = 1_000_000;
+/** Of each side. */
+const MOST_KEPT_BYTES = 24 << 20;
 
 /** A database of which single pages are read. */
 export class SqliteFile {
@@ -35,6 +37,8 @@ export class SqliteFile {
   readonly #freeTrunk: number;
   readonly #source: ByteSource;
   readonly #budget: Budget;
+  readonly #kept = new Map<number, Buffer>();
+  #keepBytes = MOST_KEPT_BYTES;
 
   private constructor(source: ByteSource, header: Buffer, budget: Budget) {
     const size = header.readUInt16BE(16);
@@ -65,7 +69,16 @@ export class SqliteFile {
   /** Reads a page, from 1. @throws {SqliteTrouble} when there is no such page, or the budget is used up; the signal's reason */
   async readPage(page: number): Promise<Buffer> {
     if (page < 1 || page > this.pageCount) throw new SqliteTrouble(`it has no page ${page}`);
+    const kept = this.#kept.get(page);
+    if (kept !== undefined) return kept;
     return this.read((page - 1) * this.pageBytes, this.pageBytes);
+  }
+
+  /** Keeps a page that will be read again, as long as there are not too many: trees lead to pages all over the file. */
+  keepPage(page: number, bytes: Buffer): void {
+    if (this.#keepBytes < bytes.length) return;
+    this.#keepBytes -= bytes.length;
+    this.#kept.set(page, Buffer.from(bytes));
   }
 
   /** Reads bytes, which count against the budget. @throws as readPage does */

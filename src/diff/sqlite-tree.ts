@@ -19,13 +19,13 @@ export interface Cell {
   readonly overflow: number;
 }
 
-/** The pages of a tree in the order of their keys. */
+/** The pages of a tree. */
 export interface TreePages {
   /** Those that hold rows: the leaves of a table, all pages of an index. */
   readonly rows: readonly number[];
 }
 
-/** What an inner page leads to, kept for pages that both sides have alike. */
+/** What inner pages lead to, as they were read last. */
 export type InnerPages = Map<number, readonly number[]>;
 
 const TYPE = { innerIndex: 2, innerTable: 5, leafIndex: 10, leafTable: 13 };
@@ -34,8 +34,8 @@ const MOST_LEVELS = 24;
 const MOST_RECORD_BYTES = 64 << 20;
 
 /**
- * Lists the pages of a tree that hold rows. Of a table only the inner pages are read, and one leaf.
- * @param known inner pages that need not be read again, and to which those that `isShared` are added
+ * Lists the pages of a tree that hold rows, of a table in the order of their keys. Only inner pages are read, and one leaf.
+ * @param known what inner pages lead to that were read before; those that `isShared` are not read again
  * @throws {SqliteTrouble}
  */
 export async function listTreePages(
@@ -46,30 +46,24 @@ export async function listTreePages(
   isShared: (page: number) => boolean,
 ): Promise<TreePages> {
   const levels = await countLevels(file, root, kind);
-  const seen = new Set<number>();
+  const seen = new Set([root]);
   const rows: number[] = [];
-  const enter = async (page: number, level: number): Promise<void> => {
-    if (seen.has(page)) throw new SqliteTrouble(`page ${page} is in a tree twice`);
-    seen.add(page);
-    if (level === levels) {
-      rows.push(page);
-      return;
+  let pages: readonly number[] = [root];
+  for (let level = 1; level < levels; level += 1) {
+    if (kind === 'index') for (const page of pages) rows.push(page);
+    // Neighbours in the file are compressed together: read in its order, each is decompressed once.
+    for (const page of pages.toSorted((a, b) => a - b)) {
+      // oxlint-disable-next-line no-await-in-loop -- in the order of the file
+      if (!isShared(page) || !known.has(page)) known.set(page, await readChildren(file, page, kind));
     }
-    const children = (isShared(page) ? known.get(page) : undefined) ?? (await readChildren(file, page, kind));
-    if (isShared(page)) known.set(page, children);
-    if (kind === 'index') rows.push(page);
-    if (level === levels - 1 && kind === 'table') {
-      for (const child of children) {
-        if (seen.has(child)) throw new SqliteTrouble(`page ${child} is in a tree twice`);
-        seen.add(child);
-        rows.push(child);
-      }
-      return;
+    const next = pages.flatMap((page) => known.get(page) ?? []);
+    for (const page of next) {
+      if (seen.has(page)) throw new SqliteTrouble(`page ${page} is in a tree twice`);
+      seen.add(page);
     }
-    // oxlint-disable-next-line no-await-in-loop -- in key order
-    for (const child of children) await enter(child, level + 1);
-  };
-  await enter(root, 1);
+    pages = next;
+  }
+  for (const page of pages) rows.push(page);
   return { rows };
 }
 

@@ -255,7 +255,7 @@ test('what is said of two versions is what SQLite says', async (t) => {
         }
       },
     ),
-    { numRuns: 100 },
+    { numRuns: 150 },
   );
 });
 
@@ -301,13 +301,23 @@ test('a damaged or hostile database ends in less said, never in a failure', asyn
 });
 
 test('what is more than may be read is said to be incomplete', async (t) => {
-  const setup = `CREATE TABLE t (id INTEGER PRIMARY KEY, a);
-    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO t SELECT i, hex(randomblob(100)) FROM n`;
-  const { incomplete } = await compare(setup, 'UPDATE t SET a = hex(randomblob(100))', {
-    ...OPTIONS,
-    maxReadBytes: 1_700_000,
-  });
+  const fill = `CREATE TABLE large (id INTEGER PRIMARY KEY, a);
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000) INSERT INTO large SELECT i, hex(randomblob(100)) FROM n`;
+  const options = { ...OPTIONS, maxRows: 10, maxReadBytes: 300_000 };
+  const { incomplete, tables } = await compare('CREATE TABLE t (x)', `INSERT INTO t VALUES (1); ${fill}`, options);
   t.regex(incomplete ?? '', /more to compare/);
+  t.like(
+    tables.find(({ name }) => name === 't'),
+    { added: 1 },
+  );
+});
+
+test('a row id that another row got makes it another row', async (t) => {
+  const { tables } = await compare(
+    "CREATE TABLE s (k TEXT PRIMARY KEY, v); INSERT INTO s VALUES ('a', 1), ('b', 1)",
+    "DELETE FROM s WHERE k = 'b'; INSERT INTO s VALUES ('c', 1)",
+  );
+  t.like(tables[0], { added: 1, removed: 1, changed: 0 });
 });
 
 test('a comparison that is given up stops', async (t) => {
