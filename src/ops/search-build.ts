@@ -1,7 +1,7 @@
 // Brings the index of search up to date: reads what each commit changed since the one before it.
 
 import { foldText } from '../diff/fold.ts';
-import { searchedText, turnText } from '../diff/search-units.ts';
+import { searchedText } from '../diff/search-units.ts';
 import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
 import { makeChunkCache, type BlobView } from '../repo/blob-view.ts';
 import { readCommit } from '../repo/git.ts';
@@ -17,6 +17,7 @@ import { loadStretches, saveStretch, STRETCH_COMMITS, type StoredStretch } from 
 import { encodeAddition, EVENT, NO_COMMIT, type SearchRow, type SearchStretch } from './search-rows.ts';
 import { isTranscriptPath, openTranscript, TranscriptHistory } from './transcript.ts';
 import { listFileChanges, type FileChange } from './tree-diff.ts';
+import { TurnCollector } from './turn-collector.ts';
 
 /** After so many commits what is known of secrets is looked up again. */
 const SECRETS_AGE_COMMITS = 288;
@@ -186,11 +187,9 @@ class Builder {
     }
     const next = after === undefined ? undefined : await openTranscript(this.#reader, after, path);
     if (next === undefined) return history.forget();
-    for (const turn of await history.advance(next)) {
-      const text = foldText(turnText(turn));
-      const content = Buffer.from(`${turn.session} ${turn.seq}\n${text}`, 'utf8');
-      if (text !== '') stretch.add(path, { kind: EVENT.turn, content });
-    }
+    const turns = new TurnCollector((content) => stretch.add(path, content));
+    for await (const turn of history.advance(next)) turns.add(turn);
+    turns.finish();
   }
 
   /** Says whether the profile marked a file as a secret. What is removed is as it was. */

@@ -6,7 +6,7 @@ import { MoltError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
 
 /** How an event says what was added. */
-export const EVENT = { text: 0, turn: 1, filter: 2 } as const;
+export const EVENT = { text: 0, turn: 1, filter: 2, turns: 3 } as const;
 type EventKind = (typeof EVENT)[keyof typeof EVENT];
 
 /** A change of a path by a commit. A file of conversations has one event for its version and one more for each turn. */
@@ -16,7 +16,10 @@ export interface SearchRow {
   /** Place in the list of paths. */
   readonly path: number;
   readonly kind: EventKind;
-  /** Folded text, a turn's behind `session seq` and a newline; of a filter its bits. Empty if nothing was added. */
+  /**
+   * Folded text, a turn's behind `session seq` and a newline; of a filter its bits, of many turns' behind `session first last` and a newline.
+   * Empty if nothing was added.
+   */
   readonly content: Buffer;
 }
 
@@ -42,6 +45,20 @@ export function encodeAddition(text: string): Pick<SearchRow, 'kind' | 'content'
   const content = Buffer.from(text, 'utf8');
   if (content.length <= TEXT_MOST_BYTES) return { kind: EVENT.text, content };
   return { kind: EVENT.filter, content: encodeFilter(text) };
+}
+
+/** Returns how a single turn is kept. */
+export function encodeTurn(session: string, seq: number, text: string): Pick<SearchRow, 'kind' | 'content'> {
+  return { kind: EVENT.turn, content: Buffer.from(`${session} ${seq}\n${text}`, 'utf8') };
+}
+
+/** Returns how many turns of one conversation are kept. */
+export function encodeTurns(
+  session: string,
+  { first, last, trigrams }: { readonly first: number; readonly last: number; readonly trigrams: ReadonlySet<number> },
+): Pick<SearchRow, 'kind' | 'content'> {
+  const head = Buffer.from(`${session} ${first} ${last}\n`, 'utf8');
+  return { kind: EVENT.turns, content: Buffer.concat([head, filterOf(trigrams)]) };
 }
 
 /** Encodes a stretch. */
@@ -103,7 +120,7 @@ export class StretchView {
       end += this.#column(3, row);
       this.#ends[row] = end;
       const [commit, path, kind] = [this.#column(0, row), this.#column(1, row), this.#column(2, row)];
-      if (commit >= commits || path >= this.paths.length || kind > EVENT.filter) throw damaged();
+      if (commit >= commits || path >= this.paths.length || kind > EVENT.turns) throw damaged();
     }
     if (end !== contents) throw damaged();
   }
@@ -125,13 +142,12 @@ export class StretchView {
   /** Lists the events that may have added a folded phrase; of filters those first. */
   *find(phrase: string): Iterable<number> {
     const trigrams = [...listTrigrams(phrase)];
-    for (let row = 0; row < this.rowCount; row += 1)
-      if (this.#column(2, row) === EVENT.filter && this.#passes(row, trigrams)) yield row;
+    for (let row = 0; row < this.rowCount; row += 1) if (this.#isFilter(row) && this.#passes(row, trigrams)) yield row;
     const wanted = Buffer.from(phrase, 'utf8');
     for (let at = this.#contents.indexOf(wanted); at >= 0;) {
       const row = this.#rowAt(at);
       const end = this.#ends[row] ?? 0;
-      const isFilter = this.#column(2, row) === EVENT.filter;
+      const isFilter = this.#isFilter(row);
       // What reaches over the end of an event is in none.
       const isInside = at + wanted.length <= end;
       if (isInside && !isFilter) yield row;
@@ -139,8 +155,13 @@ export class StretchView {
     }
   }
 
+  #isFilter(row: number): boolean {
+    return this.#column(2, row) >= EVENT.filter;
+  }
+
   #passes(row: number, trigrams: readonly number[]): boolean {
-    const { content } = this.row(row);
+    const { kind, content: whole } = this.row(row);
+    const content = kind === EVENT.turns ? whole.subarray(whole.indexOf(0x0a) + 1) : whole;
     const mask = content.length * 8 - 1;
     return trigrams.every((hash) => ((content[(hash & mask) >>> 3] ?? 0) >>> (hash & 7)) & 1);
   }
@@ -165,7 +186,10 @@ export class StretchView {
 const BITS_A_TRIGRAM = 4;
 
 function encodeFilter(text: string): Buffer {
-  const trigrams = new Set(listTrigrams(text));
+  return filterOf(new Set(listTrigrams(text)));
+}
+
+function filterOf(trigrams: ReadonlySet<number>): Buffer {
   const bytes = Buffer.alloc(Math.max(64, 2 ** Math.ceil(Math.log2((trigrams.size * BITS_A_TRIGRAM) / 8 + 1))));
   const mask = bytes.length * 8 - 1;
   for (const hash of trigrams) {
@@ -176,7 +200,7 @@ function encodeFilter(text: string): Buffer {
 }
 
 /** Lists hashes of each three neighbouring characters; of the newline between two lines none, for no phrase has one. */
-function* listTrigrams(text: string): Iterable<number> {
+export function* listTrigrams(text: string): Iterable<number> {
   for (let at = 0; at + 3 <= text.length; at += 1) {
     const [a, b, c] = [text.charCodeAt(at), text.charCodeAt(at + 1), text.charCodeAt(at + 2)];
     if (a === 10 || b === 10 || c === 10) continue;

@@ -4,6 +4,14 @@ import type { LineCommit } from './first-parents.ts';
 import type { StretchList } from './search-build.ts';
 import { EVENT } from './search-rows.ts';
 
+/** A commit that may have brought the phrase. */
+interface Hit {
+  /** Its place in the line. */
+  readonly at: number;
+  /** The index has the words themselves. */
+  readonly isCertain: boolean;
+}
+
 /** A file, or a turn in a database, with the commits that may have brought the phrase into it. */
 export interface SearchUnit {
   /** Escaped commit path. */
@@ -11,27 +19,85 @@ export interface SearchUnit {
   readonly turn: { readonly session: string; readonly seq: number } | undefined;
   /** Places in the line of the commits that changed the path, ascending. */
   readonly versions: readonly number[];
-  /** Those among them that may have brought the phrase; certain where the index has the words themselves. */
-  readonly hits: readonly { readonly at: number; readonly isCertain: boolean }[];
+  /** Those among them that may have brought the phrase, ascending. */
+  readonly hits: readonly Hit[];
 }
 
-interface Hit {
+/** Turns of a conversation, some of which a commit may have brought with the phrase in them. */
+export interface TurnGroup {
+  readonly path: string;
+  readonly session: string;
+  /** Of the numbers of its turns, both included. */
+  readonly first: number;
+  readonly last: number;
   readonly at: number;
-  readonly isCertain: boolean;
 }
 
-/**
- * Collects the units that may have a folded phrase, the earliest first.
- * @param wanted.isExact case counts, of which the index knows nothing: no hit is certain
- */
-export function collectUnits(
-  line: readonly LineCommit[],
+/** What to look for. */
+interface Wanted {
+  /** Folded. */
+  readonly phrase: string;
+  readonly paths: readonly string[];
+  /** Case counts, of which the index knows nothing: no hit is certain. */
+  readonly isExact: boolean;
+}
+
+/** All that may have a phrase. */
+export class SearchUnits {
+  /** Files and single turns, in no order. */
+  readonly units: readonly SearchUnit[];
+  readonly groups: readonly TurnGroup[];
+  readonly #versions: ReadonlyMap<string, readonly number[]>;
+  readonly #byConversation = new Map<string, TurnGroup[]>();
+  readonly #single: ReadonlySet<string>;
+
+  constructor(line: readonly LineCommit[], stretches: StretchList, wanted: Wanted) {
+    const placeOf = new Map(line.map(({ id }, at) => [id, at]));
+    const { hits, groups } = collectHits(stretches, placeOf, wanted);
+    const paths = new Set([
+      ...[...hits.keys()].map((key) => key.split('\n')[0] ?? ''),
+      ...groups.map(({ path }) => path),
+    ]);
+    this.#versions = listVersions(stretches, placeOf, paths);
+    this.groups = groups;
+    for (const group of groups) {
+      const key = `${group.path}\n${group.session}`;
+      this.#byConversation.set(key, [...(this.#byConversation.get(key) ?? []), group]);
+    }
+    this.#single = new Set(hits.keys());
+    this.units = [...hits].map(([key, found]) => {
+      const [path = '', turn] = key.split('\n');
+      const space = turn?.lastIndexOf(' ') ?? 0;
+      const place =
+        turn === undefined ? undefined : { session: turn.slice(0, space), seq: Number(turn.slice(space + 1)) };
+      return this.#unit(path, place, found);
+    });
+  }
+
+  /** Lists the turns of a group that are not among the single ones. */
+  *expand({ path, session, first, last }: TurnGroup): Iterable<SearchUnit> {
+    for (let seq = first; seq <= last; seq += 1)
+      if (!this.#single.has(`${path}\n${session} ${seq}`)) yield this.#unit(path, { session, seq }, new Map());
+  }
+
+  #unit(path: string, turn: SearchUnit['turn'], found: ReadonlyMap<number, boolean>): SearchUnit {
+    const all = new Map(found);
+    if (turn !== undefined)
+      for (const group of this.#byConversation.get(`${path}\n${turn.session}`) ?? [])
+        if (turn.seq >= group.first && turn.seq <= group.last && !all.has(group.at)) all.set(group.at, false);
+    const hits = [...all].map(([at, isCertain]): Hit => ({ at, isCertain })).toSorted((a, b) => a.at - b.at);
+    return { path, turn, versions: this.#versions.get(path) ?? [], hits };
+  }
+}
+
+/** Sorts what the index finds by files and turns: whether each hit is certain, by unit and place. */
+function collectHits(
   stretches: StretchList,
-  { phrase, paths, isExact }: { readonly phrase: string; readonly paths: readonly string[]; readonly isExact: boolean },
-): SearchUnit[] {
-  const placeOf = new Map(line.map(({ id }, at) => [id, at]));
+  placeOf: ReadonlyMap<string, number>,
+  { phrase, paths, isExact }: Wanted,
+): { hits: Map<string, Map<number, boolean>>; groups: TurnGroup[] } {
   const hits = new Map<string, Map<number, boolean>>();
-  const wantedPaths = new Set<string>();
+  const groups: TurnGroup[] = [];
   // The same commit may be in two stretches, of two processes.
   for (const { view } of stretches) {
     const places = view.commits.map((id) => placeOf.get(id) ?? -1);
@@ -39,26 +105,19 @@ export function collectUnits(
       const { commit, path: pathNumber, kind, content } = view.row(number);
       const [path = '', at = -1] = [view.paths[pathNumber], places[commit]];
       if (at < 0 || !isWanted(path, paths)) continue;
-      wantedPaths.add(path);
-      const unit = kind === EVENT.turn ? `${path}\n${content.toString('utf8', 0, content.indexOf(0x0a))}` : path;
+      const head =
+        kind === EVENT.turn || kind === EVENT.turns ? content.toString('utf8', 0, content.indexOf(0x0a)) : '';
+      if (kind === EVENT.turns) {
+        const [, session = '', first, last] = /^(.*) (\d+) (\d+)$/s.exec(head) ?? [];
+        groups.push({ path, session, first: Number(first), last: Number(last), at });
+        continue;
+      }
+      const unit = kind === EVENT.turn ? `${path}\n${head}` : path;
       const known = hits.get(unit) ?? new Map<number, boolean>();
       hits.set(unit, known.set(at, known.get(at) === true || (kind === EVENT.text && !isExact)));
     }
   }
-  const versions = listVersions(stretches, placeOf, wantedPaths);
-  return [...hits]
-    .map(([key, found]): SearchUnit => {
-      const [path = '', turn] = key.split('\n');
-      const space = turn?.lastIndexOf(' ') ?? 0;
-      const sorted = [...found].map(([at, isCertain]): Hit => ({ at, isCertain })).toSorted((a, b) => a.at - b.at);
-      return {
-        path,
-        turn: turn === undefined ? undefined : { session: turn.slice(0, space), seq: Number(turn.slice(space + 1)) },
-        versions: versions.get(path) ?? [],
-        hits: sorted,
-      };
-    })
-    .toSorted((a, b) => (a.hits[0]?.at ?? 0) - (b.hits[0]?.at ?? 0));
+  return { hits, groups };
 }
 
 function listVersions(

@@ -18,7 +18,7 @@ import { openAgent } from './open.ts';
 import { getHead, resolveRevision } from './revision.ts';
 import { bringUpToDate, type StretchList } from './search-build.ts';
 import { PhraseReader, type FoundPhrase } from './search-read.ts';
-import { collectUnits, type SearchUnit } from './search-units.ts';
+import { SearchUnits, type SearchUnit, type TurnGroup } from './search-units.ts';
 
 /** What to look for. */
 export interface SearchOptions {
@@ -95,14 +95,14 @@ export async function* searchHistory(context: OpsContext, options: SearchOptions
     stretches = state.stretches;
     if (isAnswered || !state.isPrefix) continue;
     // The first answer need not wait until all of a long history is indexed: where it was not yet, it appeared later.
-    for await (const { unit, hit, found } of inOrder(context, reader, collectUnits(line, state.fresh, wanted))) {
+    for await (const { unit, hit, found } of inOrder(context, reader, new SearchUnits(line, state.fresh, wanted))) {
       yield beginAnswer(line, unit, unit.hits[hit]?.at ?? 0, found);
       isAnswered = true;
       break;
     }
   }
   let number = 0;
-  for await (const { unit, hit, found } of inOrder(context, reader, collectUnits(line, stretches, wanted))) {
+  for await (const { unit, hit, found } of inOrder(context, reader, new SearchUnits(line, stretches, wanted))) {
     for await (const answer of followUnit(context, { reader, line, unit }, hit, found)) {
       const isLast = answer.gone !== 'pending';
       yield { ...answer, number };
@@ -120,28 +120,46 @@ interface Begun {
   readonly found: FoundPhrase;
 }
 
+/** Something that may have the phrase, by the place of the commit that may have brought it. */
+type Candidate =
+  | { readonly at: number; readonly unit: SearchUnit; readonly hit: number }
+  | { readonly at: number; readonly group: TurnGroup };
+
 /** Lists the units that have the phrase in the order in which they had it first. */
-async function* inOrder(context: OpsContext, reader: PhraseReader, units: readonly SearchUnit[]): AsyncIterable<Begun> {
-  // By the place of the hit that is looked at next: a hit that is none puts its unit further back.
-  const waiting = units.map((unit) => ({ unit, hit: 0 }));
-  const placeOf = ({ unit, hit }: { unit: SearchUnit; hit: number }): number => unit.hits[hit]?.at ?? Infinity;
+async function* inOrder(context: OpsContext, reader: PhraseReader, all: SearchUnits): AsyncIterable<Begun> {
+  const waiting: Candidate[] = [
+    ...all.units.map((unit) => ({ at: unit.hits[0]?.at ?? Infinity, unit, hit: 0 })),
+    ...all.groups.map((group) => ({ at: group.at, group })),
+  ].toSorted((a, b) => a.at - b.at);
+  const done = new Set<string>();
   let next = 0;
   for (let one = waiting[next]; one !== undefined; next += 1, one = waiting[next]) {
-    const { unit, hit } = one;
-    // oxlint-disable-next-line no-await-in-loop -- in order
-    const found = await unlessUnreadable(context, unit, () => reader.find(unit, placeOf(one)));
-    if (found !== undefined) yield { unit, hit, found };
-    else if (hit + 1 < unit.hits.length) {
-      const later = { unit, hit: hit + 1 };
-      let [low, high] = [next + 1, waiting.length];
-      while (low < high) {
-        const middle = (low + high) >>> 1;
-        if (placeOf(waiting[middle] ?? later) <= placeOf(later)) low = middle + 1;
-        else high = middle;
-      }
-      waiting.splice(low, 0, later);
+    const { at } = one;
+    const units = 'group' in one ? all.expand(one.group) : [one.unit];
+    for (const unit of units) {
+      const key = `${unit.turn?.session} ${unit.turn?.seq} ${unit.path}`;
+      if (done.has(key)) continue;
+      // oxlint-disable-next-line no-await-in-loop -- in order
+      const found = await unlessUnreadable(context, unit, () => reader.find(unit, at));
+      const hit = unit.hits.findIndex((each) => each.at === at);
+      if (found !== undefined) {
+        if ('group' in one) done.add(key);
+        yield { unit, hit, found };
+      } else if (!('group' in one) && hit + 1 < unit.hits.length)
+        putBack(waiting, next + 1, { at: unit.hits[hit + 1]?.at ?? Infinity, unit, hit: hit + 1 });
     }
   }
+}
+
+/** A hit that is none puts its unit further back. */
+function putBack(waiting: Candidate[], from: number, candidate: Candidate): void {
+  let [low, high] = [from, waiting.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((waiting[middle]?.at ?? Infinity) <= candidate.at) low = middle + 1;
+    else high = middle;
+  }
+  waiting.splice(low, 0, candidate);
 }
 
 /** What can't be read is neither there nor gone. */

@@ -103,11 +103,10 @@ export class TranscriptHistory {
   }
 
   /** Goes on to a version and lists the turns that it has and the one before had not; all of them if there was none. */
-  async advance(next: Transcript): Promise<PlacedTurn[]> {
+  async *advance(next: Transcript): AsyncIterable<PlacedTurn> {
     const last = this.#last;
     const oldLeaves = this.#leaves;
-    this.#last = undefined;
-    const turns = await unlessTroubled(async () => {
+    try {
       const isShared = (page: number): boolean => last !== undefined && isSamePage(last, next, page);
       for (const page of this.#inner.keys()) if (!isShared(page)) this.#inner.delete(page);
       const leaves = new Set((await listTreePages(next.file, next.table, 'table', this.#inner, isShared)).rows);
@@ -116,28 +115,21 @@ export class TranscriptHistory {
       if (last !== undefined)
         for (const page of await listOwners(last, next, leaves)) {
           changed.add(page);
-          gone.add(page);
+          if (oldLeaves.has(page)) gone.add(page);
         }
       const had = new Set<string>();
-      if (last !== undefined)
-        for await (const { key } of listRows(
-          last,
-          [...gone].filter((page) => oldLeaves.has(page)),
-        ))
-          had.add(key);
-      const added: PlacedTurn[] = [];
-      for await (const { key, values } of listRows(next, changed)) {
-        const turn = had.has(key) ? undefined : parseTurn(next, values);
-        if (turn !== undefined) added.push(turn);
+      if (last !== undefined) for await (const values of listRows(last, gone)) had.add(keyOfRow(last, values));
+      for await (const values of listRows(next, changed)) {
+        const turn = had.size > 0 && had.has(keyOfRow(next, values)) ? undefined : parseTurn(next, values);
+        if (turn !== undefined) yield turn;
       }
       this.#leaves = leaves;
       this.#last = next;
-      return added;
-    });
-    if (turns !== undefined) return turns;
-    // What can't be read has nothing; the next version is read whole.
-    this.forget();
-    return [];
+    } catch (error) {
+      // What can't be read has nothing; the next version is read whole.
+      this.forget();
+      if (!isTrouble(error)) throw error;
+    }
   }
 }
 
@@ -150,7 +142,7 @@ export async function findTurn(transcript: Transcript, session: string, seq: num
       return values === undefined ? undefined : parseTurn(transcript, values);
     }
     const pages = await listTreePages(file, table, 'table', new Map(), () => false);
-    for await (const { values } of listRows(transcript, pages.rows)) {
+    for await (const values of listRows(transcript, pages.rows)) {
       const turn = parseTurn(transcript, values);
       if (turn?.session === session && turn.seq === seq) return turn;
     }
@@ -191,23 +183,21 @@ async function listOwners(last: Transcript, next: Transcript, leaves: ReadonlySe
   return owners;
 }
 
-interface Row {
-  /** What two versions' rows have alike if they are alike. */
-  readonly key: string;
-  readonly values: readonly SqlValue[];
-}
-
-async function* listRows({ file, at }: Transcript, pages: Iterable<number>): AsyncIterable<Row> {
+async function* listRows({ file }: Transcript, pages: Iterable<number>): AsyncIterable<readonly SqlValue[]> {
   for (const page of pages) {
     // oxlint-disable-next-line no-await-in-loop -- in order
     for (const cell of await readCells(file, page, 'table')) {
       // oxlint-disable-next-line no-await-in-loop -- the same
-      const values = await readRow(file, cell);
-      const [session, seq, json, zstd] = at.map((place) => values[place]);
-      const content = Buffer.isBuffer(zstd) ? zstd.toString('latin1') : json;
-      yield { key: `${String(session)} ${String(seq)} ${String(content)}`, values };
+      yield await readRow(file, cell);
     }
   }
+}
+
+/** Returns what two versions' rows have alike if they are alike. */
+function keyOfRow({ at }: Transcript, values: readonly SqlValue[]): string {
+  const [session, seq, json, zstd] = at.map((place) => values[place]);
+  const content = Buffer.isBuffer(zstd) ? zstd.toString('latin1') : json;
+  return `${String(session)} ${String(seq)} ${String(content)}`;
 }
 
 function parseTurn({ path, at }: Transcript, values: readonly SqlValue[]): PlacedTurn | undefined {
@@ -231,7 +221,11 @@ async function unlessTroubled<T>(work: () => Promise<T>): Promise<T | undefined>
   try {
     return await work();
   } catch (error) {
-    if (error instanceof SqliteTrouble || error instanceof RangeError) return undefined;
+    if (isTrouble(error)) return undefined;
     throw error;
   }
+}
+
+function isTrouble(error: unknown): boolean {
+  return error instanceof SqliteTrouble || error instanceof RangeError;
 }

@@ -11,6 +11,8 @@ import { commitSide } from './side.ts';
 import { findConversation, isTranscriptPath, openTranscript, TranscriptHistory } from './transcript.ts';
 import { listFileChanges, type FileChange } from './tree-diff.ts';
 
+/** Of more the newest are listed. */
+const MOST_TURNS = 1000;
 /** A turn may have been on its way into the database while the commit before was made. */
 const SLACK_MS = 600_000;
 
@@ -22,7 +24,7 @@ export interface Window {
 }
 
 /**
- * Lists the turns of a window in the order of time, secrets in them masked. Where there is no commit before, all that the commit has; of
+ * Lists the turns of a window in the order of time, the last thousand at most, secrets in them masked. Where there is no commit before, those that the commit has; of
  * what came in from elsewhere, as a conversation of a year ago that was imported, only what was said in the window.
  */
 export async function listTurnsBetween(
@@ -43,10 +45,7 @@ export async function listTurnsBetween(
   }
   const time = (turn: PlacedTurn): number => (turn.time === undefined ? timeMs : Date.parse(turn.time));
   const isInside = (turn: PlacedTurn): boolean => before === undefined || time(turn) > before.timeMs - SLACK_MS;
-  return turns
-    .filter(isInside)
-    .map(masked)
-    .toSorted((a, b) => time(a) - time(b) || a.seq - b.seq);
+  return newestOf(turns.filter(isInside)).map(masked);
 }
 
 async function listDatabaseTurns(
@@ -59,10 +58,20 @@ async function listDatabaseTurns(
   const history = new TranscriptHistory();
   const old = before === undefined ? undefined : await openTranscript(reader, before.blob, path, signal);
   if (old !== undefined) await history.skipTo(old);
-  const turns = await history.advance(next);
+  let turns: PlacedTurn[] = [];
+  for await (const turn of history.advance(next)) {
+    turns.push(turn);
+    if (turns.length >= MOST_TURNS * 2) turns = newestOf(turns);
+  }
+  turns = newestOf(turns);
   const names = new Map<string, string | undefined>();
   for (const { session } of turns) if (!names.has(session)) names.set(session, await findConversation(next, session));
   return turns.map((turn) => ({ ...turn, conversation: names.get(turn.session) }));
+}
+
+function newestOf(turns: readonly PlacedTurn[]): PlacedTurn[] {
+  const time = (turn: PlacedTurn): number => (turn.time === undefined ? 0 : Date.parse(turn.time));
+  return turns.toSorted((a, b) => time(a) - time(b) || a.seq - b.seq).slice(-MOST_TURNS);
 }
 
 async function listFileTurns(reader: TextReader, { path, before, after }: FileChange): Promise<PlacedTurn[]> {

@@ -131,6 +131,44 @@ test('what a turn says is found from the commit that has it to the one that has 
   t.is(zeal?.gone, undefined);
 });
 
+test('a conversation of years that comes, goes and comes back at once is found turn by turn', async (t) => {
+  const lab = await makeLab(t, '2026.9.6');
+  const session = sessionOf(lab);
+  const talk = (seq: number): string =>
+    said(seq % 2 === 0 ? 'user' : 'assistant', `${'and so on. '.repeat(40)} mark ${seq}.`);
+  const insert = (from: number, to: number): void =>
+    lab.sql(
+      ...Array.from({ length: to - from }, (_, at) => [ROW, session, from + at, talk(from + at), NOW_MS] as const),
+    );
+  const spans = async (phrase: string) =>
+    (await lab.search(phrase)).map(({ turn, appeared, gone }) => [
+      turn?.seq,
+      appeared.commit,
+      gone === 'pending' ? gone : gone?.commit,
+    ]);
+  insert(20_000, 20_600);
+  const first = await lab.commit();
+  t.deepEqual(await spans('mark 20123.'), [[20_123, first, undefined]]);
+  lab.sql(['DELETE FROM transcript_events WHERE seq = 20123']);
+  const second = await lab.commit();
+  insert(20_123, 20_124);
+  const third = await lab.commit();
+  lab.sql(['DELETE FROM transcript_events WHERE seq >= 20000']);
+  const fourth = await lab.commit();
+  insert(20_000, 20_600);
+  const fifth = await lab.commit();
+  t.deepEqual(await spans('mark 20123.'), [
+    [20_123, first, second],
+    [20_123, third, fourth],
+    [20_123, fifth, undefined],
+  ]);
+  t.deepEqual(await spans('mark 20124.'), [
+    [20_124, first, fourth],
+    [20_124, fifth, undefined],
+  ]);
+  t.is((await spans('mark 205')).length, 200);
+});
+
 test('rows that only move, because others go or the database is packed, appear no second time', async (t) => {
   const lab = await makeLab(t, '2026.9.6');
   const before = await lab.search('heron');
