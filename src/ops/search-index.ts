@@ -15,7 +15,7 @@ import { encodeStretch, NO_COMMIT, StretchView, type SearchStretch } from './sea
 
 /** Stretches of fewer commits are joined with the next ones. */
 export const STRETCH_COMMITS = 2048;
-const VERSION = 2;
+const VERSION = 3;
 
 /** A stretch on disk. */
 export interface StoredStretch {

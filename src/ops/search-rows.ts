@@ -4,6 +4,7 @@
 
 import { MoltError } from '../model/error.ts';
 import type { CommitId } from '../model/ids.ts';
+import { listTrigrams, mayHave, Trigrams } from './trigrams.ts';
 
 /** How an event says what was added. */
 export const EVENT = { text: 0, turn: 1, filter: 2, turns: 3 } as const;
@@ -44,7 +45,9 @@ const ID_BYTES = 20;
 export function encodeAddition(text: string): Pick<SearchRow, 'kind' | 'content'> {
   const content = Buffer.from(text, 'utf8');
   if (content.length <= TEXT_MOST_BYTES) return { kind: EVENT.text, content };
-  return { kind: EVENT.filter, content: encodeFilter(text) };
+  const trigrams = new Trigrams();
+  trigrams.add(text);
+  return { kind: EVENT.filter, content: trigrams.encode() };
 }
 
 /** Returns how a single turn is kept. */
@@ -55,10 +58,10 @@ export function encodeTurn(session: string, seq: number, text: string): Pick<Sea
 /** Returns how many turns of one conversation are kept. */
 export function encodeTurns(
   session: string,
-  { first, last, trigrams }: { readonly first: number; readonly last: number; readonly trigrams: ReadonlySet<number> },
+  { first, last, trigrams }: { readonly first: number; readonly last: number; readonly trigrams: Trigrams },
 ): Pick<SearchRow, 'kind' | 'content'> {
   const head = Buffer.from(`${session} ${first} ${last}\n`, 'utf8');
-  return { kind: EVENT.turns, content: Buffer.concat([head, filterOf(trigrams)]) };
+  return { kind: EVENT.turns, content: Buffer.concat([head, trigrams.encode()]) };
 }
 
 /** Encodes a stretch. */
@@ -160,10 +163,8 @@ export class StretchView {
   }
 
   #passes(row: number, trigrams: readonly number[]): boolean {
-    const { kind, content: whole } = this.row(row);
-    const content = kind === EVENT.turns ? whole.subarray(whole.indexOf(0x0a) + 1) : whole;
-    const mask = content.length * 8 - 1;
-    return trigrams.every((hash) => ((content[(hash & mask) >>> 3] ?? 0) >>> (hash & 7)) & 1);
+    const { kind, content } = this.row(row);
+    return mayHave(kind === EVENT.turns ? content.subarray(content.indexOf(0x0a) + 1) : content, trigrams);
   }
 
   /** Returns the event that a byte of the contents belongs to. */
@@ -179,33 +180,6 @@ export class StretchView {
 
   #column(column: number, row: number): number {
     return this.#columns.readUInt32LE((column * this.rowCount + row) * 4);
-  }
-}
-
-/** Four bits for each group of three: one that is not there passes about once in four times, and a phrase has several. */
-const BITS_A_TRIGRAM = 4;
-
-function encodeFilter(text: string): Buffer {
-  return filterOf(new Set(listTrigrams(text)));
-}
-
-function filterOf(trigrams: ReadonlySet<number>): Buffer {
-  const bytes = Buffer.alloc(Math.max(64, 2 ** Math.ceil(Math.log2((trigrams.size * BITS_A_TRIGRAM) / 8 + 1))));
-  const mask = bytes.length * 8 - 1;
-  for (const hash of trigrams) {
-    const at = (hash & mask) >>> 3;
-    bytes[at] = (bytes[at] ?? 0) | (1 << (hash & 7));
-  }
-  return bytes;
-}
-
-/** Lists hashes of each three neighbouring characters; of the newline between two lines none, for no phrase has one. */
-export function* listTrigrams(text: string): Iterable<number> {
-  for (let at = 0; at + 3 <= text.length; at += 1) {
-    const [a, b, c] = [text.charCodeAt(at), text.charCodeAt(at + 1), text.charCodeAt(at + 2)];
-    if (a === 10 || b === 10 || c === 10) continue;
-    const mixed = Math.imul(Math.imul(Math.imul(a, 0x9e3779b1) ^ b, 0x85ebca6b) ^ c, 0xc2b2ae35);
-    yield (mixed ^ (mixed >>> 15)) >>> 0;
   }
 }
 

@@ -3,6 +3,7 @@
 
 import { posix } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
+import { findChangedPages, type ChangedPages } from '../diff/sqlite-changes.ts';
 import { SqliteFile, SqliteTrouble } from '../diff/sqlite-file.ts';
 import type { SqlValue } from '../diff/sqlite-record.ts';
 import { findRow, listColumns, listSchema, readRow } from '../diff/sqlite-seek.ts';
@@ -107,16 +108,17 @@ export class TranscriptHistory {
     const last = this.#last;
     const oldLeaves = this.#leaves;
     try {
-      const isShared = (page: number): boolean => last !== undefined && isSamePage(last, next, page);
+      const { pages, maybeOverflow } = await this.#compare(last, next);
+      const shared = Math.min(last?.file.pageCount ?? 0, next.file.pageCount);
+      const isShared = (page: number): boolean => pages !== undefined && page <= shared && !pages.has(page);
       for (const page of this.#inner.keys()) if (!isShared(page)) this.#inner.delete(page);
       const leaves = new Set((await listTreePages(next.file, next.table, 'table', this.#inner, isShared)).rows);
       const changed = new Set([...leaves].filter((page) => !oldLeaves.has(page) || !isShared(page)));
       const gone = new Set([...oldLeaves].filter((page) => !leaves.has(page) || !isShared(page)));
-      if (last !== undefined)
-        for (const page of await listOwners(last, next, leaves)) {
-          changed.add(page);
-          if (oldLeaves.has(page)) gone.add(page);
-        }
+      for (const page of await listOwners(next.file, leaves, maybeOverflow)) {
+        changed.add(page);
+        if (oldLeaves.has(page)) gone.add(page);
+      }
       const had = new Set<string>();
       if (last !== undefined) for await (const values of listRows(last, gone)) had.add(keyOfRow(last, values));
       for await (const values of listRows(next, changed)) {
@@ -130,6 +132,11 @@ export class TranscriptHistory {
       this.forget();
       if (!isTrouble(error)) throw error;
     }
+  }
+
+  async #compare(last: Transcript | undefined, next: Transcript): Promise<ChangedPages> {
+    if (last === undefined) return { pages: undefined, maybeOverflow: [] };
+    return findChangedPages(last.file, next.file, next.view.listChanged(last.view));
   }
 }
 
@@ -159,28 +166,20 @@ export async function findConversation(transcript: Transcript, session: string):
   return typeof key === 'string' ? key : undefined;
 }
 
-function isSamePage(a: Transcript, b: Transcript, page: number): boolean {
-  const { pageBytes } = b.file;
-  if (a.file.pageBytes !== pageBytes) return false;
-  return a.view.hasSame(b.view, { start: (page - 1) * pageBytes, end: page * pageBytes });
-}
-
 /** Lists the leaves of rows that overflow into pages which changed without them: a row may be overwritten in its place. */
-async function listOwners(last: Transcript, next: Transcript, leaves: ReadonlySet<number>): Promise<Set<number>> {
-  const { file } = next;
+async function listOwners(
+  file: SqliteFile,
+  leaves: ReadonlySet<number>,
+  overflow: readonly number[],
+): Promise<number[]> {
   const owners = new Set<number>();
-  if (!file.hasPointerMap) return owners;
-  for (let page = 3; page <= Math.min(file.pageCount, last.file.pageCount); page += 1) {
-    if (leaves.has(page) || isSamePage(last, next, page)) continue;
-    // oxlint-disable-next-line no-await-in-loop -- those of a few chunks
-    const [was, is] = [await last.file.readPage(page), await file.readPage(page)];
-    if (was.equals(is)) continue;
+  for (const page of file.hasPointerMap ? overflow : []) {
     let owner = { kind: 4, parent: page };
     // oxlint-disable-next-line no-await-in-loop -- up a chain
     for (let step = 0; owner.kind === 4 && step < 4096; step += 1) owner = await file.readOwner(owner.parent);
     if (owner.kind === 3 && leaves.has(owner.parent)) owners.add(owner.parent);
   }
-  return owners;
+  return [...owners];
 }
 
 async function* listRows({ file }: Transcript, pages: Iterable<number>): AsyncIterable<readonly SqlValue[]> {

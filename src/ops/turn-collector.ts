@@ -4,15 +4,16 @@
 import { foldText } from '../diff/fold.ts';
 import { turnText } from '../diff/search-units.ts';
 import type { PlacedTurn } from '../model/turn.ts';
-import { encodeTurn, encodeTurns, listTrigrams, type SearchRow } from './search-rows.ts';
+import { encodeTurn, encodeTurns, type SearchRow } from './search-rows.ts';
+import { Trigrams } from './trigrams.ts';
 
 /** Beyond so much text of one version turns are kept by filters. */
 const WORDS_MOST_CHARACTERS = 64 << 10;
 /** What one filter stands for: so much text, and so many places of a conversation, all of which are read where it passes. */
 const GROUP_CHARACTERS = 64 << 10;
 const GROUP_PLACES = 1024;
-/** Groups that are being filled are ended when they have so much together. */
-const MOST_TRIGRAMS = 400_000;
+/** Conversations whose groups are being filled at the same time; each takes 64 kB. */
+const MOST_GROUPS = 64;
 
 type Content = Pick<SearchRow, 'kind' | 'content'>;
 
@@ -20,7 +21,7 @@ interface Group {
   first: number;
   last: number;
   characters: number;
-  readonly trigrams: Set<number>;
+  readonly trigrams: Trigrams;
 }
 
 /** Turns on their way into the index. */
@@ -29,7 +30,6 @@ export class TurnCollector {
   #few: { readonly session: string; readonly seq: number; readonly text: string }[] = [];
   #characters = 0;
   readonly #groups = new Map<string, Group>();
-  #trigrams = 0;
 
   /** @param add takes what is kept */
   constructor(add: (content: Content) => void) {
@@ -59,23 +59,19 @@ export class TurnCollector {
       group !== undefined && Math.abs(seq - group.first) < GROUP_PLACES && Math.abs(seq - group.last) < GROUP_PLACES;
     if (group !== undefined && (!isNear || group.characters >= GROUP_CHARACTERS)) {
       this.#add(encodeTurns(session, group));
-      this.#trigrams -= group.trigrams.size;
       group = undefined;
     }
-    group ??= { first: seq, last: seq, characters: 0, trigrams: new Set() };
+    if (group === undefined && !this.#groups.has(session) && this.#groups.size >= MOST_GROUPS) this.#flush();
+    group ??= { first: seq, last: seq, characters: 0, trigrams: new Trigrams() };
     this.#groups.set(session, group);
     group.first = Math.min(group.first, seq);
     group.last = Math.max(group.last, seq);
     group.characters += text.length;
-    const before = group.trigrams.size;
-    for (const hash of listTrigrams(text)) group.trigrams.add(hash);
-    this.#trigrams += group.trigrams.size - before;
-    if (this.#trigrams > MOST_TRIGRAMS) this.#flush();
+    group.trigrams.add(text);
   }
 
   #flush(): void {
     for (const [session, group] of this.#groups) this.#add(encodeTurns(session, group));
     this.#groups.clear();
-    this.#trigrams = 0;
   }
 }

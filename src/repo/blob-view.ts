@@ -65,13 +65,15 @@ export class BlobView {
     return only !== undefined && parts.length === 1 ? only : Buffer.concat(parts);
   }
 
-  /** Says whether bytes lie in chunks that another blob has at the same place. */
-  hasSame(other: BlobView, { start, end }: ByteRange): boolean {
-    for (let chunk = this.#chunkAt(start); (this.#starts[chunk] ?? end) < end; chunk += 1) {
-      const at = other.#chunkAt(this.#starts[chunk] ?? 0);
-      if (other.#starts[at] !== this.#starts[chunk] || other.#chunks[at]?.id !== this.#chunks[chunk]?.id) return false;
+  /** Lists the bytes that do not lie in chunks which another blob has at the same place, in order. */
+  listChanged(other: BlobView): ByteRange[] {
+    const places = new Map(other.#chunks.map(({ id }, chunk) => [other.#starts[chunk], id]));
+    const ranges: ByteRange[] = [];
+    for (const [chunk, { id, sizeBytes }] of this.#chunks.entries()) {
+      const start = this.#starts[chunk] ?? 0;
+      if (places.get(start) !== id) ranges.push({ start, end: start + sizeBytes });
     }
-    return end <= Math.min(this.sizeBytes, other.sizeBytes);
+    return ranges;
   }
 
   /** Returns what lies between the chunks that both blobs begin with, and those that both end with. */
