@@ -45,8 +45,11 @@ try {
     month = [];
   }
   simulation.close();
-} finally {
   rmSync(dir, { recursive: true, force: true });
+} catch (error) {
+  console.log(`broke off; what was there is left in ${dir}`);
+  console.error(error);
+  process.exitCode = 1;
 }
 console.log(`\n${[...formatTable(rows)].join('\n')}`);
 
