@@ -3,7 +3,7 @@
 
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { build, type Metafile } from 'esbuild';
+import { build, type Metafile, type PluginBuild } from 'esbuild';
 
 const ROOT = path.dirname(import.meta.dirname);
 const DIST = path.join(ROOT, 'dist');
@@ -25,6 +25,9 @@ const { metafile, outputFiles } = await build({
   format: 'esm',
   platform: 'node',
   target: 'node24.16',
+  // React's and ink's own checks and developer tools stay out: they cost time and another package.
+  plugins: [{ name: 'no-devtools', setup: leaveDevtoolsOut }],
+  define: { 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' },
   // The SDK's CommonJS is one file of a megabyte; its modules leave out what isn't used: a third is left.
   mainFields: ['module', 'main'],
   // licenses.txt holds the whole texts instead.
@@ -44,6 +47,11 @@ await rm(DIST, { recursive: true, force: true });
 await mkdir(DIST);
 await Promise.all(outputFiles.map((file) => writeFile(file.path, file.contents)));
 await writeFile(path.join(DIST, 'licenses.txt'), licenses);
+
+/** Ink loads React's developer tools where DEV is set; they are not in the package. */
+function leaveDevtoolsOut({ onLoad }: PluginBuild): void {
+  onLoad({ filter: /[/\\]ink[/\\]build[/\\]devtools\.js$/ }, () => ({ contents: '' }));
+}
 
 /**
  * Throws if a CommonJS package is the target of an import(): Node gives that its named exports, but a bundle only

@@ -50,6 +50,7 @@ async function start(): Promise<void> {
     random: { bytes: (length) => randomBytes(length) },
     signal: controller.signal,
     urgent: urgent.signal,
+    browse: async (browser) => (await import('../tui/start.ts')).browse(browser),
   });
   for (const name of signals) process.removeListener(name, stop);
   // Work that did not stop when asked must not keep an interrupted program alive; what had to be undone is undone.

@@ -1,6 +1,7 @@
 // The shape of a command: one file per command says what it is called, what it takes and what it does; the frame does the rest.
 
 import type { Clock, Random } from '../model/ports.ts';
+import type { Browse } from '../ops/browser.ts';
 import type { Output } from './output.ts';
 import type { CliReporter } from './reporter.ts';
 import type { Secrets } from './secrets.ts';
@@ -108,6 +109,10 @@ export interface Context {
   readonly signal: AbortSignal;
   /** Aborted when that is asked a second time, just before the program ends. */
   readonly urgent: AbortSignal;
+  /** The terminal, if keys come from one and the screen is one. */
+  readonly terminal: { readonly stdin: NodeJS.ReadStream; readonly stdout: NodeJS.WriteStream } | undefined;
+  /** Opens the interface. */
+  readonly browse: Browse;
   /** Ends the program with this status, unless an error says otherwise. */
   exitWith(status: number): void;
   /** What has to be undone or closed at the end, however it comes; runs in reverse order. */

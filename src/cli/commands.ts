@@ -94,6 +94,12 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/log.ts')).command,
   },
   {
+    name: 'tui',
+    group: 'look back',
+    summary: 'browse history, compare moments and bring one back, on a terminal',
+    load: async () => (await import('./commands/tui.ts')).command,
+  },
+  {
     name: 'show',
     group: 'look back',
     summary: 'show a commit, or a folder or file of one',

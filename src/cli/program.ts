@@ -5,6 +5,7 @@ import path from 'node:path';
 import { MoltError } from '../model/error.ts';
 import type { Clock, Random } from '../model/ports.ts';
 import { unforeseenFailure } from '../model/system-error.ts';
+import type { Browse } from '../ops/browser.ts';
 import type { Context } from './command.ts';
 import { type CommandEntry, COMMANDS } from './commands.ts';
 import { exitStatus } from './exit.ts';
@@ -33,6 +34,8 @@ export interface Host {
   readonly signal: AbortSignal;
   /** Aborted when that is asked a second time. */
   readonly urgent: AbortSignal;
+  /** Opens the interface. */
+  readonly browse: Browse;
 }
 
 // How long a command may take to end by itself once it was asked to stop.
@@ -86,6 +89,9 @@ function resolveLine(host: Host, commands: readonly CommandEntry[]): FoundComman
   const found = findCommand(host.argv, commands, host.program);
   if (found !== undefined) return found;
   if (has('--version', '-V')) return { entry: entry('version'), argv: without('--version', '-V') };
+  // On a terminal the program alone is the interface.
+  if (!has('--help', '-h') && !has('--json') && findTerminal(host) !== undefined)
+    return { entry: entry('tui'), argv: [...host.argv] };
   if (has('--help', '-h') || host.stdout.isTTY === true) return { entry: entry('help'), argv: without('--help', '-h') };
   throw new MoltError('USAGE', 'no command is given', { hint: `${host.program} help` });
 }
@@ -140,6 +146,8 @@ function createContext(host: Host, output: Output, globals: Globals, exitWith: (
     secrets: createSecrets(secretSources),
     signal,
     urgent,
+    terminal: findTerminal(host),
+    browse: host.browse,
     exitWith,
     cleanup: new AsyncDisposableStack(),
     canConfirm: globals.yes || prompt !== undefined,
@@ -154,6 +162,12 @@ function createContext(host: Host, output: Output, globals: Globals, exitWith: (
       return prompt.yes(question, typed);
     },
   };
+}
+
+/** Returns the terminal, or undefined where keys or the screen go elsewhere. */
+function findTerminal({ stdin, stdout }: Host): Context['terminal'] {
+  if (stdin.isTTY !== true || stdout.isTTY !== true) return undefined;
+  return { stdin: stdin as NodeJS.ReadStream, stdout: stdout as NodeJS.WriteStream };
 }
 
 /** Returns the system's zone; UTC where it has none or a strange one. */

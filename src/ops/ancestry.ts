@@ -130,6 +130,17 @@ export async function countSince(
   return undefined;
 }
 
+/** One commit of a walk that reads none: what the table tells of it. */
+export interface OutlinedCommit extends CommitOutline {
+  readonly id: CommitId;
+}
+
+/** Walks a commit's ancestors and itself, newest first, and reads no commit that the table of commits tells enough of. */
+export async function* walkOutlines(repository: Repository, tip: CommitId): AsyncIterable<OutlinedCommit> {
+  const ancestry = new Ancestry(repository, await repository.index.readCommits());
+  for await (const row of ancestry.walk(tip, {})) yield { id: ancestry.id(row), ...ancestry.outline(row) };
+}
+
 /** A walk by rows: those of the table, then those of commits that it lacks. */
 class Ancestry {
   readonly #repository: Repository;
@@ -160,7 +171,7 @@ class Ancestry {
     for (let row = waiting.shift(); row !== undefined && slack > 0; row = waiting.shift()) {
       const timeMs = this.#timeMs(row);
       slack = timeMs < sinceMs ? slack - 1 : SLACK_COMMITS;
-      const isWanted = timeMs >= sinceMs && timeMs <= untilMs && accepts(this.#outline(row));
+      const isWanted = timeMs >= sinceMs && timeMs <= untilMs && accepts(this.outline(row));
       if (isWanted) yield row;
       const parent = row < this.#table.count ? this.#table.parent(row) : UNKNOWN_PARENT;
       if (parent === NO_PARENT) continue;
@@ -204,7 +215,8 @@ class Ancestry {
     return this.#known(row)?.text.timeMs ?? this.#table.timeMs(row);
   }
 
-  #outline(row: number): CommitOutline {
+  /** Returns what is known of a row's commit before it is read. */
+  outline(row: number): CommitOutline {
     const read = this.#known(row);
     if (read === undefined) return this.#table.outline(row);
     return { timeMs: read.text.timeMs, kind: read.text.kind, seq: undefined, hasPaths: false, isExpired: false };

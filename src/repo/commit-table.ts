@@ -38,6 +38,12 @@ export class CommitTable {
     return readCommitOutline(this.#rows, row * COMMIT_ROW_BYTES);
   }
 
+  /** Copies the 20 bytes of a commit's id to a place. */
+  copyId(row: number, target: Buffer, at: number): void {
+    const start = row * COMMIT_ROW_BYTES + 16;
+    this.#rows.copy(target, at, start, start + 20);
+  }
+
   timeMs(row: number): number {
     return readCommitTime(this.#rows, row * COMMIT_ROW_BYTES);
   }

@@ -41,6 +41,7 @@ export function fakeHost(
     random: { bytes: (length) => Buffer.alloc(length) },
     signal: new AbortController().signal,
     urgent: new AbortController().signal,
+    browse: async () => {},
     ...changes,
   };
 }

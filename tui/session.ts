@@ -1,0 +1,449 @@
+// Between the state and the operations: looks at the state for what is wanted, has it done off the render path, and stops what nobody
+// wants any more. Components only ever see the state.
+
+import { isMoltError, MoltError } from '../src/model/error.ts';
+import type { Progress } from '../src/model/ports.ts';
+import { formatSize } from '../src/model/text.ts';
+import type { Browser } from '../src/ops/browser.ts';
+import type { Comparison } from '../src/ops/compare.ts';
+import type { OpsContext } from '../src/ops/context.ts';
+import { openAgent, type OpenAgent } from '../src/ops/open.ts';
+import { readSafety } from '../src/ops/safety.ts';
+import { findMomentAt, readTimeline, refreshHistory, type Timeline } from '../src/ops/timeline.ts';
+import { foldDays, listCommits, type LocalTime } from './days.ts';
+import { runJob } from './jobs.ts';
+import { detailKey, selectedFile, selectedId, viewKey, visibleRows } from './panes.ts';
+import { makePlan } from './plans.ts';
+import { reduce, type Event } from './reduce.ts';
+import { Recent, Slot } from './slot.ts';
+import {
+  comparePair,
+  countComponents,
+  detailOf,
+  filterTimeline,
+  readFileView,
+  readGlance,
+  troubleOf,
+} from './source.ts';
+import { initialState, type Pair, type State } from './state.ts';
+import { localTime } from './views/screen.ts';
+
+/** How often it is looked whether another process saved something, and how often ages are told anew. */
+const FOLLOW_MS = 2000;
+const AGE_MS = 10_000;
+/** A cursor that moves on does not have every moment that it passes compared. */
+const SETTLED_MS = 60;
+/** Commits that are read before they are shown together. */
+const BATCH = 24;
+
+/** The interface's work. */
+export class Session {
+  readonly #browser: Browser;
+  readonly #local: LocalTime;
+  readonly #closing = new AbortController();
+  readonly #listeners = new Set<() => void>();
+  readonly #comparisons = new Recent<Comparison>(24);
+  readonly #slots = {
+    history: new Slot(),
+    glances: new Slot(),
+    counts: new Slot(),
+    detail: new Slot(),
+    view: new Slot(),
+    plan: new Slot(),
+    pods: new Slot(),
+    jump: new Slot(),
+    job: new Slot(),
+    agent: new Slot(),
+  };
+  #state: State;
+  #open: OpenAgent | undefined;
+  #failure: Error | undefined;
+  #timeline: Timeline | undefined;
+  #version = 0;
+  #timers: NodeJS.Timeout[] = [];
+  #waiting: ((text: string | undefined) => void) | undefined;
+  #answered = 0;
+  #copied = 0;
+  #isScheduled = false;
+  #isFollowing = false;
+
+  constructor(browser: Browser, size: State['size']) {
+    const { program, label, zone, colour, ops, commands } = browser;
+    this.#browser = browser;
+    this.#local = localTime(zone);
+    this.#state = initialState({ program, label, zone, size, colour, nowMs: ops.clock.now(), commands });
+  }
+
+  readonly getState = (): State => this.#state;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  readonly dispatch = (event: Event): void => {
+    const next = reduce(this.#state, event);
+    if (next === this.#state) return;
+    this.#state = next;
+    for (const listener of this.#listeners) listener();
+    if (this.#isScheduled || this.#closing.signal.aborted) return;
+    this.#isScheduled = true;
+    // After the frame that shows the key.
+    setImmediate(() => {
+      this.#isScheduled = false;
+      if (!this.#closing.signal.aborted) this.#reconcile();
+    });
+  };
+
+  /** What keeps the agent from being shown at all. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Opens the agent and reads its history. */
+  async start(label = this.#browser.label): Promise<void> {
+    const { ops } = this.#browser;
+    const context = this.#context(this.#closing.signal);
+    try {
+      this.#open = await openAgent(context, label);
+      const { label: name, branch, stateDir } = this.#open.agent;
+      this.dispatch({ type: 'opened', agent: { label: name, branch, stateDir } });
+      await this.#readHistory();
+      this.#timers.push(
+        setInterval(() => void this.#follow(), FOLLOW_MS),
+        setInterval(() => this.dispatch({ type: 'tick', nowMs: ops.clock.now() }), AGE_MS),
+      );
+      await this.#readSafety(true);
+    } catch (error) {
+      if (this.#closing.signal.aborted) return;
+      if (label === undefined && isMoltError(error, 'AMBIGUOUS')) {
+        this.dispatch({ type: 'which-agent', agents: await context.home.listAgents() });
+        return;
+      }
+      this.#failure = error instanceof Error ? error : new Error(String(error));
+      this.dispatch({ type: 'fatal', trouble: troubleOf(error) });
+    }
+  }
+
+  /** Stops everything; what is being written is seen to its end. */
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#closing.abort(new MoltError('INTERRUPTED', 'interrupted'));
+    this.#waiting?.(undefined);
+    for (const slot of Object.values(this.#slots)) slot.reset();
+    await this.#work;
+    await this.#open?.[Symbol.asyncDispose]();
+  }
+
+  #work: Promise<void> = Promise.resolve();
+
+  /** Returns what an operation runs with that is stopped by a signal. */
+  #context(signal: AbortSignal, progress: (progress: Progress) => void = () => {}): OpsContext {
+    const { ops, unlockWith } = this.#browser;
+    return {
+      ...ops,
+      signal: AbortSignal.any([signal, this.#closing.signal]),
+      unlock: unlockWith((subject) => this.#askSecret(subject)),
+      reporter: { progress, warn: (message) => this.dispatch({ type: 'note', note: { message } }) },
+      get zone() {
+        return ops.zone ?? 'UTC';
+      },
+    };
+  }
+
+  async #readHistory(): Promise<void> {
+    if (this.#open === undefined) return;
+    this.#timeline = await readTimeline(this.#open);
+    this.#version += 1;
+    this.#reconcile();
+  }
+
+  async #readSafety(isCheckWanted: boolean): Promise<void> {
+    const open = this.#open;
+    if (open === undefined) return;
+    const context = this.#context(this.#closing.signal);
+    const known = this.#state.safety?.verifiedMs;
+    const safety = await readSafety(context, open);
+    const remotes = safety.remotes.map(({ lock, ...remote }) => ({
+      ...remote,
+      lock: lock === undefined ? undefined : `${lock.mode} ${lock.days} d`,
+    }));
+    const { newestMs } = safety;
+    this.dispatch({ type: 'safety', safety: { newestMs, remotes, verifiedMs: known } });
+    if (!isCheckWanted) return;
+    const check = await this.#browser.findLastCheck(context, open.agent.label).catch(() => undefined);
+    this.dispatch({ type: 'safety', safety: { newestMs, remotes, verifiedMs: check?.lastMs } });
+  }
+
+  /** Takes up what other processes saved. */
+  async #follow(): Promise<void> {
+    if (this.#open === undefined || this.#isFollowing) return;
+    this.#isFollowing = true;
+    try {
+      if (await refreshHistory(this.#open)) {
+        await this.#readHistory();
+        await this.#readSafety(false);
+      }
+    } catch (error) {
+      this.dispatch({ type: 'note', note: troubleOf(error) });
+    } finally {
+      this.#isFollowing = false;
+    }
+  }
+
+  #reconcile(): void {
+    const state = this.#state;
+    if (state.answer !== undefined && state.answer.id !== this.#answered) {
+      this.#answered = state.answer.id;
+      this.#waiting?.(state.answer.text);
+      this.#waiting = undefined;
+    }
+    if (state.copy !== undefined && state.copy.id !== this.#copied) {
+      this.#copied = state.copy.id;
+      const text = Buffer.from(state.copy.text).toString('base64');
+      this.#browser.stdout.write(`\u001b]52;c;${text}\u0007`);
+    }
+    if (this.#browser.label === undefined)
+      this.#slots.agent.want(state.wantedLabel, async () => this.start(state.wantedLabel));
+    this.#wantJob(state);
+    if (this.#open === undefined || this.#timeline === undefined) return;
+    this.#wantHistory(state, this.#open, this.#timeline);
+    if (state.shown !== undefined) this.#wantRows(state, this.#open, state.shown.timeline);
+    this.#wantDetail(state, this.#open);
+    this.#wantOverlay(state, this.#open);
+  }
+
+  #wantHistory(state: State, open: OpenAgent, timeline: Timeline): void {
+    const { filter } = state;
+    this.#slots.history.want(`${this.#version} ${filter}`, async (signal) => {
+      try {
+        const context = this.#context(signal);
+        const hits = filter === '' ? undefined : await filterTimeline(context, open, timeline, filter, this.#local);
+        if (signal.aborted) return;
+        const days = foldDays(timeline, hits, this.#local, state.nowMs);
+        this.dispatch({ type: 'shown', shown: { timeline, hits, days }, filter });
+      } catch (error) {
+        if (!signal.aborted) this.dispatch({ type: 'not-shown', filter, trouble: troubleOf(error) });
+      }
+    });
+  }
+
+  /** Reads the commits on the screen, the cursor's first, then those of the days on it. */
+  #wantRows(state: State, open: OpenAgent, timeline: Timeline): void {
+    const { glances, counts, shown } = state;
+    if (shown === undefined) return;
+    const rows = visibleRows(state);
+    const cursorId = selectedId(state);
+    const commits = rows.flatMap(([, row]) => (row.kind === 'commit' ? [row.at] : []));
+    const own = cursorId === undefined ? [] : [timeline.find(cursorId)];
+    const days = rows.flatMap(([, row]) => (row.kind === 'day' ? [row.day] : []));
+    const key = `${this.#version} ${state.filter} ${state.cursor.day} ${commits.join()} ${days.map((day) => day.key).join()} ${own.join()}`;
+    this.#slots.glances.want(key, async (signal) => {
+      await pause(SETTLED_MS / 2);
+      const wanted = new Set([...own, ...commits, ...days.flatMap((day) => listCommits(shown, day))]);
+      await readInBatches(
+        signal,
+        [...wanted].filter((at) => at >= 0 && !glances.has(timeline.id(at))),
+        async (at) => readGlance(open, timeline, at),
+        (read) => this.dispatch({ type: 'glances', glances: read }),
+      );
+      await readInBatches(
+        signal,
+        commits.filter((at) => !counts.has(timeline.id(at)) && !timeline.isExpired(at)),
+        async (at) => {
+          const id = timeline.id(at);
+          const comparison = await this.#compare(open, { from: 'before', to: id, asked: 0 }, signal).catch(
+            () => undefined,
+          );
+          return comparison === undefined ? undefined : ([id, countComponents(comparison)] as const);
+        },
+        (read) => this.dispatch({ type: 'counts', counts: read.filter((one) => one !== undefined) }),
+      );
+    });
+  }
+
+  #wantDetail(state: State, open: OpenAgent): void {
+    const key = detailKey(state);
+    const id = selectedId(state);
+    const pair = state.pair ?? (id === undefined ? undefined : { from: 'before' as const, to: id, asked: 0 });
+    this.#slots.detail.want(key, async (signal) => {
+      if (key === undefined || pair === undefined) return;
+      const known = this.#comparisons.get(keyOf(pair));
+      if (known === undefined) await pause(SETTLED_MS);
+      if (signal.aborted) return;
+      try {
+        if (known === undefined) this.dispatch({ type: 'detail', detail: { key, is: 'loading' } });
+        const comparison = known ?? (await this.#compare(open, pair, signal));
+        if (!signal.aborted)
+          this.dispatch({ type: 'detail', detail: { key, is: 'ready', value: detailOf(comparison) } });
+      } catch (error) {
+        if (!signal.aborted)
+          this.dispatch({ type: 'detail', detail: { key, is: 'failed', trouble: troubleOf(error) } });
+      }
+    });
+    const file = viewKey(state);
+    const path = selectedFile(state)?.path;
+    this.#slots.view.want(file, async (signal) => {
+      if (file === undefined || path === undefined || pair === undefined) return;
+      await pause(SETTLED_MS / 2);
+      if (signal.aborted) return;
+      try {
+        const value = await readFileView(await this.#compare(open, pair, signal), path, signal);
+        if (!signal.aborted) this.dispatch({ type: 'view', view: { key: file, is: 'ready', value } });
+      } catch (error) {
+        if (!signal.aborted)
+          this.dispatch({ type: 'view', view: { key: file, is: 'failed', trouble: troubleOf(error) } });
+      }
+    });
+  }
+
+  async #compare(open: OpenAgent, pair: Pair, signal: AbortSignal): Promise<Comparison> {
+    const key = keyOf(pair);
+    const known = this.#comparisons.get(key);
+    if (known !== undefined) return known;
+    const made = await comparePair(this.#context(signal), open, pair);
+    this.#comparisons.set(key, made);
+    return made;
+  }
+
+  #wantOverlay(state: State, open: OpenAgent): void {
+    const { overlay, jump } = state;
+    const planned = overlay?.kind === 'restore' && overlay.step === 'plan' ? overlay : undefined;
+    const key =
+      planned === undefined ? undefined : `${planned.commit} ${planned.target} ${planned.name} ${planned.isUndo}`;
+    this.#slots.plan.want(key, async (signal) => {
+      if (key === undefined || planned === undefined) return;
+      this.dispatch({ type: 'plan', plan: { key, is: 'loading' } });
+      try {
+        const value = await makePlan(this.#context(signal), open, planned);
+        if (!signal.aborted) this.dispatch({ type: 'plan', plan: { key, is: 'ready', value } });
+      } catch (error) {
+        if (!signal.aborted) this.dispatch({ type: 'plan', plan: { key, is: 'failed', trouble: troubleOf(error) } });
+      }
+    });
+    this.#slots.pods.want(overlay?.kind === 'pods' ? 'pods' : undefined, async (signal) => {
+      try {
+        const { listPods } = await import('../src/ops/pods.ts');
+        const value = await listPods(this.#context(signal));
+        if (!signal.aborted) this.dispatch({ type: 'pods', pods: { key: '', is: 'ready', value } });
+      } catch (error) {
+        if (!signal.aborted)
+          this.dispatch({ type: 'pods', pods: { key: '', is: 'failed', trouble: troubleOf(error) } });
+      }
+    });
+    this.#slots.jump.want(jump === undefined ? undefined : `${jump.id}`, async (signal) => {
+      const timeline = this.#timeline;
+      if (jump === undefined || timeline === undefined) return;
+      try {
+        const at = await findMomentAt(this.#context(signal), open, timeline, jump.text);
+        if (!signal.aborted) this.dispatch({ type: 'jumped', at });
+      } catch (error) {
+        if (!signal.aborted) this.dispatch({ type: 'not-jumped', trouble: troubleOf(error) });
+      }
+    });
+  }
+
+  #wantJob({ job, agent }: State): void {
+    if (job === undefined || agent === undefined) return;
+    if (job.state === 'stopping') this.#stop?.abort(new MoltError('INTERRUPTED', 'stopped by you'));
+    this.#slots.job.want(`${job.id}`, async () => {
+      this.#work = this.#runJob(job, agent.label);
+      await this.#work;
+    });
+  }
+
+  #stop: AbortController | undefined;
+
+  async #runJob({ id, request }: NonNullable<State['job']>, label: string): Promise<void> {
+    this.#stop = new AbortController();
+    const context = this.#context(
+      this.#stop.signal,
+      throttle((progress) => {
+        this.dispatch({ type: 'progress', id, ...progressOf(progress) });
+      }),
+    );
+    try {
+      const { lines, undo } = await runJob(context, label, request, (question) => this.#ask(question));
+      this.dispatch({ type: 'job-ended', id, lines, undo });
+    } catch (error) {
+      this.dispatch({ type: 'job-failed', id, trouble: troubleOf(error) });
+    }
+    await this.#follow();
+    await this.#readSafety(request.verb === 'verify').catch(() => undefined);
+  }
+
+  async #askSecret(subject: string): Promise<string> {
+    const text = await this.#waitFor({ type: 'secret-wanted', subject });
+    if (text !== undefined) return text;
+    throw new MoltError('INTERRUPTED', `no passphrase was given for ${subject}`, {
+      hint: 'q leaves; set MOLT_PASSPHRASE, or give --passphrase-file FILE',
+    });
+  }
+
+  async #ask(question: string): Promise<boolean> {
+    return (await this.#waitFor({ type: 'asked', question })) === 'yes';
+  }
+
+  #waitFor(event: Event): Promise<string | undefined> {
+    const { promise, resolve } = Promise.withResolvers<string | undefined>();
+    this.#waiting?.(undefined);
+    this.#waiting = resolve;
+    this.dispatch(event);
+    return promise;
+  }
+}
+
+function keyOf({ from, to, asked }: Pair): string {
+  return `${from}..${to}${to === 'live' ? asked : ''}`;
+}
+
+function pause(ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  setTimeout(resolve, ms);
+  return promise;
+}
+
+/** Reads things one after the other, and hands them over a few at a time. */
+async function readInBatches<V>(
+  signal: AbortSignal,
+  all: readonly number[],
+  read: (at: number) => Promise<V>,
+  take: (values: V[]) => void,
+): Promise<void> {
+  let batch: V[] = [];
+  for (const at of all) {
+    if (signal.aborted) return;
+    // oxlint-disable-next-line no-await-in-loop -- so that a key is never kept waiting
+    batch.push(await read(at));
+    if (batch.length < BATCH) continue;
+    take(batch);
+    batch = [];
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    await pause(0);
+  }
+  if (batch.length > 0 && !signal.aborted) take(batch);
+}
+
+/** Returns what a step is in words, and how far it is. */
+function progressOf({ phase, doneBytes, totalBytes, doneFiles, totalFiles }: Progress): {
+  phase: string;
+  amount: string;
+  share: number | undefined;
+} {
+  const total = totalBytes === undefined ? '' : ` of ${formatSize(totalBytes)}`;
+  const amount = doneBytes === undefined ? '' : `${formatSize(doneBytes)}${total}`;
+  if (totalBytes !== undefined && totalBytes > 0) return { phase, amount, share: (doneBytes ?? 0) / totalBytes };
+  const isCounted = totalFiles !== undefined && totalFiles > 0;
+  return { phase, amount, share: isCounted ? (doneFiles ?? 0) / totalFiles : undefined };
+}
+
+/** Lets the steps of an operation through ten times a second, and each one that begins. */
+function throttle(report: (progress: Progress) => void): (progress: Progress) => void {
+  let last: { phase: string; ms: number } | undefined;
+  return (progress) => {
+    const ms = performance.now();
+    if (last?.phase === progress.phase && ms - last.ms < 100) return;
+    last = { phase: progress.phase, ms };
+    report(progress);
+  };
+}

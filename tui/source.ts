@@ -1,0 +1,155 @@
+// The one place where the interface gets what it shows from. Operations answer; here their answers become rows and plain data.
+
+import { displayPath } from '../src/model/name.ts';
+import { isMoltError } from '../src/model/error.ts';
+import { unforeseenFailure } from '../src/model/system-error.ts';
+import type { OpsContext } from '../src/ops/context.ts';
+import { compareMoments, momentsOf, type Comparison } from '../src/ops/compare.ts';
+import type { OpenAgent } from '../src/ops/open.ts';
+import { listChangesOf, readMoment, type Timeline } from '../src/ops/timeline.ts';
+import type { LocalTime } from './days.ts';
+import { rowsOfDiff } from './views/diff.ts';
+import type { ComponentCounts, Detail, FileView, Glance, Pair, Trouble } from './state.ts';
+
+/** Returns what went wrong, as people are told. */
+export function troubleOf(error: unknown): Trouble {
+  const known = unforeseenFailure(error);
+  if (isMoltError(known)) return { message: known.message, hint: known.hint };
+  return { message: error instanceof Error ? error.message : String(error), hint: 'this is a bug in molt' };
+}
+
+/** Reads a commit of the list; one that can't be read says so in its row. */
+export async function readGlance(open: OpenAgent, timeline: Timeline, at: number): Promise<Glance> {
+  try {
+    return await readMoment(open, timeline, at);
+  } catch (error) {
+    return { id: timeline.id(at), trouble: troubleOf(error) };
+  }
+}
+
+/** Compares the two moments of the detail; a commit is compared with the one before it. */
+export async function comparePair(context: OpsContext, open: OpenAgent, { from, to }: Pair): Promise<Comparison> {
+  if (from !== 'before') return compareMoments(context, open, { from, to });
+  if (to === 'live') return compareMoments(context, open, { from: 'nothing', to });
+  return compareMoments(context, open, await momentsOf(open, to));
+}
+
+/** Returns a comparison as the detail shows it. */
+export function detailOf({ changes }: Comparison): Detail {
+  const files = changes.map(({ path, from, component, change, beforeBytes, afterBytes }) => ({
+    path,
+    title: from === undefined ? displayPath(path) : `${displayPath(from)} → ${displayPath(path)}`,
+    component,
+    change,
+    beforeBytes,
+    afterBytes,
+  }));
+  return { files: files.toSorted((a, b) => rankOf(a.path) - rankOf(b.path)) };
+}
+
+/** What people wrote and read goes before what programs keep. */
+function rankOf(path: string): number {
+  const rank = ['.md', '.json', '', '.jsonl', '.sqlite'].findLastIndex((ending) => path.endsWith(ending));
+  return rank < 0 ? 2 : rank;
+}
+
+/** Counts the files that a comparison found, by component. */
+export function countComponents({ changes }: Comparison): ComponentCounts {
+  const counts: {
+    -readonly [K in keyof ComponentCounts]: { added: number; modified: number; removed: number; renamed: number };
+  } = {};
+  for (const { component, change } of changes) {
+    const own = (counts[component] ??= { added: 0, modified: 0, removed: 0, renamed: 0 });
+    own[change] += 1;
+  }
+  return counts;
+}
+
+/** Reads the inside of a file that differs. Secrets are never shown. */
+export async function readFileView(comparison: Comparison, path: string, signal: AbortSignal): Promise<FileView> {
+  return { lines: rowsOfDiff(await comparison.readFile(path, signal)) };
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  full: 'full',
+  manual: 'manual',
+  safety: 'safety',
+  incremental: 'incremental',
+};
+/** Messages are looked through in so many commits at most: the newest. */
+const MOST_MESSAGES = 20_000;
+
+/**
+ * Lists the commits that pass a filter: a kind, a tag, a date, an id, a path, or words of messages.
+ * @throws {MoltError} what reading throws
+ */
+export async function filterTimeline(
+  context: OpsContext,
+  open: OpenAgent,
+  timeline: Timeline,
+  filter: string,
+  local: LocalTime,
+): Promise<readonly number[]> {
+  const word = filter.trim().toLowerCase().replace(/^#/, '');
+  const known = listByName(timeline, word, local);
+  if (known.length > 0) return known;
+  if (/[/.]/.test(filter)) {
+    const byPath = await listByPath(context, open, timeline, filter);
+    if (byPath !== undefined) return byPath;
+  }
+  return listByMessage(context, open, timeline, word);
+}
+
+function listByName(timeline: Timeline, word: string, local: LocalTime): number[] {
+  const kind = KINDS[word];
+  const isDate = /^\d{4}-\d{2}(-\d{2})?$/.test(word);
+  const isId = /^[0-9a-f]{6,40}$/.test(word);
+  const tagged = new Set(
+    [...timeline.tags, ...timeline.branches]
+      .filter(([, names]) => names.some((name) => name.toLowerCase().includes(word)))
+      .map(([id]) => timeline.find(id)),
+  );
+  if (kind === undefined && !isDate && !isId) return [...tagged].filter((at) => at >= 0).toSorted((a, b) => a - b);
+  const hits: number[] = [];
+  for (let at = 0; at < timeline.count; at += 1) {
+    const isHit =
+      (kind !== undefined && timeline.kind(at) === kind) ||
+      (isDate && new Date(local.wallMs(timeline.times[at] ?? 0)).toISOString().startsWith(word)) ||
+      (isId && timeline.id(at).startsWith(word));
+    if (isHit || tagged.has(at)) hits.push(at);
+  }
+  return hits;
+}
+
+/** Returns undefined where a text is no path of the agent. */
+async function listByPath(
+  context: OpsContext,
+  open: OpenAgent,
+  timeline: Timeline,
+  filter: string,
+): Promise<number[] | undefined> {
+  const hits: number[] = [];
+  try {
+    for await (const at of listChangesOf(context, open, timeline, filter)) hits.push(at);
+    return hits;
+  } catch (error) {
+    if (isMoltError(error, 'NOT_FOUND', 'USAGE')) return undefined;
+    throw error;
+  }
+}
+
+async function listByMessage(
+  context: OpsContext,
+  open: OpenAgent,
+  timeline: Timeline,
+  word: string,
+): Promise<number[]> {
+  const hits: number[] = [];
+  for (let at = 0; at < Math.min(timeline.count, MOST_MESSAGES); at += 1) {
+    context.signal?.throwIfAborted();
+    // oxlint-disable-next-line no-await-in-loop -- newest first, and given up when another filter is wanted
+    const glance = await readGlance(open, timeline, at);
+    if ('message' in glance && glance.message.toLowerCase().includes(word)) hits.push(at);
+  }
+  return hits;
+}
