@@ -71,7 +71,7 @@ export class IndexTail {
   /** Begins at a sweep, for a log whose beginning is gone: with all that it names. */
   async takeBase({ base, commits, seq }: FoundBase): Promise<void> {
     // oxlint-disable-next-line no-await-in-loop -- one in memory at a time
-    for (const { id } of base.packs) await this.#takePack(id, seq);
+    for (const { id } of base.packs) await this.#takePack(id, seq, base.history);
     const expired: HistoryEntry[] = [];
     // oxlint-disable-next-line no-await-in-loop -- the same
     for (const id of base.history) expired.push(...(await this.#readHistory(id, seq)));
@@ -102,8 +102,9 @@ export class IndexTail {
       // oxlint-disable-next-line no-await-in-loop -- a log is read in order
       if (record.base !== undefined) await this.#takeSweep(record.base, record.seq, record.seq === swept?.seq);
       for (const { id } of record.packs) {
+        if (ownPacks.has(id) || !counts(id, record.seq, { swept, sweepSeq })) continue;
         // oxlint-disable-next-line no-await-in-loop -- packs since the last checkpoint are few
-        if (!ownPacks.has(id) && counts(id, record.seq, { swept, sweepSeq })) await this.#takePack(id, record.seq);
+        await this.#takePack(id, record.seq, record.history);
       }
       // oxlint-disable-next-line no-await-in-loop -- the same
       if (record.seq >= sweepSeq) await this.#takeHistory(record);
@@ -166,10 +167,13 @@ export class IndexTail {
   }
 
   /** A damaged pack must not keep the rest of the repository from opening. */
-  async #takePack(id: PackId, seq: SegmentSeq): Promise<void> {
+  /** @param history those of the packs that hold commits whose content is gone, beside those known */
+  async #takePack(id: PackId, seq: SegmentSeq, history: readonly PackId[] = []): Promise<void> {
     this.#packs.set(id, seq);
     try {
-      this.#index.add(this.#readable(footerEntries({ pack: id }, await this.#containers.readFooter({ pack: id }))), []);
+      const footer = await this.#containers.readFooter({ pack: id });
+      const isHistory = this.#history.includes(id) || history.includes(id);
+      this.#index.add(this.#readable(footerEntries({ pack: id }, footer)), [], { isHistory });
     } catch (error) {
       if (!isMoltError(error) || isStorageFailure(error)) throw error;
       this.#problems.push({ seq, problem: error.message });

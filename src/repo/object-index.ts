@@ -110,11 +110,12 @@ export class ObjectIndex {
   }
 
   /** Adds what a segment brought. */
-  add(entries: Iterable<IndexEntry>, commits: readonly TailCommit[]): void {
+  add(entries: Iterable<IndexEntry>, commits: readonly TailCommit[], { isHistory } = { isHistory: false }): void {
     for (const { key, place } of entries) {
       const id = mapKey(key);
       const known = this.#tail.get(id);
-      if (known === undefined || isBetter(place, known)) this.#tail.set(id, place);
+      // The tail knows one place of an object: a later sweep may take any other pack that has the commit, but not this one.
+      if (known === undefined || isHistory || isBetter(place, known)) this.#tail.set(id, place);
     }
     // After a rebuild the log may bring segments that the index has already.
     const fresh = commits.filter(({ seq }) => seq > this.#commitsSeq);

@@ -190,3 +190,28 @@ async function listNames(storage: MemoryStorage): Promise<string[]> {
   for await (const { name } of storage.list('')) names.push(name);
   return names;
 }
+
+test('a full backup whose content goes is found after its pack has gone too, sweep after sweep', async (t) => {
+  let nowMs = TIME_MS;
+  const clock = { now: () => nowMs };
+  const storage = new MemoryStorage(clock);
+  await makeRepository(storage);
+  const options = { nowMs, packGraceMs: 0 };
+  for (let day = 0; day < 22; day += 1) {
+    const writer = await openRepository(storage, clock);
+    for (let hour = 0; hour < 24; hour += 1) {
+      nowMs += HOUR_MS;
+      const choices = { timeMs: nowMs, full: hour === 23, message: `m ${day} ${hour}\n` };
+      await commitFiles(writer, { a: `${day} ${hour}` }, choices);
+    }
+    const repository = await openRepository(storage, clock);
+    const commits = (await repository.index.listCommits()).filter(({ isExpired }) => !isExpired);
+    const newest = commits.slice(-72).map(({ id }) => id);
+    await sweep(repository, keeping(repository, newest), { orphanedBeforeMs: nowMs - LOG_GRACE_MS });
+    await deleteSwept(repository, { ...options, nowMs });
+  }
+  const repository = await openRepository(storage, clock);
+  const all = await repository.index.listCommits();
+  t.is(all.length, 22 * 24);
+  for (const { id } of all) await t.notThrowsAsync(readCommit(repository, id));
+});
