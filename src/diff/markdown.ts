@@ -20,6 +20,8 @@ const MOST_LINE_CHARACTERS = 4000;
 const MOST_BLOCK_LINES = 60;
 const MOST_WORD_CHARACTERS = 4000;
 const MOST_WORD_EDITS = 400;
+/** Of one file so many characters are compared by words; a person reads less. */
+const MOST_COMPARED_CHARACTERS = 200_000;
 /** Less of a line in common than this, and it is another line. */
 const LEAST_COMMON = 0.4;
 
@@ -29,15 +31,21 @@ const FENCE = /^ {0,3}(`{3,}|~{3,})/;
 /** Returns a comparison by lines as one with words and sections. */
 export function markWords(diff: LineDiff, options: TextOptions): TextDiffResult {
   const sections = options.format === 'markdown' ? findSections(options.after, diff.hunks) : [];
+  const budget: Budget = { leftCharacters: MOST_COMPARED_CHARACTERS };
   const hunks = diff.hunks.map((hunk, index) => ({
     ...hunk,
     section: sections[index] ?? [],
-    lines: markHunk(hunk.lines).map((line) => finish(line, options)),
+    lines: markHunk(hunk.lines, budget).map((line) => finish(line, options)),
   }));
   return { kind: 'text', format: options.format, addedLines: diff.added, removedLines: diff.removed, hunks };
 }
 
-function markHunk(lines: readonly TextLine[]): TextLine[] {
+/** What may still be compared by words. */
+interface Budget {
+  leftCharacters: number;
+}
+
+function markHunk(lines: readonly TextLine[], budget: Budget): TextLine[] {
   const out: TextLine[] = [];
   for (let at = 0; at < lines.length;) {
     const removed = takeWhile(lines, at, 'removed');
@@ -48,7 +56,7 @@ function markHunk(lines: readonly TextLine[]): TextLine[] {
       at += 1;
       continue;
     }
-    out.push(...markBlock(removed, added));
+    out.push(...markBlock(removed, added, budget));
     at += removed.length + added.length;
   }
   return out;
@@ -60,8 +68,10 @@ function takeWhile(lines: readonly TextLine[], from: number, change: TextLine['c
   return lines.slice(from, end);
 }
 
-function markBlock(removed: readonly TextLine[], added: readonly TextLine[]): TextLine[] {
-  if (Math.max(removed.length, added.length) > MOST_BLOCK_LINES) return [...removed, ...added];
+function markBlock(removed: readonly TextLine[], added: readonly TextLine[], budget: Budget): TextLine[] {
+  budget.leftCharacters -= [...removed, ...added].reduce((sum, line) => sum + textOf(line).length, 0);
+  if (Math.max(removed.length, added.length) > MOST_BLOCK_LINES || budget.leftCharacters < 0)
+    return [...removed, ...added];
   const olds = [...removed];
   const nows = [...added];
   for (const { before, after } of matchLines(removed.map(textOf), added.map(textOf))) {

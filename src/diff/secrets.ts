@@ -12,9 +12,7 @@ const AS_TEXT = new Set(
   ),
 );
 const KEY_OF = new Set(
-  'api private secret access signing encryption hmac auth master root session-token shared client license bot'.split(
-    ' ',
-  ),
+  'api private secret access signing encryption hmac auth master root shared client license bot'.split(' '),
 );
 
 /** Says whether a key, column or variable of this name holds a secret, if its value is of this type. */

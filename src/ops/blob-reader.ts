@@ -18,7 +18,7 @@ export interface BlobPiece {
 /** Reads chunks, the last of them kept: one is shared by all readers of a comparison. */
 export class ChunkReader {
   readonly #objects: Objects;
-  readonly #recent = new Lru<Buffer>(16 << 20);
+  readonly #recent = new Lru<Buffer>(8 << 20);
 
   constructor(objects: Objects) {
     this.#objects = objects;

@@ -66,6 +66,15 @@ test('secrets in lines are masked, with no marks that tell how they changed', (t
   t.true(JSON.stringify(mark('', key, true)).includes('MC4CAQ'));
 });
 
+test('of a text with very many changed words only the first are marked', (t) => {
+  const text = (word: string): string =>
+    Array.from({ length: 900 }, (_, n) => `${`word${n} `.repeat(300)}${word}\n\nsame ${n}\n`).join('');
+  const { hunks, addedLines } = mark(text('tea'), text('oolong'));
+  const lines = hunks.flatMap((hunk) => hunk.lines).filter(({ parts }) => parts.some(({ changed }) => changed));
+  t.is(addedLines, 900);
+  t.true(lines.length > 10 && lines.length < 200);
+});
+
 test('very long lines are cut', (t) => {
   const diff = mark('a\n', `${'word '.repeat(100_000)}\n`);
   t.true(JSON.stringify(diff).length < 5000);
