@@ -6,7 +6,7 @@ import type { DatabaseDiff, TableDiff } from '../model/semantic-diff.ts';
 import { describeSessions, SESSION_ROWS } from './database-turns.ts';
 import { describeRow } from './rows.ts';
 import { compareRows, findChangedPages, type ByteRange, type RawChanges, type TableSide } from './sqlite-changes.ts';
-import { SqliteFile, SqliteTrouble, type Budget, type ByteSource } from './sqlite-file.ts';
+import { Budget, SqliteFile, SqliteTrouble, type ByteSource } from './sqlite-file.ts';
 import { findHiddenChanges } from './sqlite-overflow.ts';
 import { readSchema, readShapes, treeKindOf, type Schema, type StoredTable } from './sqlite-schema.ts';
 import { listTreePages, readCells, readPayload, type InnerPages } from './sqlite-tree.ts';
@@ -40,7 +40,7 @@ const MOST_LISTED_TABLES = 200;
  * @throws the signal's reason, and what reading throws
  */
 export async function diffDatabase(sides: DatabaseSides, options: DatabaseOptions): Promise<DatabaseDiff | undefined> {
-  const budget = { leftBytes: options.maxReadBytes ?? MOST_READ_BYTES, signal: options.signal };
+  const budget = new Budget(options.maxReadBytes ?? MOST_READ_BYTES, options.signal);
   try {
     return await new Comparison(options).run(sides, budget);
   } catch (error) {

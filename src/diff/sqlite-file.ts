@@ -1,6 +1,8 @@
 // One SQLite database, read page by page from wherever its bytes are (sqlite.org/fileformat2.html, sections 1.3 to 1.5). SQLite itself
 // wants a whole file; to compare two versions of 200 MB of which forty pages differ, only those and the pages above them are read.
 
+import { scheduler } from 'node:timers/promises';
+
 /** The bytes of a file, wherever they are. */
 export interface ByteSource {
   readonly sizeBytes: number;
@@ -11,10 +13,31 @@ export interface ByteSource {
 /** A database that is not what it should be, or more than may be read of one. Says so in words; it never reaches the user as an error. */
 export class SqliteTrouble extends Error {}
 
-/** What one comparison may read, on both sides together. */
-export interface Budget {
-  leftBytes: number;
-  readonly signal?: AbortSignal | undefined;
+/** How long a comparison works before it lets others do something: a key press must not wait for it. */
+const TURN_MS = 10;
+
+/** What one comparison may read, on both sides together, and when it is to stop. */
+export class Budget {
+  #leftBytes: number;
+  readonly #signal: AbortSignal | undefined;
+  #turnEndMs = performance.now() + TURN_MS;
+
+  constructor(maxBytes: number, signal?: AbortSignal) {
+    this.#leftBytes = maxBytes;
+    this.#signal = signal;
+  }
+
+  /** Takes bytes that are about to be read. @throws {SqliteTrouble} when there are none left; the signal's reason */
+  async take(lengthBytes: number): Promise<void> {
+    // What is read may all be at hand: then nothing here would ever wait, and no signal could arrive.
+    if (performance.now() > this.#turnEndMs) {
+      await scheduler.yield();
+      this.#turnEndMs = performance.now() + TURN_MS;
+    }
+    this.#signal?.throwIfAborted();
+    this.#leftBytes -= lengthBytes;
+    if (this.#leftBytes < 0) throw new SqliteTrouble('there is more to compare than is read at once');
+  }
 }
 
 const HEADER_BYTES = 100;
@@ -70,7 +93,10 @@ export class SqliteFile {
   async readPage(page: number): Promise<Buffer> {
     if (page < 1 || page > this.pageCount) throw new SqliteTrouble(`it has no page ${page}`);
     const kept = this.#kept.get(page);
-    if (kept !== undefined) return kept;
+    if (kept !== undefined) {
+      await this.#budget.take(0);
+      return kept;
+    }
     return this.read((page - 1) * this.pageBytes, this.pageBytes);
   }
 
@@ -83,9 +109,7 @@ export class SqliteFile {
 
   /** Reads bytes, which count against the budget. @throws as readPage does */
   async read(offsetBytes: number, lengthBytes: number): Promise<Buffer> {
-    this.#budget.signal?.throwIfAborted();
-    this.#budget.leftBytes -= lengthBytes;
-    if (this.#budget.leftBytes < 0) throw new SqliteTrouble('there is more to compare than is read at once');
+    await this.#budget.take(lengthBytes);
     return this.#source.read(offsetBytes, lengthBytes);
   }
 

@@ -4,7 +4,7 @@
 import { posix } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 import { findChangedPages, type ChangedPages } from '../diff/sqlite-changes.ts';
-import { SqliteFile, SqliteTrouble } from '../diff/sqlite-file.ts';
+import { Budget, SqliteFile, SqliteTrouble } from '../diff/sqlite-file.ts';
 import type { SqlValue } from '../diff/sqlite-record.ts';
 import { findRow, listColumns, listSchema, readRow } from '../diff/sqlite-seek.ts';
 import { listTreePages, readCells, type InnerPages } from '../diff/sqlite-tree.ts';
@@ -48,7 +48,7 @@ export async function openTranscript(
 ): Promise<Transcript | undefined> {
   const view = await BlobView.open(repository.objects, chunks, blob);
   return unlessTroubled(async () => {
-    const file = await SqliteFile.open(view, { leftBytes: MOST_BYTES, signal });
+    const file = await SqliteFile.open(view, new Budget(MOST_BYTES, signal));
     const schema = await listSchema(file);
     const table = schema.find(({ type, name }) => type === 'table' && name === TABLE);
     if (table === undefined || table.root === 0) return undefined;
