@@ -3,6 +3,7 @@
 
 import { readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { diffTargets } from './diff-targets.ts';
 import { largeTarget } from './large-targets.ts';
 import { Dice } from './mutate.ts';
 import { plainTargets } from './plain-targets.ts';
@@ -57,7 +58,8 @@ try {
 }
 
 async function fuzz(): Promise<FuzzFigures> {
-  const all = [...plainTargets((work) => endings.push(work)), ...(await sealedTargets()), largeTarget()];
+  const plain = [...plainTargets((work) => endings.push(work)), ...diffTargets()];
+  const all = [...plain, ...(await sealedTargets()), largeTarget()];
   const targets = task.only === undefined ? all : all.filter(({ name }) => name === task.only);
   if (targets.length === 0)
     throw new Error(`no target '${task.only}'; there are: ${all.map(({ name }) => name).join(', ')}`);
