@@ -14,7 +14,7 @@ import { readHistoryCommit } from './ancestry.ts';
 import { readAttributes, readCommitView, TreeFinder } from './commit-files.ts';
 import { findPath } from './commit-path.ts';
 import type { OpsContext } from './context.ts';
-import { listFirstParents, type LineCommit } from './first-parents.ts';
+import { readLine, type LineCommit } from './first-parents.ts';
 import { openForWords } from './open-words.ts';
 import type { OpenAgent } from './open.ts';
 import { findCandidates } from './path-history.ts';
@@ -141,11 +141,11 @@ async function blameFile(
     ...file,
     lines: all,
   };
-  const line = await listFirstParents(repository, file.commit);
+  const line = await readLine(repository, file.commit);
   let isCandidate = await findCandidates(repository, [version.path]);
   for (let at = line.length - 1; at >= 0 && asked.size > 0; at -= 1) {
     signal?.throwIfAborted();
-    const [commit, base] = [line[at], line[at - 1]];
+    const [commit, base] = [line.at(at), line.at(at - 1)];
     if (commit === undefined) break;
     // Behind a gap the commits that changed it may be among those that are gone.
     if (base !== undefined && !commit.isAfterGap && !isCandidate(commit)) continue;

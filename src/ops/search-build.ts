@@ -12,7 +12,7 @@ import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
 import { listAddedLines, openText, type TextReader } from './added-text.ts';
 import { readAttributes, readCommitView } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
-import type { LineCommit } from './first-parents.ts';
+import type { Line, LineCommit } from './first-parents.ts';
 import { loadStretches, saveStretch, STRETCH_COMMITS, type StoredStretch } from './search-index.ts';
 import { encodeAddition, EVENT, NO_COMMIT, type SearchRow, type SearchStretch } from './search-rows.ts';
 import { isTranscriptPath, openTranscript, TranscriptHistory } from './transcript.ts';
@@ -37,20 +37,22 @@ export interface IndexState {
 export async function* bringUpToDate(
   context: OpsContext,
   repository: Repository,
-  line: readonly LineCommit[],
+  line: Line,
   signal: AbortSignal | undefined,
 ): AsyncIterable<IndexState> {
   const stored = await loadStretches(context.home, repository, line);
-  const covered = new Set(stored.flatMap(({ view }) => view.commits));
-  const missing = line.flatMap(({ id }, at) => (covered.has(id) ? [] : [at]));
+  const covered = new Uint8Array(line.length);
+  for (const { places } of stored) for (const place of places) if (place >= 0) covered[place] = 1;
+  const missing: number[] = [];
+  for (const [place, is] of covered.entries()) if (is === 0) missing.push(place);
   const isPrefix = missing.length === 0 || line.length - missing.length === missing[0];
   yield { stretches: stored, fresh: stored, isPrefix };
   const builder = new Builder(repository, line);
-  let last = stored.findLast(({ view }) => view.commits.length < STRETCH_COMMITS);
+  let last = stored.findLast(({ view }) => view.commitCount < STRETCH_COMMITS);
   let stretches: StoredStretch[] = stored.filter((one) => one !== last);
   for (let from = 0; from < missing.length;) {
     const stretch = new StretchMaker(last);
-    const until = Math.min(missing.length, from + STRETCH_COMMITS - (last?.view.commits.length ?? 0));
+    const until = Math.min(missing.length, from + STRETCH_COMMITS - (last?.view.commitCount ?? 0));
     for (; from < until; from += 1) {
       if (signal?.aborted === true) break;
       context.reporter.progress({ phase: 'index history', doneFiles: from, totalFiles: missing.length });
@@ -58,7 +60,10 @@ export async function* bringUpToDate(
       await builder.add(missing[from] ?? 0, stretch);
     }
     // oxlint-disable-next-line no-await-in-loop -- what is done stays done, whatever happens to the next
-    const saved = await saveStretch(context.home, repository, stretch.finish(), last === undefined ? [] : [last]);
+    const saved = await saveStretch(context.home, repository, stretch.finish(), {
+      line,
+      replaced: last === undefined ? [] : [last],
+    });
     signal?.throwIfAborted();
     stretches = [...stretches, saved];
     last = undefined;
@@ -79,8 +84,11 @@ class StretchMaker {
   /** @param earlier a short stretch to go on with */
   constructor(earlier: StoredStretch | undefined) {
     const view = earlier?.view;
-    this.#commits = [...(view?.commits ?? [])];
-    this.#bases = [...(view?.bases ?? [])];
+    const count = view?.commitCount ?? 0;
+    const hex = (of: (at: number) => Buffer | undefined): CommitId[] =>
+      Array.from({ length: count }, (_, at) => (of(at)?.toString('hex') ?? NO_COMMIT) as CommitId);
+    this.#commits = hex((at) => view?.idBytes(at));
+    this.#bases = hex((at) => view?.baseBytes(at));
     this.#paths = new Map(view?.paths.map((path, at) => [path, at]));
     for (let row = 0; row < (view?.rowCount ?? 0); row += 1) if (view !== undefined) this.#rows.push(view.row(row));
   }
@@ -104,7 +112,7 @@ class StretchMaker {
 /** Reads commits one after the other, and remembers what the next one may need. */
 class Builder {
   readonly #repository: Repository;
-  readonly #line: readonly LineCommit[];
+  readonly #line: Line;
   readonly #reader: TextReader;
   readonly #trees = new Lru<readonly TreeEntry[]>(TREE_CACHE_BYTES);
   readonly #transcripts = new Map<string, TranscriptHistory>();
@@ -112,7 +120,7 @@ class Builder {
   #secrets = new Map<string, boolean>();
   #secretsAge = 0;
 
-  constructor(repository: Repository, line: readonly LineCommit[]) {
+  constructor(repository: Repository, line: Line) {
     this.#repository = repository;
     this.#line = line;
     this.#reader = { repository, chunks: makeChunkCache() };
@@ -120,7 +128,7 @@ class Builder {
 
   /** Adds what a commit of the line changed. What can't be read is left out: it could not be shown either. */
   async add(at: number, stretch: StretchMaker): Promise<void> {
-    const [commit, base] = [this.#line[at], this.#line[at - 1]];
+    const [commit, base] = [this.#line.at(at), this.#line.at(at - 1)];
     if (commit === undefined) return;
     stretch.startCommit(commit.id, base?.id ?? NO_COMMIT);
     const changes = await unlessDamaged(this.#listChanges(base, commit));

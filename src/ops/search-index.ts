@@ -9,9 +9,9 @@ import type { CommitId } from '../model/ids.ts';
 import { openLocalFile, sealLocalFile, type LocalFileSpec } from '../repo/local-file.ts';
 import type { Repository } from '../repo/repository.ts';
 import { newMark } from '../storage/owner.ts';
-import type { LineCommit } from './first-parents.ts';
+import type { Line } from './first-parents.ts';
 import { readIfThere, type Home } from './home.ts';
-import { encodeStretch, NO_COMMIT, StretchView, type SearchStretch } from './search-rows.ts';
+import { encodeStretch, StretchView, type SearchStretch } from './search-rows.ts';
 
 /** Stretches of fewer commits are joined with the next ones. */
 export const STRETCH_COMMITS = 2048;
@@ -21,6 +21,8 @@ const VERSION = 3;
 export interface StoredStretch {
   readonly file: string;
   readonly view: StretchView;
+  /** The place of each of its commits in the line, or -1. */
+  readonly places: Int32Array;
 }
 
 /**
@@ -30,22 +32,18 @@ export interface StoredStretch {
 export async function loadStretches(
   home: Home,
   repository: Repository,
-  line: readonly LineCommit[],
+  line: Line | undefined,
 ): Promise<StoredStretch[]> {
   const dir = home.searchDir(repository.id);
-  const expected = new Map<CommitId, CommitId>();
-  for (const [at, { id }] of line.entries()) expected.set(id, line[at - 1]?.id ?? NO_COMMIT);
   const expired = await repository.listExpired();
   const stretches: StoredStretch[] = [];
   for (const name of await namesIn(dir)) {
     const file = join(dir, name);
     // oxlint-disable-next-line no-await-in-loop -- one in memory more at a time
     const view = await loadStretch(repository, file);
-    const isStale = view?.commits.some((id, at) => {
-      const base = expected.get(id);
-      return expired.has(id) || (base !== undefined && base !== view.bases[at]);
-    });
-    if (view !== undefined && isStale === false) stretches.push({ file, view });
+    const places = view && placesOf(view, line);
+    if (view !== undefined && places !== undefined && !isStale({ view, places, expired, line }))
+      stretches.push({ file, view, places });
     // oxlint-disable-next-line no-await-in-loop -- rare
     else await rm(file, { force: true });
   }
@@ -57,19 +55,48 @@ export async function saveStretch(
   home: Home,
   repository: Repository,
   stretch: SearchStretch,
-  replaced: readonly StoredStretch[],
+  { line, replaced }: { readonly line: Line; readonly replaced: readonly StoredStretch[] },
 ): Promise<StoredStretch> {
   const content = encodeStretch(stretch);
   const record = { version: VERSION };
   const file = join(home.searchDir(repository.id), newMark());
   await home.write(file, sealLocalFile(specOf(repository), { record, content }, repository), { replace: false });
   await Promise.all(replaced.map((old) => rm(old.file, { force: true })));
-  return { file, view: new StretchView(content) };
+  const view = new StretchView(content);
+  return { file, view, places: placesOf(view, line) };
 }
 
 /** Deletes what tells of commits whose content was pruned: it must not outlive them. */
 export async function forgetPruned(home: Home, repository: Repository): Promise<void> {
-  await loadStretches(home, repository, []);
+  await loadStretches(home, repository, undefined);
+}
+
+/** Finds the commits of a stretch in a line; mostly they follow each other in both. */
+function placesOf(view: StretchView, line: Line | undefined): Int32Array {
+  const places = new Int32Array(view.commitCount).fill(-1);
+  if (line === undefined) return places;
+  for (let at = 0, last = -1; at < places.length; at += 1) {
+    const place = line.placeOf(view.idBytes(at), last + 1);
+    places[at] = place;
+    if (place >= 0) last = place;
+  }
+  return places;
+}
+
+function isStale({
+  view,
+  places,
+  expired,
+  line,
+}: Pick<StoredStretch, 'view' | 'places'> & {
+  readonly expired: ReadonlySet<CommitId>;
+  readonly line: Line | undefined;
+}): boolean {
+  for (const [at, place] of places.entries()) {
+    if (expired.size > 0 && expired.has(view.idBytes(at).toString('hex') as CommitId)) return true;
+    if (place >= 0 && line !== undefined && !line.idBytes(place - 1).equals(view.baseBytes(at))) return true;
+  }
+  return false;
 }
 
 async function loadStretch(repository: Repository, file: string): Promise<StretchView | undefined> {

@@ -11,7 +11,7 @@ import { Lru } from '../repo/lru.ts';
 import type { Repository } from '../repo/repository.ts';
 import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
 import { openText, type TextReader } from './added-text.ts';
-import type { LineCommit } from './first-parents.ts';
+import type { Line, LineCommit } from './first-parents.ts';
 import type { SearchUnit } from './search-units.ts';
 import { findConversation, findTurn, isTranscriptPath, openTranscript, type Transcript } from './transcript.ts';
 
@@ -39,7 +39,7 @@ const FOUND_CACHE = 4096;
 /** Looks for one phrase in the commits of a line. */
 export class PhraseReader {
   readonly #repository: Repository;
-  readonly #line: readonly LineCommit[];
+  readonly #line: Line;
   readonly #wanted: Phrase;
   readonly #signal: AbortSignal | undefined;
   readonly #reader: TextReader;
@@ -48,7 +48,7 @@ export class PhraseReader {
   /** The database that was asked last. */
   #transcript: { readonly blob: BlobId; readonly opened: Transcript | undefined } | undefined;
 
-  constructor(repository: Repository, line: readonly LineCommit[], wanted: Phrase, signal: AbortSignal | undefined) {
+  constructor(repository: Repository, line: Line, wanted: Phrase, signal: AbortSignal | undefined) {
     this.#repository = repository;
     this.#line = line;
     this.#wanted = wanted;
@@ -59,7 +59,7 @@ export class PhraseReader {
   /** Finds the phrase in the version of a unit that a commit of the line has. @throws {MoltError} DAMAGED and its kin; the signal's reason */
   async find(unit: SearchUnit, at: number): Promise<FoundPhrase | undefined> {
     this.#signal?.throwIfAborted();
-    const commit = this.#line[at];
+    const commit = this.#line.at(at);
     return commit === undefined ? undefined : this.#find(unit, commit);
   }
 

@@ -90,10 +90,10 @@ export function encodeStretch({ commits, bases, paths, rows }: SearchStretch): B
 
 /** Reads stretches without making a row of each event. */
 export class StretchView {
-  readonly commits: readonly CommitId[];
-  readonly bases: readonly CommitId[];
+  readonly commitCount: number;
   readonly paths: readonly string[];
   readonly rowCount: number;
+  readonly #ids: Buffer;
   readonly #columns: Buffer;
   readonly #contents: Buffer;
   readonly #ends: Uint32Array;
@@ -106,13 +106,8 @@ export class StretchView {
     const columnsAt = namesAt + names;
     const contentsAt = columnsAt + rows * 16;
     if (contentsAt + contents !== bytes.length) throw damaged();
-    const ids = (from: number): CommitId[] =>
-      Array.from({ length: commits }, (_, at) => {
-        const start = from + at * ID_BYTES;
-        return bytes.toString('hex', start, start + ID_BYTES) as CommitId;
-      });
-    this.commits = ids(HEAD_BYTES);
-    this.bases = ids(HEAD_BYTES + commits * ID_BYTES);
+    this.commitCount = commits;
+    this.#ids = bytes.subarray(HEAD_BYTES, namesAt);
     this.paths = names === 0 ? [] : bytes.toString('utf8', namesAt, columnsAt).split('\n');
     this.rowCount = rows;
     this.#columns = bytes.subarray(columnsAt, contentsAt);
@@ -126,6 +121,16 @@ export class StretchView {
       if (commit >= commits || path >= this.paths.length || kind > EVENT.turns) throw damaged();
     }
     if (end !== contents) throw damaged();
+  }
+
+  /** Returns the 20 bytes of a commit's id. */
+  idBytes(commit: number): Buffer {
+    return this.#ids.subarray(commit * ID_BYTES, (commit + 1) * ID_BYTES);
+  }
+
+  /** Returns those of the commit that it was compared with. */
+  baseBytes(commit: number): Buffer {
+    return this.idBytes(this.commitCount + commit);
   }
 
   /** Returns an event. */

@@ -1,6 +1,5 @@
 // What the index knows of a phrase, sorted by what can have it: files, and turns in databases.
 
-import type { LineCommit } from './first-parents.ts';
 import type { StretchList } from './search-build.ts';
 import { EVENT } from './search-rows.ts';
 
@@ -51,14 +50,13 @@ export class SearchUnits {
   readonly #byConversation = new Map<string, TurnGroup[]>();
   readonly #single: ReadonlySet<string>;
 
-  constructor(line: readonly LineCommit[], stretches: StretchList, wanted: Wanted) {
-    const placeOf = new Map(line.map(({ id }, at) => [id, at]));
-    const { hits, groups } = collectHits(stretches, placeOf, wanted);
+  constructor(stretches: StretchList, wanted: Wanted) {
+    const { hits, groups } = collectHits(stretches, wanted);
     const paths = new Set([
       ...[...hits.keys()].map((key) => key.split('\n')[0] ?? ''),
       ...groups.map(({ path }) => path),
     ]);
-    this.#versions = listVersions(stretches, placeOf, paths);
+    this.#versions = listVersions(stretches, paths);
     this.groups = groups;
     for (const group of groups) {
       const key = `${group.path}\n${group.session}`;
@@ -93,14 +91,12 @@ export class SearchUnits {
 /** Sorts what the index finds by files and turns: whether each hit is certain, by unit and place. */
 function collectHits(
   stretches: StretchList,
-  placeOf: ReadonlyMap<string, number>,
   { phrase, paths, isExact }: Wanted,
 ): { hits: Map<string, Map<number, boolean>>; groups: TurnGroup[] } {
   const hits = new Map<string, Map<number, boolean>>();
   const groups: TurnGroup[] = [];
   // The same commit may be in two stretches, of two processes.
-  for (const { view } of stretches) {
-    const places = view.commits.map((id) => placeOf.get(id) ?? -1);
+  for (const { view, places } of stretches) {
     for (const number of view.find(phrase)) {
       const { commit, path: pathNumber, kind, content } = view.row(number);
       const [path = '', at = -1] = [view.paths[pathNumber], places[commit]];
@@ -120,14 +116,9 @@ function collectHits(
   return { hits, groups };
 }
 
-function listVersions(
-  stretches: StretchList,
-  placeOf: ReadonlyMap<string, number>,
-  wanted: ReadonlySet<string>,
-): Map<string, number[]> {
+function listVersions(stretches: StretchList, wanted: ReadonlySet<string>): Map<string, number[]> {
   const versions = new Map<string, Set<number>>();
-  for (const { view } of stretches) {
-    const places = view.commits.map((id) => placeOf.get(id) ?? -1);
+  for (const { view, places } of stretches) {
     const names = view.paths.map((path) => (wanted.has(path) ? path : undefined));
     for (let row = 0; row < view.rowCount; row += 1) {
       const path = names[view.pathOf(row)];

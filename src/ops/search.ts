@@ -13,7 +13,7 @@ import type { PlacedTurn } from '../model/turn.ts';
 import { isDamage } from '../repo/storage-failure.ts';
 import { resolvePaths } from './commit-path.ts';
 import type { OpsContext } from './context.ts';
-import { listFirstParents, type LineCommit } from './first-parents.ts';
+import { readLine, type Line } from './first-parents.ts';
 import { openAgent } from './open.ts';
 import { getHead, resolveRevision } from './revision.ts';
 import { bringUpToDate, type StretchList } from './search-build.ts';
@@ -84,7 +84,7 @@ export async function* searchHistory(context: OpsContext, options: SearchOptions
   const { repository } = open;
   const tip = options.revision === undefined ? getHead(open) : await resolveRevision(context, open, options.revision);
   const paths = await resolvePaths(context, open, options.paths ?? []);
-  const line = await listFirstParents(repository, tip);
+  const line = await readLine(repository, tip);
   const fold = { isExact: options.isExact === true };
   const wanted = { phrase, paths, isExact: fold.isExact };
   const exact = { phrase: foldText(options.phrase, fold), fold };
@@ -95,14 +95,14 @@ export async function* searchHistory(context: OpsContext, options: SearchOptions
     stretches = state.stretches;
     if (isAnswered || !state.isPrefix) continue;
     // The first answer need not wait until all of a long history is indexed: where it was not yet, it appeared later.
-    for await (const { unit, hit, found } of inOrder(context, reader, new SearchUnits(line, state.fresh, wanted))) {
+    for await (const { unit, hit, found } of inOrder(context, reader, new SearchUnits(state.fresh, wanted))) {
       yield beginAnswer(line, unit, unit.hits[hit]?.at ?? 0, found);
       isAnswered = true;
       break;
     }
   }
   let number = 0;
-  for await (const { unit, hit, found } of inOrder(context, reader, new SearchUnits(line, stretches, wanted))) {
+  for await (const { unit, hit, found } of inOrder(context, reader, new SearchUnits(stretches, wanted))) {
     for await (const answer of followUnit(context, { reader, line, unit }, hit, found)) {
       const isLast = answer.gone !== 'pending';
       yield { ...answer, number };
@@ -180,11 +180,7 @@ async function unlessUnreadable<T>(
 /** Yields each span of a unit twice: when its beginning is known, and when its end is. */
 async function* followUnit(
   context: OpsContext,
-  {
-    reader,
-    line,
-    unit,
-  }: { readonly reader: PhraseReader; readonly line: readonly LineCommit[]; readonly unit: SearchUnit },
+  { reader, line, unit }: { readonly reader: PhraseReader; readonly line: Line; readonly unit: SearchUnit },
   first: number,
   firstFound: FoundPhrase,
 ): AsyncIterable<SearchAnswer> {
@@ -260,7 +256,7 @@ function lastVersion(versions: readonly number[], before: number): number {
 }
 
 function beginAnswer(
-  line: readonly LineCommit[],
+  line: Line,
   { path }: SearchUnit,
   at: number,
   { text, line: lineNumber, turn, phrase }: FoundPhrase,
@@ -270,7 +266,7 @@ function beginAnswer(
     path,
     appeared: momentAt(line, at),
     before: at === 0 ? undefined : momentAt(line, at - 1),
-    mayBeEarlier: line[at]?.isAfterGap === true,
+    mayBeEarlier: line.at(at)?.isAfterGap === true,
     gone: 'pending',
     lastSeen: undefined,
     line: lineNumber,
@@ -279,8 +275,8 @@ function beginAnswer(
   };
 }
 
-function momentAt(line: readonly LineCommit[], at: number): SearchMoment {
-  const commit = line[at];
+function momentAt(line: Line, at: number): SearchMoment {
+  const commit = line.at(at);
   if (commit === undefined) throw new Error('the line of history has no such commit');
   return { commit: commit.id, timeMs: commit.timeMs };
 }

@@ -48,6 +48,12 @@ export class CommitTable {
     return readCommitTime(this.#rows, row * COMMIT_ROW_BYTES);
   }
 
+  /** Returns the 20 bytes of a row's id. */
+  idBytes(row: number): Buffer {
+    const at = row * COMMIT_ROW_BYTES + 16;
+    return this.#rows.subarray(at, at + 20);
+  }
+
   entries(): CommitEntry[] {
     return Array.from({ length: this.count }, (_, row) => this.entry(row));
   }

@@ -8,7 +8,7 @@ import { foldText } from '../../src/diff/fold.ts';
 import type { CommitId } from '../../src/model/ids.ts';
 import { listAgentFiles, readCommitView } from '../../src/ops/commit-files.ts';
 import { commitAgent } from '../../src/ops/commit.ts';
-import { listFirstParents } from '../../src/ops/first-parents.ts';
+import { readLine } from '../../src/ops/first-parents.ts';
 import { openAgent, type OpenAgent } from '../../src/ops/open.ts';
 import { prune } from '../../src/ops/prune.ts';
 import { getHead } from '../../src/ops/revision.ts';
@@ -30,7 +30,7 @@ async function search(machine: Machine, phrase: string, options: Partial<SearchO
 
 /** Reads every file of every commit. */
 async function scan({ repository, agent }: OpenAgent, phrase: string, isExact = false): Promise<Span[]> {
-  const line = await listFirstParents(repository, getHead({ repository, agent }));
+  const line = [...(await readLine(repository, getHead({ repository, agent })))];
   const open = new Map<string, number>();
   const spans: Span[] = [];
   for (const [place, { id }] of line.entries()) {
@@ -54,7 +54,7 @@ async function scan({ repository, agent }: OpenAgent, phrase: string, isExact = 
 const sorted = (spans: readonly Span[]): Span[] => spans.toSorted((a, b) => (a[0] < b[0] ? -1 : 1) || a[1] - b[1]);
 
 async function spansOf(open: OpenAgent, answers: readonly SearchAnswer[]): Promise<Span[]> {
-  const line = await listFirstParents(open.repository, getHead(open));
+  const line = [...(await readLine(open.repository, getHead(open)))];
   const place = new Map(line.map(({ id }, index) => [id, index]));
   const spans = answers.map(({ path, appeared, gone }): Span => {
     if (gone === 'pending') throw new Error('its end was not looked for');
