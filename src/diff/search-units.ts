@@ -23,10 +23,10 @@ export function isConversationFile(path: string): boolean {
   return CONVERSATION.test(path);
 }
 
-/** Returns what of a line is searched: what was said, if it is a turn, else the line itself. */
+/** Returns what of a line is searched: the line, and if it is a turn what was said as it was said, not as JSON writes it. */
 export function searchedText(path: string, line: string): string {
   const turn = isConversationFile(path) ? parseWholeTurn(line) : undefined;
-  return turn === undefined ? line : turnText(turn);
+  return turn === undefined ? line : `${turnText(turn)}\n${line}`;
 }
 
 /** Finds the first line that has a folded phrase, from 0; undefined if none has. */

@@ -1,6 +1,6 @@
 // Search, held against a plain scan of every commit.
 
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
@@ -242,6 +242,46 @@ test('what was committed since the last search is found, by several searches at 
       [id],
     );
   t.is((await search(machine, 'gunpowder')).length, 2);
+});
+
+test('hostile files are searched as far as they are text, and keep nothing else from being found', async (t) => {
+  const machine = await makeMachine(t);
+  const write = (file: string, content: Buffer | string): void => {
+    machine.write(file, '');
+    writeFileSync(join(machine.stateDir, file), content);
+  };
+  const noise = Buffer.from(Array.from({ length: 9000 }, (_, at) => (at * 7919 + 13) % 251));
+  const database = Buffer.concat([Buffer.from('SQLite format 3\0', 'latin1'), noise]);
+  // A page size, so that it looks like a database for longer.
+  database.writeUInt16BE(4096, 16);
+  write('a/openclaw-agent.sqlite', database);
+  write('b/openclaw-agent.sqlite', Buffer.alloc(0));
+  write('c/openclaw-agent.sqlite', 'gunpowder in no database\n');
+  write('long.txt', `${'x '.repeat(300_000)}gunpowder green${' y'.repeat(300_000)}`);
+  write('bytes.md', Buffer.concat([Buffer.from([0xff, 0xfe, 0x20]), Buffer.from('gunpowder green\n')]));
+  write('new\nline\t\u001b[31m.md', 'gunpowder green\n');
+  write('deep.jsonl', `${'['.repeat(50_000)}\n{"role":"user","content":{"text":{"text":"gunpowder green"}}}\n`);
+  write('turns.jsonl', `{"type":"message","message":{"role":"user","content":"gunpowder \\"green\\""}}\n`);
+  symlinkSync('gunpowder green', join(machine.stateDir, 'link'));
+  const { id } = await machine.commit(at(1));
+  write('long.txt', `${'x '.repeat(300_000)}gunpowder greed${' y'.repeat(300_000)}`);
+  const { id: second } = await machine.commit(at(2));
+  const found = async (phrase: string) =>
+    (await search(machine, phrase)).map(({ path, appeared, gone }) => [
+      path,
+      appeared.commit,
+      gone === 'pending' ? gone : gone?.commit,
+    ]);
+  t.deepEqual(
+    (await found('gunpowder green')).toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1)),
+    [
+      ['state/deep.jsonl', id, undefined],
+      ['state/long.txt', id, second],
+      ['state/new%0Aline%09%1B[31m.md', id, undefined],
+    ],
+  );
+  t.deepEqual(await found('gunpowder "green"'), [['state/turns.jsonl', id, undefined]]);
+  t.deepEqual(await found('gunpowder greed'), [['state/long.txt', second, undefined]]);
 });
 
 test('nothing of the index can be read without the key, and it does not hold what a profile marks as a secret', async (t) => {
