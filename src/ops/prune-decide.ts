@@ -56,9 +56,10 @@ export async function decideSweep(
   rules: RetentionRules,
   { needed, pushedSeq, holds, lock }: Protected,
 ): Promise<{ backups: PrunedBackup[]; order: SweepOrder }> {
-  const commits = (await repository.index.listCommits()).filter(({ isExpired }) => !isExpired);
+  const all = await repository.index.listCommits();
+  const commits = all.filter(({ isExpired }) => !isExpired);
   const nowMs = trustedNow(clock.now(), commits);
-  const [tips, named] = [await listTips(repository, commits, nowMs), await listNames(repository)];
+  const [tips, named] = [await listTips(repository, all, nowMs), await listNames(repository)];
   const ids = new Map<number, CommitId>(commits.map(({ id, seq }) => [seq, id]));
   const locks = await listLocks(repository, commits, lock);
   const candidates: RetentionCommit[] = [];
@@ -154,14 +155,14 @@ function trustedNow(nowMs: number, commits: readonly CommitEntry[]): number {
  */
 async function listTips(
   { refs, storage }: Repository,
-  commits: readonly CommitEntry[],
+  all: readonly CommitEntry[],
   nowMs: number,
 ): Promise<ReadonlySet<CommitId>> {
   const tips = new Set<CommitId>();
   for (const [name, id] of refs) if (name.startsWith('refs/heads/')) tips.add(id);
-  const parents = new Set(commits.map(({ parentSeq }) => parentSeq));
-  for (const { id, seq } of commits) {
-    if (parents.has(seq) || tips.has(id)) continue;
+  const parents = new Set(all.map(({ parentSeq }) => parentSeq));
+  for (const { id, seq, isExpired } of all) {
+    if (isExpired || parents.has(seq) || tips.has(id)) continue;
     // oxlint-disable-next-line no-await-in-loop -- few
     const stat = await storage.stat(segmentName(seq));
     if (stat !== undefined && stat.modifiedMs > nowMs - LOOSE_MS) tips.add(id);
