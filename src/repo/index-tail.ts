@@ -166,8 +166,10 @@ export class IndexTail {
     }
   }
 
-  /** A damaged pack must not keep the rest of the repository from opening. */
-  /** @param history those of the packs that hold commits whose content is gone, beside those known */
+  /**
+   * Takes up the objects of a pack. A damaged one must not keep the rest of the repository from opening.
+   * @param history those of the packs that hold commits whose content is gone, beside those known
+   */
   async #takePack(id: PackId, seq: SegmentSeq, history: readonly PackId[] = []): Promise<void> {
     this.#packs.set(id, seq);
     try {

@@ -2,6 +2,7 @@
 // where to look: what its rows lead to is held against the footers of the containers.
 
 import {
+  containerName,
   encodeEntry,
   ENTRY_ROW_BYTES,
   PATH_ROW_BYTES,
@@ -53,6 +54,8 @@ export class ObjectIndex {
   readonly #reopen: ReopenIndex;
   #runs: readonly IndexRun[] = [];
   #tail = new Map<string, Place>();
+  /** Further places of the tail's objects. */
+  #others: IndexEntry[] = [];
   #commits: TailCommit[] = [];
   /** Expired commits that no run lists. */
   #history: readonly HistoryEntry[] = [];
@@ -72,6 +75,7 @@ export class ObjectIndex {
   reset(runs: readonly RunNote[]): void {
     this.#runs = runs.map((note) => new IndexRun(note, this.#containers));
     this.#tail = new Map();
+    this.#others = [];
     this.#commits = [];
     this.#history = [];
     this.#swept = undefined;
@@ -94,6 +98,7 @@ export class ObjectIndex {
   #adopt(index: ObjectIndex): void {
     this.#runs = index.#runs;
     this.#tail = index.#tail;
+    this.#others = index.#others;
     this.#commits = index.#commits;
     this.#history = index.#history;
     this.#swept = index.#swept;
@@ -106,7 +111,7 @@ export class ObjectIndex {
   }
 
   get tailSize(): number {
-    return this.#tail.size;
+    return this.#tail.size + this.#others.length;
   }
 
   /** Adds what a segment brought. */
@@ -114,7 +119,9 @@ export class ObjectIndex {
     for (const { key, place } of entries) {
       const id = mapKey(key);
       const known = this.#tail.get(id);
-      // The tail knows one place of an object: a later sweep may take any other pack that has the commit, but not this one.
+      if (known !== undefined && isSamePlace(place, known)) continue;
+      // A later sweep may take away any of the places but one, and not say which: the next run lists them all.
+      if (known !== undefined) this.#others.push({ key, place: isHistory || isBetter(place, known) ? known : place });
       if (known === undefined || isHistory || isBetter(place, known)) this.#tail.set(id, place);
     }
     // After a rebuild the log may bring segments that the index has already.
@@ -132,6 +139,7 @@ export class ObjectIndex {
   sweep(swept: Swept): void {
     this.markSwept(swept);
     this.#tail = new Map();
+    this.#others = [];
   }
 
   /** Notes what a sweep took away of what is or will be added. */
@@ -152,10 +160,14 @@ export class ObjectIndex {
 
   /** Returns the tail's entries as sorted rows. @param packs numbers of the packs that they name, filled in here */
   tailEntries(packs: Map<PackId, number>): Buffer {
-    const rows = Buffer.allocUnsafe(this.#tail.size * ENTRY_ROW_BYTES);
+    const rows = Buffer.allocUnsafe(this.tailSize * ENTRY_ROW_BYTES);
     let at = 0;
     for (const [id, place] of this.#tail) {
       encodeEntry({ key: Buffer.from(id, 'latin1'), place }, rows, at, packs);
+      at += ENTRY_ROW_BYTES;
+    }
+    for (const entry of this.#others) {
+      encodeEntry(entry, rows, at, packs);
       at += ENTRY_ROW_BYTES;
     }
     return sortRows(rows, ENTRY_ROW_BYTES, PREFIX_BYTES);
@@ -322,6 +334,10 @@ export class ObjectIndex {
 export function isSwept(container: ContainerRef, swept: Swept | undefined): boolean {
   if (swept === undefined) return false;
   return 'seq' in container ? container.seq <= swept.throughSeq : swept.packs.has(container.pack);
+}
+
+function isSamePlace(a: Place, b: Place): boolean {
+  return a.entry === b.entry && containerName(a.container) === containerName(b.container);
 }
 
 /** Of two places of one object a pack's is better than a segment's, and a whole one better than a delta. */
