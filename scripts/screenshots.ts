@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { LABEL, makeSample } from '../test/tmux/sample.ts';
 import { Terminal } from '../test/tmux/terminal.ts';
 import { drawScreen } from './screenshots/svg.ts';
@@ -19,7 +19,7 @@ const dir = realpathSync(mkdtempSync(join(tmpdir(), 'molt-pictures-')));
 await makeSample(dir, Date.now() - 180_000, PORT);
 const env = {
   HOME: dir,
-  PATH: process.env['PATH'] ?? '',
+  PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
   MOLT_HOME: join(dir, 'home'),
   TERM: 'xterm-256color',
   LANG: 'C.UTF-8',
@@ -28,11 +28,19 @@ const env = {
 const command = `${process.execPath} ${join(ROOT, 'bin/molt.cjs')} tui ${LABEL}`;
 const terminal = new Terminal(command, env, [COLUMNS, ROWS]);
 
+/** Where the sample lies is nobody's business; the frame around it stays where it is. */
+function hidePlace(row: string): string {
+  if (!row.includes(dir)) return row;
+  const frame = row.lastIndexOf('│');
+  const shown = row.slice(0, frame).replace(dir, '/home/ada');
+  return `${shown}${' '.repeat(dir.length - '/home/ada'.length)}${row.slice(frame)}`;
+}
+
 /** Keeps what the terminal shows as a picture. */
 async function picture(name: string): Promise<void> {
   const screen = await terminal.screen(true);
-  // Where the sample lies is nobody's business.
-  writeFileSync(join(PICTURES, `${name}.svg`), drawScreen(screen.replaceAll(dir, '/home/ada'), COLUMNS));
+  const rows = screen.split('\n').map(hidePlace);
+  writeFileSync(join(PICTURES, `${name}.svg`), drawScreen(rows.join('\n'), COLUMNS));
 }
 
 try {
@@ -45,10 +53,10 @@ try {
   await terminal.press('Enter');
   await terminal.until('filter "MEMORY.md" 6');
   await terminal.press('Down', 'Down');
-  await terminal.until('356B → 41B', '+- The user likes tea.');
+  await terminal.until('356B → 41B', '+ - The user likes tea.');
   await picture('timeline');
   await terminal.press('Down');
-  await terminal.until('+- Sister: Grace');
+  await terminal.until('+ - Sister: Grace');
   await terminal.press('c');
   await terminal.until('› a new pod');
   await terminal.press('Enter');

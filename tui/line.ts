@@ -46,7 +46,10 @@ const CODES: Readonly<Record<Tone, readonly [string, string]>> = {
   warning: ['33;1', '39;22'],
   error: ['31;1', '39;22'],
 };
-const ASCII = /^[\x20-\x7e]*$/;
+// ASCII and the signs that the views draw with: each takes one column, and measuring them one by one would take most of a frame.
+const NARROW = /^[\x20-\x7e·›▸▾…─│╭╮╰╯▁▂▃▄▅▆▇█░✓→←↑↓•▏]*$/;
+/** A name or sign that is wider has nothing under it. */
+const MOST_INDENT = 12;
 const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
 /** Returns a piece of text. */
@@ -61,7 +64,7 @@ export function line(text: string, tone?: Tone): Line {
 
 /** Returns how many columns a text takes. */
 export function widthOf(text: string): number {
-  return ASCII.test(text) ? text.length : stringWidth(text);
+  return NARROW.test(text) ? text.length : stringWidth(text);
 }
 
 /** Returns the characters of a text, as people see them. */
@@ -71,14 +74,14 @@ export function characters(text: string): string[] {
 
 /** Returns a text that is safe to show on one row. */
 export function clean(text: string): string {
-  return ASCII.test(text) ? text : printable(text.replaceAll('\t', '    ').replace(/[\r\n]+/g, ' '));
+  return NARROW.test(text) ? text : printable(text.replaceAll('\t', '    ').replace(/[\r\n]+/g, ' '));
 }
 
 /** Cuts a text to a number of columns; what is cut ends in `…`. Never cuts through a character. */
 export function clip(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
   if (columns <= 0) return '';
-  if (ASCII.test(text)) return `${text.slice(0, columns - 1)}…`;
+  if (NARROW.test(text)) return `${text.slice(0, columns - 1)}…`;
   let kept = '';
   let width = 0;
   for (const segment of characters(text)) {
@@ -135,17 +138,32 @@ export function sparkline(counts: readonly number[]): string {
     .join('');
 }
 
-/** Breaks a row that is too long at the spaces of its last piece, under which it goes on. */
+/** Breaks a row that is too long between its words; what goes on stands under what follows its sign or name. */
 export function wrapLine(row: Line, columns: number): Line[] {
-  const { left, right } = row;
-  const last = left.at(-1);
-  const indent = left.slice(0, -1).reduce((sum, { text }) => sum + widthOf(text), 0);
-  if (last === undefined || right !== undefined || indent + widthOf(last.text) <= columns || indent > columns / 2)
-    return [row];
-  return wrap(last.text, columns - indent).map((text, index) => ({
-    ...row,
-    left: index === 0 ? [...left.slice(0, -1), { ...last, text }] : [span(' '.repeat(indent)), { ...last, text }],
-  }));
+  const spans = row.left.map((one) => ({ ...one, text: clean(one.text) }));
+  const [first] = spans;
+  if (row.right !== undefined || spans.reduce((sum, { text }) => sum + widthOf(text), 0) <= columns) return [row];
+  const firstWidth = spans.length > 1 && first !== undefined ? widthOf(first.text) : 0;
+  const indent = firstWidth > 0 && firstWidth <= MOST_INDENT ? firstWidth : 2;
+  const rows: Span[][] = [[]];
+  let width = 0;
+  const put = (text: string, tone: Tone | undefined): void => {
+    if (width + widthOf(text) > columns && width > indent) {
+      if (text.trim() === '') return;
+      rows.push([span(' '.repeat(indent))]);
+      width = indent;
+    }
+    rows.at(-1)?.push(span(text, tone));
+    width += widthOf(text);
+  };
+  for (const { text, tone } of spans) {
+    for (const [word] of text.matchAll(/\s+|\S+/g)) {
+      // A word that fits into no row is broken wherever the row ends.
+      if (widthOf(word) > columns - indent) for (const letter of characters(word)) put(letter, tone);
+      else put(word, tone);
+    }
+  }
+  return rows.map((left) => ({ ...row, left }));
 }
 
 /** Breaks a text into rows at its spaces. */

@@ -2,7 +2,8 @@
 
 import type { CommitId } from '../src/model/ids.ts';
 import { Layout, listCommits, type Row } from './days.ts';
-import { isRead, type DetailFile, type Size, type State } from './state.ts';
+import { wrapLine, type Line } from './line.ts';
+import { isRead, type DetailFile, type FileView, type Size, type State } from './state.ts';
 
 /** The least that everything fits into. */
 export const LEAST: Size = { columns: 80, rows: 24 };
@@ -138,4 +139,18 @@ export function selectedFile(state: State): DetailFile | undefined {
 export function viewKey(state: State): string | undefined {
   const file = selectedFile(state);
   return file === undefined ? undefined : `${detailKey(state)} ${file.path}`;
+}
+
+const wrapped = new WeakMap<FileView, { readonly columns: number; readonly lines: readonly Line[] }>();
+
+/** Returns the rows of the diff as they fit into its pane; undefined while they are not there. */
+export function viewLines(state: State): readonly Line[] | undefined {
+  const { view } = state;
+  if (view?.is !== 'ready' || view.key !== viewKey(state)) return undefined;
+  const { detailColumns: columns } = dividePanes(state);
+  const known = wrapped.get(view.value);
+  if (known?.columns === columns) return known.lines;
+  const lines = view.value.lines.flatMap((one) => wrapLine(one, columns));
+  wrapped.set(view.value, { columns, lines });
+  return lines;
 }

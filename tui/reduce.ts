@@ -5,7 +5,7 @@ import type { PodSummary } from '../src/ops/pods.ts';
 import { act, goTo, leave } from './actions.ts';
 import type { Day, Shown } from './days.ts';
 import { findBinding } from './keymap.ts';
-import { cursorRow, detailKey, divideDetail, dividePanes, layoutOf, viewKey } from './panes.ts';
+import { cursorRow, detailKey, divideDetail, dividePanes, layoutOf, viewKey, viewLines } from './panes.ts';
 import { reduceOverlay } from './reduce-overlay.ts';
 import type {
   AgentRow,
@@ -229,7 +229,7 @@ function settle(state: State, before: State): State {
     const top = Math.min(Math.max(row - listRows + 1, Math.min(next.top, row)), Math.max(last, 0));
     if (top !== next.top) next = { ...next, top };
   }
-  const lines = next.view?.is === 'ready' ? next.view.value.lines.length : 0;
+  const lines = viewLines(next)?.length ?? 0;
   const most = Math.max(0, lines - divideDetail(next).diffRows);
   return next.scroll > most ? { ...next, scroll: most } : next;
 }

@@ -5,7 +5,7 @@ import { isMoltError, MoltError } from '../src/model/error.ts';
 import type { Progress } from '../src/model/ports.ts';
 import { formatSize } from '../src/model/text.ts';
 import type { Browser } from '../src/ops/browser.ts';
-import type { Comparison } from '../src/ops/compare.ts';
+import type { Comparison } from '../src/ops/semantic-diff.ts';
 import type { OpsContext } from '../src/ops/context.ts';
 import { openAgent, type OpenAgent } from '../src/ops/open.ts';
 import { readSafety } from '../src/ops/safety.ts';
@@ -58,6 +58,8 @@ export class Session {
   #state: State;
   #open: OpenAgent | undefined;
   #failure: Error | undefined;
+  /** Passphrases as they were given, by what they open. */
+  readonly #secrets = new Map<string, string>();
   #timeline: Timeline | undefined;
   #version = 0;
   #timers: NodeJS.Timeout[] = [];
@@ -118,6 +120,12 @@ export class Session {
       if (this.#closing.signal.aborted) return;
       if (label === undefined && isMoltError(error, 'AMBIGUOUS')) {
         this.dispatch({ type: 'which-agent', agents: await context.home.listAgents() });
+        return;
+      }
+      if (isMoltError(error, 'WRONG_PASSPHRASE') && this.#secrets.size > 0) {
+        this.#secrets.clear();
+        this.dispatch({ type: 'note', note: { message: error.message } });
+        await this.start(label);
         return;
       }
       this.#failure = error instanceof Error ? error : new Error(String(error));
@@ -275,7 +283,7 @@ export class Session {
         if (known === undefined) this.dispatch({ type: 'detail', detail: { key, is: 'loading' } });
         const comparison = known ?? (await this.#compare(open, pair, signal));
         if (!signal.aborted)
-          this.dispatch({ type: 'detail', detail: { key, is: 'ready', value: detailOf(comparison) } });
+          this.dispatch({ type: 'detail', detail: { key, is: 'ready', value: await detailOf(comparison) } });
       } catch (error) {
         if (!signal.aborted)
           this.dispatch({ type: 'detail', detail: { key, is: 'failed', trouble: troubleOf(error) } });
@@ -373,8 +381,12 @@ export class Session {
   }
 
   async #askSecret(subject: string): Promise<string> {
-    const text = await this.#waitFor({ type: 'secret-wanted', subject });
-    if (text !== undefined) return text;
+    // Each operation opens the repository anew, and would ask again.
+    const text = this.#secrets.get(subject) ?? (await this.#waitFor({ type: 'secret-wanted', subject }));
+    if (text !== undefined) {
+      this.#secrets.set(subject, text);
+      return text;
+    }
     throw new MoltError('INTERRUPTED', `no passphrase was given for ${subject}`, {
       hint: 'q leaves; set MOLT_PASSPHRASE, or give --passphrase-file FILE',
     });

@@ -4,12 +4,16 @@ import { displayPath } from '../src/model/name.ts';
 import { isMoltError } from '../src/model/error.ts';
 import { unforeseenFailure } from '../src/model/system-error.ts';
 import type { OpsContext } from '../src/ops/context.ts';
-import { compareMoments, momentsOf, type Comparison } from '../src/ops/compare.ts';
 import type { OpenAgent } from '../src/ops/open.ts';
-import { listChangesOf, readMoment, type Timeline } from '../src/ops/timeline.ts';
+import { openComparison, type Comparison } from '../src/ops/semantic-diff.ts';
+import { findWholeParent, listChangesOf, readMoment, type Timeline } from '../src/ops/timeline.ts';
 import type { LocalTime } from './days.ts';
+import { line } from './line.ts';
 import { rowsOfDiff } from './views/diff.ts';
-import type { ComponentCounts, Detail, FileView, Glance, Pair, Trouble } from './state.ts';
+import type { ComponentCounts, Detail, DetailFile, FileView, Glance, Pair, Trouble } from './state.ts';
+
+/** Of more files than these the sizes are not looked up. */
+const MOST_SIZES = 500;
 
 /** Returns what went wrong, as people are told. */
 export function troubleOf(error: unknown): Trouble {
@@ -29,21 +33,26 @@ export async function readGlance(open: OpenAgent, timeline: Timeline, at: number
 
 /** Compares the two moments of the detail; a commit is compared with the one before it. */
 export async function comparePair(context: OpsContext, open: OpenAgent, { from, to }: Pair): Promise<Comparison> {
-  if (from !== 'before') return compareMoments(context, open, { from, to });
-  if (to === 'live') return compareMoments(context, open, { from: 'nothing', to });
-  return compareMoments(context, open, await momentsOf(open, to));
+  const before = from !== 'before' ? from : to === 'live' ? undefined : await findWholeParent(open, to);
+  return openComparison(context, open, { from: before, to });
 }
 
 /** Returns a comparison as the detail shows it. */
-export function detailOf({ changes }: Comparison): Detail {
-  const files = changes.map(({ path, from, component, change, beforeBytes, afterBytes }) => ({
-    path,
-    title: from === undefined ? displayPath(path) : `${displayPath(from)} → ${displayPath(path)}`,
-    component,
-    change,
-    beforeBytes,
-    afterBytes,
-  }));
+export async function detailOf(comparison: Comparison): Promise<Detail> {
+  const files: DetailFile[] = [];
+  for (const [index, file] of comparison.files.entries()) {
+    const { path, from, component, change } = file;
+    // oxlint-disable-next-line no-await-in-loop -- records of neighbouring files share a block
+    const sides = index < MOST_SIZES ? await comparison.contents(file) : undefined;
+    files.push({
+      path,
+      title: from === undefined ? displayPath(path) : `${displayPath(from)} → ${displayPath(path)}`,
+      component,
+      change,
+      beforeBytes: sides?.before?.sizeBytes,
+      afterBytes: sides?.after?.sizeBytes,
+    });
+  }
   return { files: files.toSorted((a, b) => rankOf(a.path) - rankOf(b.path)) };
 }
 
@@ -54,20 +63,23 @@ function rankOf(path: string): number {
 }
 
 /** Counts the files that a comparison found, by component. */
-export function countComponents({ changes }: Comparison): ComponentCounts {
+export function countComponents({ files }: Comparison): ComponentCounts {
   const counts: {
     -readonly [K in keyof ComponentCounts]: { added: number; modified: number; removed: number; renamed: number };
   } = {};
-  for (const { component, change } of changes) {
+  for (const { component, change } of files) {
     const own = (counts[component] ??= { added: 0, modified: 0, removed: 0, renamed: 0 });
     own[change] += 1;
   }
   return counts;
 }
 
-/** Reads the inside of a file that differs. Secrets are never shown. */
+/** Reads the inside of a file that differs. Secrets come masked. */
 export async function readFileView(comparison: Comparison, path: string, signal: AbortSignal): Promise<FileView> {
-  return { lines: rowsOfDiff(await comparison.readFile(path, signal)) };
+  const file = comparison.files.find((one) => one.path === path);
+  if (file === undefined) return { lines: [] };
+  const modes = file.modes === undefined ? [] : [line(`mode ${file.modes.before} → ${file.modes.after}`, 'faint')];
+  return { lines: [...modes, ...rowsOfDiff(await comparison.compare(file, { signal }))] };
 }
 
 const KINDS: Readonly<Record<string, string>> = {

@@ -15,7 +15,7 @@ import type { OpenAgent } from './open.ts';
 import { findCandidates, PathHistory } from './path-history.ts';
 import { listRefNames } from './ref-name.ts';
 import { getHead, resolveTimestamp } from './revision.ts';
-import { peelToCommit } from '../repo/git.ts';
+import { peelToCommit, readCommit } from '../repo/git.ts';
 
 const KINDS: readonly CommitKind[] = ['incremental', 'full', 'manual', 'safety'];
 /** More files than these are not looked for at once. */
@@ -174,6 +174,12 @@ export async function readMoment({ repository }: OpenAgent, timeline: Timeline, 
   const isExpired = timeline.isExpired(at);
   const seq = isExpired ? undefined : timeline.seq(at);
   return summarize(await readHistoryCommit(repository, timeline.id(at), seq, isExpired), timeline.tags);
+}
+
+/** Returns the first parent of a commit, if it has one that has its content still. */
+export async function findWholeParent({ repository }: OpenAgent, id: CommitId): Promise<CommitId | undefined> {
+  const [first] = (await readCommit(repository, id)).parents;
+  return first === undefined || (await repository.isExpired(first)) ? undefined : first;
 }
 
 /**

@@ -68,7 +68,7 @@ export async function makeSample(dir: string, endMs: number, port: number): Prom
   const agent = await context.home.findAgent(LABEL);
   if (agent === undefined) throw new Error('there is no agent');
   const pod = {
-    command: [process.execPath, '-e', GATEWAY, '{port:http}'],
+    command: ['node', '-e', GATEWAY, '{port:http}'],
     ports: [{ name: 'http', port }],
     health: { http: { path: '/readyz' }, intervalMs: 20, timeoutMs: 60_000 },
   };

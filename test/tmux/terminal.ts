@@ -48,6 +48,15 @@ export class Terminal {
     throw new Error(`the screen never showed ${shows.map(String).join(', ')}:\n${screen}`);
   }
 
+  /** Waits until the screen shows this no more: a key right behind Escape would be taken for one with Alt. */
+  async gone(text: string): Promise<void> {
+    const startedMs = performance.now();
+    do {
+      if (!(await this.screen()).includes(text)) return;
+    } while (performance.now() - startedMs < 60_000);
+    throw new Error(`the screen went on showing ${text}`);
+  }
+
   /** Makes the window larger or smaller. */
   async resize(columns: number, rows: number): Promise<void> {
     await this.#tmux('resize-window', '-x', String(columns), '-y', String(rows));

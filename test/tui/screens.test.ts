@@ -6,11 +6,11 @@ import stringWidth from 'string-width';
 import { stripVTControlCharacters } from 'node:util';
 import test from 'ava';
 import { Screen } from '../../tui/app.ts';
-import { clip, line, paint, span, sparkline, widthOf } from '../../tui/line.ts';
+import { clip, line, paint, span, sparkline, widthOf, wrapLine } from '../../tui/line.ts';
 import type { Event } from '../../tui/reduce.ts';
+import type { Size, State } from '../../tui/state.ts';
 import { rowsOfDiff } from '../../tui/views/diff.ts';
 import type { SemanticDiff } from '../../src/model/semantic-diff.ts';
-import type { Size, State } from '../../tui/state.ts';
 import { screenLines } from '../../tui/views/screen.ts';
 import { after, glanceOf, idOf, makeTimeline, NOW_MS, shownState, showOf, withDetail } from './states.ts';
 
@@ -218,6 +218,18 @@ test('a text is cut between characters, never through one', (t) => {
   for (const text of ['a茶b', '👩‍👩‍👧x', 'e\u0301tude', '한국어'])
     for (let columns = 0; columns < 8; columns += 1)
       t.true(widthOf(clip(text, columns)) <= columns, `${text} ${columns}`);
+});
+
+test('a row that is too long goes on under itself, and loses nothing', (t) => {
+  const row = {
+    left: [span('+ ', 'added'), span('one two 茶茶 three'), span('four', 'strong'), span('x'.repeat(25))],
+  } as const;
+  for (const columns of [10, 11, 17, 30, 200]) {
+    const rows = wrapLine(row, columns).map((one) => one.left.map(({ text }) => text).join(''));
+    for (const text of rows) t.true(widthOf(text) <= columns, text);
+    t.is(rows.join('').replaceAll(' ', ''), '+onetwo茶茶threefour' + 'x'.repeat(25));
+    for (const text of rows.slice(1)) t.true(text.startsWith('  '));
+  }
 });
 
 test('a row is as wide as it is to be, with its end at the right', (t) => {

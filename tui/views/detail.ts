@@ -14,6 +14,7 @@ import {
   selectedAt,
   selectedFile,
   viewKey,
+  viewLines,
 } from '../panes.ts';
 import { isRead, type DetailFile, type State, type Trouble } from '../state.ts';
 import { signOf, toneOf } from './timeline.ts';
@@ -132,9 +133,8 @@ function sizesOf({ beforeBytes, afterBytes }: DetailFile): string {
 function diffTitle(state: State): Line {
   const file = selectedFile(state);
   const files = filesOf(state);
-  const { view, scroll } = state;
-  const isThere = view?.is === 'ready' && view.key === viewKey(state);
-  const lines = isThere ? view.value.lines.length : 0;
+  const { scroll } = state;
+  const lines = viewLines(state)?.length ?? 0;
   const { diffRows } = divideDetail(state);
   const place =
     lines > diffRows
@@ -157,7 +157,7 @@ function diffLines(state: State, rows: number): Line[] {
   if (key === undefined) return [];
   if (view === undefined || view.key !== key || view.is === 'loading') return [line('reading…', 'faint')];
   if (view.is === 'failed') return troubleLines(view.trouble);
-  return view.value.lines.slice(scroll, scroll + rows);
+  return viewLines(state)?.slice(scroll, scroll + rows) ?? [];
 }
 
 /** Returns what went wrong, and what helps. */

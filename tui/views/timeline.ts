@@ -3,7 +3,7 @@
 import { COMPONENTS } from '../../src/model/component.ts';
 import { shortId } from '../../src/model/ids.ts';
 import { formatCount } from '../../src/model/text.ts';
-import { listCommits, LocalTime, type Day, type Row } from '../days.ts';
+import { listCommits, type Day, type LocalTime, type Row, type Shown } from '../days.ts';
 import { clean, line, span, sparkline, type Line, type Span } from '../line.ts';
 import { cursorRow, dividePanes, visibleRows } from '../panes.ts';
 import { isRead, type ComponentCounts, type Glance, type State } from '../state.ts';
@@ -41,23 +41,10 @@ function rowLine(state: State, row: Row, local: LocalTime, isSelected: boolean):
 function dayLine(state: State, day: Day, pointer: string): Line {
   const { shown, openDays, glances } = state;
   if (shown === undefined) return line('');
-  const { timeline } = shown;
   const saves = day.to - day.from;
-  const commits = listCommits(shown, day);
-  let [known, changed, full, manual, expired] = [0, 0, 0, 0, 0];
-  for (const at of commits) {
-    const kind = timeline.kind(at);
-    if (kind === 'full') full += 1;
-    if (kind === 'manual') manual += 1;
-    if (timeline.isExpired(at)) expired += 1;
-    const glance = glances.get(timeline.id(at));
-    if (!isRead(glance)) continue;
-    known += 1;
-    const { added, modified, removed } = glance.files;
-    if (added + modified + removed > 0) changed += 1;
-  }
+  const { changed, full, manual, expired } = countDay(shown, day, glances);
   const noun = shown.hits === undefined ? formatCount(saves, 'save') : formatCount(saves, 'match', 'matches');
-  const about = known === saves ? ` · ${changed} changed` : '';
+  const about = changed === undefined ? '' : ` · ${changed} changed`;
   return {
     left: [
       span(`${pointer}${openDays.has(day.key) ? '▾' : '▸'} `),
@@ -71,6 +58,48 @@ function dayLine(state: State, day: Day, pointer: string): Line {
       ...(full === 0 ? [] : [span('FULL', 'title')]),
     ],
   };
+}
+
+interface DayCounts {
+  readonly full: number;
+  readonly manual: number;
+  readonly expired: number;
+  /** How many changed a file; undefined until all of them are read. */
+  readonly changed: number | undefined;
+}
+
+const counted = new WeakMap<Day, { readonly glances: State['glances']; readonly counts: DayCounts }>();
+
+/** Counts the commits of a day; once all of them are read, never again. */
+function countDay(shown: Shown, day: Day, glances: State['glances']): DayCounts {
+  const known = counted.get(day);
+  if (known !== undefined && (known.counts.changed !== undefined || known.glances === glances)) return known.counts;
+  const commits = listCommits(shown, day);
+  const kinds = known?.counts ?? countKinds(shown, commits);
+  const counts = { ...kinds, changed: countChanged(shown, commits, glances) };
+  counted.set(day, { glances, counts });
+  return counts;
+}
+
+function countKinds({ timeline }: Shown, commits: readonly number[]): Omit<DayCounts, 'changed'> {
+  return {
+    full: commits.filter((at) => timeline.kind(at) === 'full').length,
+    manual: commits.filter((at) => timeline.kind(at) === 'manual').length,
+    expired: commits.filter((at) => timeline.isExpired(at)).length,
+  };
+}
+
+function countChanged({ timeline }: Shown, commits: readonly number[], glances: State['glances']): number | undefined {
+  let changed = 0;
+  // Days are read from their newest commit on: where the oldest one is missing there is no need to look at the others.
+  for (const at of commits.toReversed()) {
+    const glance = glances.get(timeline.id(at));
+    if (glance === undefined) return undefined;
+    if (!isRead(glance)) continue;
+    const { added, modified, removed } = glance.files;
+    if (added + modified + removed > 0) changed += 1;
+  }
+  return changed;
 }
 
 function commitLine(state: State, at: number, local: LocalTime, pointer: string): Line {
