@@ -8,7 +8,7 @@ import pMap, { pMapIterable } from 'p-map';
 import { encodeBlock } from '../chunk/compress.ts';
 import type { ContainerReader, EncodedBlock } from '../format/container.ts';
 import type { Footer, ObjectEntry } from '../format/footer.ts';
-import { parseHistoryNote, type HistoryEntry } from '../format/history-note.ts';
+import { parseHistoryNote } from '../format/history-note.ts';
 import { footerEntries, type IndexEntry } from '../format/index-run.ts';
 import { BLOCK, ENCODING, KIND, OBJECT } from '../format/layout.ts';
 import { packName, parseSegmentRecord, segmentName, type CommitNote, type RefMove } from '../format/segment.ts';
@@ -242,8 +242,7 @@ class Transfer {
     this.#knownBytes += bytes.length + record.packs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     // Packs from before the sweep came with it, or are gone.
     const isStale = record.seq < this.#source.log.begin.sweepSeq;
-    if (!isThere)
-      await this.#takePacks(isStale ? record.packs.filter(({ id }) => this.#basePacks.has(id)) : record.packs);
+    if (!isThere && !isStale) await this.#takePacks(record.packs.filter(({ id }) => !this.#basePacks.has(id)));
     const inBlock = Map.groupBy(footer.objects, ({ block }) => block);
     for (const [number, some] of Map.groupBy(objects, ({ block }) => block)) {
       const lacking: ObjectEntry[] = [];
@@ -292,14 +291,14 @@ class Transfer {
     return entries;
   }
 
-  /** Sends what the target lacks of a history pack, as one: of commits that it has it may have the content too. */
+  /**
+   * Sends what the target lacks of a history pack, as one: of commits that it lists it may have the content too. That it has a commit's
+   * object says nothing: a pack that is not written anew yet brings that without its line.
+   */
   async #takeHistory({ id }: PackNote): Promise<undefined> {
     const footer = await this.#source.containers.readFooter({ pack: id });
-    const lacking: HistoryEntry[] = [];
-    for (const entry of parseHistoryNote(footer, packName(id))) {
-      // oxlint-disable-next-line no-await-in-loop -- answered from memory, mostly
-      if (!(await this.#has(gitKey(entry.id)))) lacking.push(entry);
-    }
+    const listed = await this.#target.index.readCommits();
+    const lacking = parseHistoryNote(footer, packName(id)).filter((entry) => listed.find(entry.id) < 0);
     for (const pack of await storeHistory(this.#source, this.#target, lacking)) {
       this.#done.packs += 1;
       this.#count(pack.note.sizeBytes);

@@ -62,7 +62,7 @@ export class ObjectGraph {
   readonly #taken: TakenContainer[] = [];
   readonly #names = new Set<string>();
   /** Only what is marked as live counts. */
-  #isSwept = false;
+  #isChosen = false;
 
   constructor(containers: Containers, idKey: KeyObject) {
     this.#containers = containers;
@@ -130,15 +130,19 @@ export class ObjectGraph {
   }
 
   /**
-   * Tells apart what counts after a sweep: containers that stay hold things that nobody needs any more, and what those refer to may be
-   * gone. From now on only what these objects need is missing.
+   * Tells apart what counts: containers that stay behind a sweep, and copies of them, hold things that nobody needs any more, and what
+   * those refer to may be gone. From now on only what these objects need is missing, and the commits before them.
+   * @param alone objects that count without what they refer to
    */
-  async markLive(keys: Iterable<Buffer>): Promise<void> {
-    this.#isSwept = true;
+  async markLive(keys: Iterable<Buffer>, alone: Iterable<Buffer>): Promise<void> {
+    this.#isChosen = true;
+    for (const key of alone) this.table.mark(this.table.add(key), MARK.live);
     const waiting = [...keys];
+    const visited = new Set<number>();
     for (let key = waiting.pop(); key !== undefined; key = waiting.pop()) {
       const number = this.table.add(key);
-      if ((this.table.marks(number) & MARK.live) !== 0) continue;
+      if (visited.has(number)) continue;
+      visited.add(number);
       this.table.mark(number, MARK.live);
       const { container, entry: at } = this.table.place(number);
       const ref = this.#taken[container]?.ref;
@@ -149,12 +153,14 @@ export class ObjectGraph {
       if (entry?.base !== undefined) this.table.mark(this.table.add(entry.base), MARK.live);
       if (entry === undefined || entry.type === OBJECT.chunk) continue;
       // oxlint-disable-next-line no-await-in-loop -- the same
-      for (const edge of listEdges(entry, await this.read(key))) if (edge.isParent !== true) waiting.push(edge.key);
+      for (const edge of listEdges(entry, await this.read(key)))
+        if (edge.isParent === true) this.table.mark(this.table.add(edge.key), MARK.live);
+        else waiting.push(edge.key);
     }
   }
 
   #counts(number: number): boolean {
-    return !this.#isSwept || (this.table.marks(number) & MARK.live) !== 0;
+    return !this.#isChosen || (this.table.marks(number) & MARK.live) !== 0;
   }
 
   /** Marks everything that can't be read whole, from missing objects up to commits: passes over the metadata until nothing changes. */

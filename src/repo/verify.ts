@@ -94,10 +94,9 @@ export async function checkStorage(target: VerifyTarget, options: VerifyOptions)
   for (const id of log.refs.values())
     wantObject(graph, id, log.tagTargets.has(id) && !log.commits.has(id) ? OBJECT.tag : OBJECT.commit);
   for (const id of [...log.commits.keys(), ...log.expired.keys()]) wantObject(graph, id, OBJECT.commit);
-  if (log.base !== undefined && graph.missing()[Symbol.iterator]().next().done === false)
-    await graph.markLive(listKept(log));
-  const [firstMissing] = graph.missing();
-  if (firstMissing !== undefined) {
+  // What a sweep left over refers to things that are gone, here or where this was cloned from.
+  if (hasMissing(graph)) await graph.markLive(listKept(log), [...log.expired.keys()].map(gitKey));
+  if (hasMissing(graph)) {
     reportMissing(graph, report);
     await graph.markHurt();
   }
@@ -216,6 +215,11 @@ function* listKept(log: LogCheck): Iterable<Buffer> {
 
 function wantObject(graph: ObjectGraph, id: GitId, type: ObjectType): void {
   graph.table.mark(graph.table.add(gitKey(id)), wantMark(type));
+}
+
+function hasMissing(graph: ObjectGraph): boolean {
+  const [first] = graph.missing();
+  return first !== undefined;
 }
 
 function reportMissing(graph: ObjectGraph, report: VerifyReport): void {
