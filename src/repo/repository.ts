@@ -145,9 +145,14 @@ export class Repository {
     return this.#gear;
   }
 
+  /** It was swept, or copied from what was: it may have commits without their content, and things that nobody needs any more. */
+  get isThinned(): boolean {
+    return this.log.begin.sweepSeq > 0 || this.#tail.history.length > 0;
+  }
+
   /** Says whether the content of a commit is gone by a sweep. */
   async isExpired(id: CommitId): Promise<boolean> {
-    if (this.log.begin.sweepSeq === 0 && this.#tail.history.length === 0) return false;
+    if (!this.isThinned) return false;
     const place = await this.index.find(gitKey(id));
     if (place === undefined || !('pack' in place.container)) return false;
     if (this.#tail.history.includes(place.container.pack)) return true;

@@ -1,7 +1,8 @@
 // Copies what one storage of a repository has and another lacks, in the order of the source's log: push, fetch, clone and bundles are
 // all this. A log is closed, each object follows those that it names, so whatever part of it has arrived is whole in itself, and a
 // copy that was cut off goes on from there. Packs travel byte for byte; what segments hold is opened and sealed again, as it is
-// encoded, under the target's next number.
+// encoded, under the target's next number. Where something expired, a log is closed only for commits that have their content: what new
+// ones need beside what came is looked for before they are noted.
 
 import { createHash } from 'node:crypto';
 import pMap, { pMapIterable } from 'p-map';
@@ -106,8 +107,6 @@ class Transfer {
   #blockBytes = 0;
   #objects = new Set<string>();
   #commits: CommitNote[] = [];
-  /** The commits of the segments before. */
-  readonly #sent: CommitNote[] = [];
   #packs: PackNote[] = [];
   /** Those of them that hold commits whose content is gone. */
   #ownHistory: PackId[] = [];
@@ -122,6 +121,7 @@ class Transfer {
   /** Commits whose content is gone in the source, and its packs of them. */
   #expired: ReadonlySet<CommitId> = new Set();
   readonly #history: ReadonlySet<PackId>;
+  readonly #gaps: GapFinder;
 
   constructor(source: Repository, target: Repository, options: TransferOptions) {
     keepYoungHeapSmall();
@@ -130,6 +130,7 @@ class Transfer {
     this.#options = options;
     this.#sweepSeq = target.log.begin.sweepSeq;
     this.#history = new Set(source.log.begin.history);
+    this.#gaps = new GapFinder(source, target, (key) => this.#objects.has(mapKey(key)));
   }
 
   async run(): Promise<Transferred> {
@@ -149,7 +150,6 @@ class Transfer {
       signal?.throwIfAborted();
       if (segment !== undefined) await this.#take(segment);
     }
-    await this.#fillGaps();
     await this.#publishMoves();
     return this.#done;
   }
@@ -166,6 +166,8 @@ class Transfer {
       this.#options.signal?.throwIfAborted();
       // oxlint-disable-next-line no-await-in-loop -- a few packs in memory at a time
       await this.#takePacks(packs.slice(at, at + PACKS_AT_ONCE));
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      if (this.#isFull()) await this.#publish([]);
     }
     await this.#addCommits(record.commits);
   }
@@ -191,13 +193,15 @@ class Transfer {
     }
   }
 
-  /** Sends what the commits need and the target had once: a sweep may have taken it. */
+  /** Takes what the next commits need and share with those of which the target has no content. */
   async #fillGaps(): Promise<void> {
-    if (this.#target.log.begin.sweepSeq === 0) return;
-    const gaps = new GapFinder(this.#source, this.#target, (key) => this.#objects.has(mapKey(key)));
-    for (const { id } of [...this.#sent, ...this.#commits]) {
+    if (!this.#target.isThinned) return;
+    for (const { id } of this.#commits) {
       // oxlint-disable-next-line no-await-in-loop -- oldest first, each shares most with the one before
-      for await (const key of gaps.listGaps(id)) await this.#takeObject(key);
+      for await (const key of this.#gaps.listGaps(id)) {
+        await this.#takeObject(key);
+        if (this.#isFull()) await this.#append([], []);
+      }
     }
   }
 
@@ -211,7 +215,6 @@ class Transfer {
     const { encoding } = encoded;
     const block = { type: BLOCK.data, encoding: ENCODING[encoding], bytes: encoded.bytes, plainBytes: bytes.length };
     this.#add({ block, objects: [object] });
-    if (this.#isFull()) await this.#publish([]);
   }
 
   #isFull(): boolean {
@@ -381,10 +384,17 @@ class Transfer {
     }
   }
 
+  /** A commit is never in the target without what it needs: a copy that is cut off would not look at it again. */
   async #publish(moves: readonly RefMove[]): Promise<void> {
+    await this.#fillGaps();
+    await this.#append(moves, this.#commits);
+    this.#commits = [];
+  }
+
+  async #append(moves: readonly RefMove[], commits: readonly CommitNote[]): Promise<void> {
     const target = this.#target;
     const history = this.#ownHistory;
-    const content = { moves, commits: this.#commits, packs: this.#packs, blocks: this.#blocks, history };
+    const content = { moves, commits, packs: this.#packs, blocks: this.#blocks, history };
     const segment = await target.log.append((next) => {
       checkNotSwept(target, this.#sweepSeq);
       return sealSegment(target, next, content);
@@ -394,11 +404,9 @@ class Transfer {
     this.#done.moves = [...this.#done.moves, ...moves.filter((move) => !staysPut(move))];
     this.#count(segment.sizeBytes);
     await target.indexNew({ packs: this.#packs, entries: this.#packEntries, storedBytes: 0 });
-    this.#sent.push(...this.#commits);
     this.#blocks = [];
     this.#blockBytes = 0;
     this.#objects = new Set();
-    this.#commits = [];
     this.#ownHistory = [];
     this.#packs = [];
     this.#packEntries = [];

@@ -3,11 +3,14 @@
 import test from 'ava';
 import { segmentName } from '../../src/format/segment.ts';
 import type { CommitId } from '../../src/model/ids.ts';
+import { checkArrival } from '../../src/repo/closure.ts';
 import { readCommit } from '../../src/repo/git.ts';
+import { gitKey } from '../../src/repo/keys.ts';
 import type { Repository } from '../../src/repo/repository.ts';
 import { sweep, type SweepOrder } from '../../src/repo/sweep.ts';
 import { deleteSwept, LOG_GRACE_MS } from '../../src/repo/sweep-delete.ts';
 import { checkStorage } from '../../src/repo/verify.ts';
+import { transfer } from '../../src/repo/transfer.ts';
 import { MemoryStorage } from '../../src/storage/memory.ts';
 import { seededRandom } from '../crypto/random.ts';
 import {
@@ -15,7 +18,10 @@ import {
   copyStorage,
   flipMiddle,
   listBlobs,
+  listNames,
+  MAIN,
   makeRepository,
+  must,
   openRepository,
   replaceObject,
   TIME_MS,
@@ -101,7 +107,7 @@ for (const [name, pick] of [
     let nowMs = TIME_MS;
     const { storage, repository, commits } = await makeHistory({ now: () => nowMs }, 20);
     const kept = commits.filter((_, at) => pick(at) || at === 19);
-    const before = [...(await listNames(storage))].length;
+    const before = (await listNames(storage)).length;
     const outcome = await sweep(
       repository,
       keeping(
@@ -128,7 +134,7 @@ for (const [name, pick] of [
     const deleted = await deleteSwept(repository, { nowMs, packGraceMs: 0 });
     t.true(deleted.objects > 0);
     t.is(deleted.laterObjects, 0);
-    t.true([...(await listNames(storage))].length < before);
+    t.true((await listNames(storage)).length < before);
     await check(repository);
     await check(await openRepository(storage));
     // Without any cache.
@@ -185,12 +191,6 @@ test('a process that slept while the log was pruned beyond what it saw does its 
   await checkWhole(t, slept);
 });
 
-async function listNames(storage: MemoryStorage): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { name } of storage.list('')) names.push(name);
-  return names;
-}
-
 test('a full backup whose content goes is found after its pack has gone too, sweep after sweep', async (t) => {
   let nowMs = TIME_MS;
   const clock = { now: () => nowMs };
@@ -214,4 +214,62 @@ test('a full backup whose content goes is found after its pack has gone too, swe
   const all = await repository.index.listCommits();
   t.is(all.length, 22 * 24);
   for (const { id } of all) await t.notThrowsAsync(readCommit(repository, id));
+});
+
+test('a commit that expired, whose object lies in a pack that stays, is listed in a copy too, which is whole', async (t) => {
+  let nowMs = TIME_MS;
+  const storage = new MemoryStorage({ now: () => nowMs });
+  const repository = await makeRepository(storage);
+  const [gone, lasting] = [bytesOf('gone', 400_000), bytesOf('lasting', 300_000)];
+  const choices = (full: boolean) => ({ full, timeMs: (nowMs += HOUR_MS), message: `at ${nowMs}\n` });
+  const ids = [
+    await commitFiles(repository, { gone }, choices(true)),
+    await commitFiles(repository, { gone, lasting }, choices(false)),
+    await commitFiles(repository, { lasting }, choices(false)),
+    await commitFiles(repository, { lasting, more: 'more' }, choices(true)),
+  ];
+  const expiring = must(ids[1]);
+  for (const kept of [ids.slice(1), ids.slice(2)]) {
+    await sweep(repository, keeping(repository, kept), OPTIONS);
+    nowMs += LOG_GRACE_MS + HOUR_MS;
+    await deleteSwept(repository, { nowMs, packGraceMs: 0 });
+  }
+  const place = must(await repository.index.find(gitKey(expiring)));
+  t.true('pack' in place.container && !repository.log.begin.history.includes(place.container.pack));
+  await checkWhole(t, repository);
+  const target = await makeRepository();
+  const moves = [{ name: MAIN, from: undefined, to: must(repository.refs.get(MAIN)) }];
+  await transfer(repository, target, { isKnown: () => false, moves: async () => moves });
+  for (const copy of [target, await openRepository(target.storage)]) {
+    const table = await copy.index.listCommits();
+    t.deepEqual(
+      table.map(({ id, isExpired }) => [id, isExpired]),
+      ids.map((id, at) => [id, at < 2]),
+    );
+    t.true(await copy.isExpired(expiring));
+    await checkWhole(t, copy);
+    await t.notThrowsAsync(checkArrival(copy, undefined));
+  }
+});
+
+test('a copy of what was swept takes from elsewhere what new commits share with those that expired', async (t) => {
+  const repository = await makeRepository();
+  const [gone, lasting] = [bytesOf('gone', 400_000), bytesOf('lasting', 300_000)];
+  const commit = async (count: number, files: Record<string, Buffer>) =>
+    commitFiles(repository, files, { full: true, timeMs: TIME_MS + count * HOUR_MS, message: `${count}\n` });
+  for (let count = 0; count < 20; count += 1) await commit(count, count === 0 ? { gone } : { lasting });
+  const elsewhere = await openRepository(await copyStorage(repository.storage));
+  const newest = must(repository.refs.get(MAIN)) as CommitId;
+  await sweep(repository, keeping(repository, [newest]), OPTIONS);
+  const copy = await makeRepository();
+  const copyFrom = async (source: Repository) => {
+    const moves = async () => [{ name: MAIN, from: copy.refs.get(MAIN), to: must(source.refs.get(MAIN)) }];
+    await transfer(source, copy, { isKnown: () => false, moves });
+  };
+  await copyFrom(repository);
+  t.is(copy.log.begin.sweepSeq, 0);
+  const back = await commitFiles(elsewhere, { gone }, { timeMs: TIME_MS + 20 * HOUR_MS, message: '20\n' });
+  await copyFrom(elsewhere);
+  t.deepEqual(await readAll(copy, back), { gone: gone.toString('latin1') });
+  await checkWhole(t, copy);
 });
