@@ -3,35 +3,24 @@
 
 import { detectKind, KIND_HEAD_BYTES } from '../diff/kind.ts';
 import type { BlobId } from '../model/ids.ts';
-import { BlobView, type ByteRange, type ChunkCache } from '../repo/blob-view.ts';
-import type { Repository } from '../repo/repository.ts';
+import { findMiddles, type BlobReader, type ByteRange, type ChunkReader } from '../repo/blob-reader.ts';
 
 /** Larger files are not searched, and blobs are looked at whole up to here. */
 export const SEARCHED_MAX_BYTES = 64 << 20;
 /** How far the line is looked for that a difference begins or ends in the middle of. */
 const LINE_REACH_BYTES = 256 << 10;
 
-/** Reads versions of files. */
-export interface TextReader {
-  readonly repository: Repository;
-  readonly chunks: ChunkCache;
-}
-
 /** Opens a blob if it is a text that is searched, else undefined. */
-export async function openText(
-  { repository, chunks }: TextReader,
-  blob: BlobId,
-  path: string,
-): Promise<BlobView | undefined> {
-  const view = await BlobView.open(repository.objects, chunks, blob);
-  if (view.sizeBytes > SEARCHED_MAX_BYTES) return undefined;
-  return detectKind(await view.read(0, KIND_HEAD_BYTES), path) === 'text' ? view : undefined;
+export async function openText(chunks: ChunkReader, blob: BlobId, path: string): Promise<BlobReader | undefined> {
+  const text = await chunks.open(blob);
+  if (text.sizeBytes > SEARCHED_MAX_BYTES) return undefined;
+  return detectKind(await text.readUpTo(0, KIND_HEAD_BYTES), path) === 'text' ? text : undefined;
 }
 
 /** Lists the lines of a version that the one before lacks, or has fewer of. */
-export async function listAddedLines(before: BlobView | undefined, after: BlobView): Promise<string[]> {
+export async function listAddedLines(before: BlobReader | undefined, after: BlobReader): Promise<string[]> {
   if (before === undefined) return linesOf(after, { start: 0, end: after.sizeBytes });
-  const [old, now] = BlobView.middles(before, after);
+  const [old, now] = findMiddles(before, after);
   const counts = new Map<string, number>();
   for (const line of await linesOf(before, old)) counts.set(line, (counts.get(line) ?? 0) + 1);
   const added: string[] = [];
@@ -44,15 +33,18 @@ export async function listAddedLines(before: BlobView | undefined, after: BlobVi
 }
 
 /** Returns the lines that a range touches; of one that is longer than is looked for, a part that holds the range. */
-async function linesOf(view: BlobView, range: ByteRange): Promise<string[]> {
-  const head = await view.read(Math.max(range.start - LINE_REACH_BYTES, 0), Math.min(range.start, LINE_REACH_BYTES));
-  const tail = await view.read(range.end, LINE_REACH_BYTES);
+async function linesOf(text: BlobReader, range: ByteRange): Promise<string[]> {
+  const head = await text.readUpTo(
+    Math.max(range.start - LINE_REACH_BYTES, 0),
+    Math.min(range.start, LINE_REACH_BYTES),
+  );
+  const tail = await text.readUpTo(range.end, LINE_REACH_BYTES);
   const lineStart = head.lastIndexOf(0x0a) + 1;
   const lineEnd = tail.indexOf(0x0a);
-  const text = Buffer.concat([
+  const lines = Buffer.concat([
     head.subarray(lineStart),
-    await view.read(range.start, range.end - range.start),
+    await text.read(range.start, range.end - range.start),
     lineEnd < 0 ? tail : tail.subarray(0, lineEnd),
   ]).toString('utf8');
-  return text === '' ? [] : text.split('\n');
+  return lines === '' ? [] : lines.split('\n');
 }

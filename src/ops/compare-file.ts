@@ -5,7 +5,7 @@ import { detectKind, decodeText, KIND_HEAD_BYTES } from '../diff/kind.ts';
 import { diffText } from '../diff/text.ts';
 import type { DiffHints } from '../model/diff-hints.ts';
 import type { BinaryDiff, BinarySide, SemanticDiff } from '../model/semantic-diff.ts';
-import { BlobReader, listDiffering } from './blob-reader.ts';
+import { BlobReader, listDiffering } from '../repo/blob-reader.ts';
 
 /** A file on one side; undefined if it isn't there. */
 export type FileContent = BlobReader | { readonly sizeBytes: number } | undefined;

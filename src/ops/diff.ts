@@ -6,7 +6,7 @@ import type { Component } from '../model/component.ts';
 import type { EntryAttributes } from '../model/entry.ts';
 import { MoltError } from '../model/error.ts';
 import type { ComparedFile, SemanticDiff } from '../model/semantic-diff.ts';
-import { BlobReader } from './blob-reader.ts';
+import { BlobReader } from '../repo/blob-reader.ts';
 import { resolvePaths } from './commit-path.ts';
 import type { FileContent } from './compare-file.ts';
 import type { OpsContext } from './context.ts';

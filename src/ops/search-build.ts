@@ -3,13 +3,13 @@
 import { foldText } from '../diff/fold.ts';
 import { searchedText } from '../diff/search-units.ts';
 import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
-import { makeChunkCache, type BlobView } from '../repo/blob-view.ts';
+import { ChunkReader, type BlobReader } from '../repo/blob-reader.ts';
 import { readCommit } from '../repo/git.ts';
-import { Lru } from '../repo/lru.ts';
 import type { Repository } from '../repo/repository.ts';
 import { unlessDamaged } from '../repo/storage-failure.ts';
-import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
-import { listAddedLines, openText, type TextReader } from './added-text.ts';
+import { TreeReader } from '../repo/tree-reader.ts';
+import { TREE_MODES, type TreeEntry } from '../repo/trees.ts';
+import { listAddedLines, openText } from './added-text.ts';
 import { readAttributes, readCommitView } from './commit-files.ts';
 import type { OpsContext } from './context.ts';
 import type { Line, LineCommit } from './first-parents.ts';
@@ -21,7 +21,6 @@ import { TurnCollector } from './turn-collector.ts';
 
 /** After so many commits what is known of secrets is looked up again. */
 const SECRETS_AGE_COMMITS = 288;
-const TREE_CACHE_BYTES = 8 << 20;
 
 /** How far the index of a line of history is. */
 export interface IndexState {
@@ -113,8 +112,8 @@ class StretchMaker {
 class Builder {
   readonly #repository: Repository;
   readonly #line: Line;
-  readonly #reader: TextReader;
-  readonly #trees = new Lru<readonly TreeEntry[]>(TREE_CACHE_BYTES);
+  readonly #chunks: ChunkReader;
+  readonly #trees: TreeReader;
   readonly #transcripts = new Map<string, TranscriptHistory>();
   #roots = new Map<CommitId, TreeId>();
   #secrets = new Map<string, boolean>();
@@ -123,7 +122,8 @@ class Builder {
   constructor(repository: Repository, line: Line) {
     this.#repository = repository;
     this.#line = line;
-    this.#reader = { repository, chunks: makeChunkCache() };
+    this.#chunks = new ChunkReader(repository.objects);
+    this.#trees = new TreeReader(repository.objects);
   }
 
   /** Adds what a commit of the line changed. What can't be read is left out: it could not be shown either. */
@@ -139,7 +139,7 @@ class Builder {
   }
 
   async #listChanges(base: LineCommit | undefined, commit: LineCommit): Promise<FileChange[]> {
-    const readTree = (id: TreeId): Promise<readonly TreeEntry[]> => this.#readTree(id);
+    const readTree = (id: TreeId): Promise<readonly TreeEntry[]> => this.#trees.read(id);
     const before = base === undefined ? undefined : { root: await this.#rootOf(base), readTree };
     return listFileChanges(before, { root: await this.#rootOf(commit), readTree });
   }
@@ -151,15 +151,6 @@ class Builder {
     // Of the commit before, and of this one.
     this.#roots = new Map([...[...this.#roots].slice(-1), [id, tree]]);
     return tree;
-  }
-
-  async #readTree(id: TreeId): Promise<readonly TreeEntry[]> {
-    const known = this.#trees.get(id);
-    if (known !== undefined) return known;
-    const content = await this.#repository.objects.readGit(id, 'tree');
-    const entries = parseTree(content, id);
-    this.#trees.set(id, entries, content.length * 4);
-    return entries;
   }
 
   async #addChange(commit: CommitId, { path, before, after }: FileChange, stretch: StretchMaker): Promise<void> {
@@ -175,8 +166,8 @@ class Builder {
     stretch.add(path, encodeAddition(folded.join('\n')));
   }
 
-  async #open(path: string, blob: BlobId | undefined): Promise<BlobView | undefined> {
-    return blob === undefined ? undefined : openText(this.#reader, blob, path);
+  async #open(path: string, blob: BlobId | undefined): Promise<BlobReader | undefined> {
+    return blob === undefined ? undefined : openText(this.#chunks, blob, path);
   }
 
   async #addTurns(
@@ -190,10 +181,10 @@ class Builder {
     this.#transcripts.set(path, history);
     if (history.blob !== before) {
       history.forget();
-      const old = before === undefined ? undefined : await openTranscript(this.#reader, before, path);
+      const old = before === undefined ? undefined : await openTranscript(this.#chunks, before, path);
       if (old !== undefined) await history.skipTo(old);
     }
-    const next = after === undefined ? undefined : await openTranscript(this.#reader, after, path);
+    const next = after === undefined ? undefined : await openTranscript(this.#chunks, after, path);
     if (next === undefined) return history.forget();
     const turns = new TurnCollector((content) => stretch.add(path, content));
     for await (const turn of history.advance(next)) turns.add(turn);

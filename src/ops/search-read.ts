@@ -5,12 +5,13 @@ import { maskText } from '../diff/secrets.ts';
 import { findPhrase, isConversationFile, parseWholeTurn, turnText } from '../diff/search-units.ts';
 import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
 import type { PlacedTurn } from '../model/turn.ts';
-import { makeChunkCache } from '../repo/blob-view.ts';
+import { ChunkReader } from '../repo/blob-reader.ts';
 import { readCommit } from '../repo/git.ts';
 import { Lru } from '../repo/lru.ts';
 import type { Repository } from '../repo/repository.ts';
-import { parseTree, TREE_MODES, type TreeEntry } from '../repo/trees.ts';
-import { openText, type TextReader } from './added-text.ts';
+import { TreeReader } from '../repo/tree-reader.ts';
+import { TREE_MODES } from '../repo/trees.ts';
+import { openText } from './added-text.ts';
 import type { Line, LineCommit } from './first-parents.ts';
 import type { SearchUnit } from './search-units.ts';
 import { findConversation, findTurn, isTranscriptPath, openTranscript, type Transcript } from './transcript.ts';
@@ -32,7 +33,6 @@ export interface Phrase {
   readonly fold: FoldOptions;
 }
 
-const TREE_CACHE_BYTES = 4 << 20;
 /** Texts that were read, by blob: neighbouring answers are of the same versions. */
 const FOUND_CACHE = 4096;
 
@@ -42,8 +42,8 @@ export class PhraseReader {
   readonly #line: Line;
   readonly #wanted: Phrase;
   readonly #signal: AbortSignal | undefined;
-  readonly #reader: TextReader;
-  readonly #trees = new Lru<readonly TreeEntry[]>(TREE_CACHE_BYTES);
+  readonly #chunks: ChunkReader;
+  readonly #trees: TreeReader;
   readonly #found = new Lru<{ readonly found: FoundPhrase | undefined }>(FOUND_CACHE);
   /** The database that was asked last. */
   #transcript: { readonly blob: BlobId; readonly opened: Transcript | undefined } | undefined;
@@ -53,7 +53,8 @@ export class PhraseReader {
     this.#line = line;
     this.#wanted = wanted;
     this.#signal = signal;
-    this.#reader = { repository, chunks: makeChunkCache() };
+    this.#chunks = new ChunkReader(repository.objects);
+    this.#trees = new TreeReader(repository.objects);
   }
 
   /** Finds the phrase in the version of a unit that a commit of the line has. @throws {MoltError} DAMAGED and its kin; the signal's reason */
@@ -75,7 +76,7 @@ export class PhraseReader {
   }
 
   async #findInText(path: string, blob: BlobId): Promise<FoundPhrase | undefined> {
-    const view = await openText(this.#reader, blob, path);
+    const view = await openText(this.#chunks, blob, path);
     if (view === undefined) return undefined;
     const { phrase, fold } = this.#wanted;
     const text = (await view.read(0, view.sizeBytes)).toString('utf8');
@@ -95,7 +96,7 @@ export class PhraseReader {
     { session, seq }: { readonly session: string; readonly seq: number },
   ): Promise<FoundPhrase | undefined> {
     if (this.#transcript?.blob !== blob)
-      this.#transcript = { blob, opened: await openTranscript(this.#reader, blob, path, this.#signal) };
+      this.#transcript = { blob, opened: await openTranscript(this.#chunks, blob, path, this.#signal) };
     const { opened } = this.#transcript;
     const turn = opened === undefined ? undefined : await findTurn(opened, session, seq);
     if (opened === undefined || turn === undefined) return undefined;
@@ -111,22 +112,13 @@ export class PhraseReader {
     const names = path.split('/');
     for (const [depth, name] of names.entries()) {
       // oxlint-disable-next-line no-await-in-loop -- down the path
-      const entry = (await this.#readTree(folder)).find((one) => one.name === name);
+      const entry = (await this.#trees.read(folder)).find((one) => one.name === name);
       const isFile = entry?.mode === TREE_MODES.file || entry?.mode === TREE_MODES.executable;
       if (depth === names.length - 1) return isFile ? entry.id : undefined;
       if (entry?.mode !== TREE_MODES.tree) return undefined;
       folder = entry.id;
     }
     return undefined;
-  }
-
-  async #readTree(id: TreeId): Promise<readonly TreeEntry[]> {
-    const known = this.#trees.get(id);
-    if (known !== undefined) return known;
-    const content = await this.#repository.objects.readGit(id, 'tree');
-    const entries = parseTree(content, id);
-    this.#trees.set(id, entries, content.length * 4);
-    return entries;
   }
 }
 

@@ -9,7 +9,7 @@ import { BlobHash } from '../repo/blob-hash.ts';
 import type { Repository } from '../repo/repository.ts';
 import { unlessDamaged } from '../repo/storage-failure.ts';
 import { parseTree, type TreeEntry } from '../repo/trees.ts';
-import { BlobReader, ChunkReader, type BlobPiece } from './blob-reader.ts';
+import { BlobReader, ChunkReader, type BlobPiece } from '../repo/blob-reader.ts';
 import { captureAgent, type BlobStore, type CapturedAgent } from './capture-agent.ts';
 import {
   ATTRIBUTES_FILE,
@@ -96,14 +96,9 @@ export async function liveSide(
 function storedSide(repository: Repository): Pick<Side, 'readTree' | 'readBlob' | 'openBlob'> {
   const { objects } = repository;
   const chunks = new ChunkReader(objects);
-  const openBlob = async (id: BlobId): Promise<BlobReader> => {
-    const pieces: BlobPiece[] = [];
-    for await (const chunk of objects.listChunks(await objects.readBlobRecord(id))) pieces.push(chunk);
-    return new BlobReader(pieces, chunks);
-  };
   return {
     readTree: async (id): Promise<TreeEntry[]> => parseTree(await objects.readGit(id, 'tree'), id),
-    openBlob,
+    openBlob: (id) => chunks.open(id),
     readBlob: async (id, maxBytes) => {
       // Of a large one the list of its chunks is not wanted.
       const { sizeBytes } = await objects.readBlobRecord(id);

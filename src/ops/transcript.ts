@@ -11,8 +11,7 @@ import { listTreePages, readCells, type InnerPages } from '../diff/sqlite-tree.t
 import { parseWholeTurn } from '../diff/search-units.ts';
 import type { BlobId } from '../model/ids.ts';
 import type { PlacedTurn } from '../model/turn.ts';
-import { BlobView } from '../repo/blob-view.ts';
-import type { TextReader } from './added-text.ts';
+import { listDiffering, type BlobReader, type ChunkReader } from '../repo/blob-reader.ts';
 
 const DATABASE = 'openclaw-agent.sqlite';
 const TABLE = 'transcript_events';
@@ -30,7 +29,8 @@ export function isTranscriptPath(path: string): boolean {
 /** One version of a database with conversations. */
 export interface Transcript {
   readonly path: string;
-  readonly view: BlobView;
+  readonly blob: BlobId;
+  readonly content: BlobReader;
   readonly file: SqliteFile;
   readonly table: number;
   readonly index: number | undefined;
@@ -41,14 +41,14 @@ export interface Transcript {
 
 /** Opens a version of a database; undefined if it holds no conversations, or is damaged. */
 export async function openTranscript(
-  { repository, chunks }: TextReader,
+  chunks: ChunkReader,
   blob: BlobId,
   path: string,
   signal?: AbortSignal,
 ): Promise<Transcript | undefined> {
-  const view = await BlobView.open(repository.objects, chunks, blob);
+  const content = await chunks.open(blob);
   return unlessTroubled(async () => {
-    const file = await SqliteFile.open(view, new Budget(MOST_BYTES, signal));
+    const file = await SqliteFile.open(content, new Budget(MOST_BYTES, signal));
     const schema = await listSchema(file);
     const table = schema.find(({ type, name }) => type === 'table' && name === TABLE);
     if (table === undefined || table.root === 0) return undefined;
@@ -61,7 +61,8 @@ export async function openTranscript(
     const windowsIndex = keyOf('session_windows');
     return {
       path,
-      view,
+      blob,
+      content,
       file,
       table: table.root,
       index: keyOf(TABLE),
@@ -82,7 +83,7 @@ export class TranscriptHistory {
 
   /** The blob of the version that was read last. */
   get blob(): BlobId | undefined {
-    return this.#last?.view.id;
+    return this.#last?.blob;
   }
 
   /** Starts over: the next version is read whole. */
@@ -136,7 +137,7 @@ export class TranscriptHistory {
 
   async #compare(last: Transcript | undefined, next: Transcript): Promise<ChangedPages> {
     if (last === undefined) return { pages: undefined, maybeOverflow: [] };
-    return findChangedPages(last.file, next.file, next.view.listChanged(last.view));
+    return findChangedPages(last.file, next.file, listDiffering(last.content, next.content));
   }
 }
 

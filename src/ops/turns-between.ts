@@ -3,9 +3,9 @@
 import { isConversationFile, parseWholeTurn } from '../diff/search-units.ts';
 import type { CommitId } from '../model/ids.ts';
 import type { PlacedTurn } from '../model/turn.ts';
-import { makeChunkCache } from '../repo/blob-view.ts';
+import { ChunkReader } from '../repo/blob-reader.ts';
 import type { Repository } from '../repo/repository.ts';
-import { listAddedLines, openText, type TextReader } from './added-text.ts';
+import { listAddedLines, openText } from './added-text.ts';
 import { masked } from './search-read.ts';
 import { commitSide } from './side.ts';
 import { findConversation, isTranscriptPath, openTranscript, TranscriptHistory } from './transcript.ts';
@@ -32,16 +32,16 @@ export async function listTurnsBetween(
   { commit, timeMs, before }: Window,
   signal?: AbortSignal,
 ): Promise<PlacedTurn[]> {
-  const reader: TextReader = { repository, chunks: makeChunkCache() };
+  const chunks = new ChunkReader(repository.objects);
   const old = before === undefined ? undefined : await commitSide(repository, before.commit);
   const turns: PlacedTurn[] = [];
   for (const change of await listFileChanges(old, await commitSide(repository, commit))) {
     signal?.throwIfAborted();
     if (change.after === undefined || change.before?.blob === change.after.blob) continue;
     // oxlint-disable-next-line no-await-in-loop -- one file after the other
-    if (isTranscriptPath(change.path)) turns.push(...(await listDatabaseTurns(reader, change, signal)));
+    if (isTranscriptPath(change.path)) turns.push(...(await listDatabaseTurns(chunks, change, signal)));
     // oxlint-disable-next-line no-await-in-loop -- the same
-    else if (isConversationFile(change.path)) turns.push(...(await listFileTurns(reader, change)));
+    else if (isConversationFile(change.path)) turns.push(...(await listFileTurns(chunks, change)));
   }
   const time = (turn: PlacedTurn): number => (turn.time === undefined ? timeMs : Date.parse(turn.time));
   const isInside = (turn: PlacedTurn): boolean => before === undefined || time(turn) > before.timeMs - SLACK_MS;
@@ -49,14 +49,14 @@ export async function listTurnsBetween(
 }
 
 async function listDatabaseTurns(
-  reader: TextReader,
+  chunks: ChunkReader,
   { path, before, after }: FileChange,
   signal: AbortSignal | undefined,
 ): Promise<PlacedTurn[]> {
-  const next = after === undefined ? undefined : await openTranscript(reader, after.blob, path, signal);
+  const next = after === undefined ? undefined : await openTranscript(chunks, after.blob, path, signal);
   if (next === undefined) return [];
   const history = new TranscriptHistory();
-  const old = before === undefined ? undefined : await openTranscript(reader, before.blob, path, signal);
+  const old = before === undefined ? undefined : await openTranscript(chunks, before.blob, path, signal);
   if (old !== undefined) await history.skipTo(old);
   let turns: PlacedTurn[] = [];
   for await (const turn of history.advance(next)) {
@@ -74,10 +74,10 @@ function newestOf(turns: readonly PlacedTurn[]): PlacedTurn[] {
   return turns.toSorted((a, b) => time(a) - time(b) || a.seq - b.seq).slice(-MOST_TURNS);
 }
 
-async function listFileTurns(reader: TextReader, { path, before, after }: FileChange): Promise<PlacedTurn[]> {
-  const now = after === undefined ? undefined : await openText(reader, after.blob, path);
+async function listFileTurns(chunks: ChunkReader, { path, before, after }: FileChange): Promise<PlacedTurn[]> {
+  const now = after === undefined ? undefined : await openText(chunks, after.blob, path);
   if (now === undefined) return [];
-  const old = before === undefined ? undefined : await openText(reader, before.blob, path);
+  const old = before === undefined ? undefined : await openText(chunks, before.blob, path);
   const session = path.slice(path.lastIndexOf('/') + 1).replace(/\.jsonl$/i, '');
   return (await listAddedLines(old, now)).flatMap((line, at): PlacedTurn[] => {
     const turn = parseWholeTurn(line);

@@ -1,10 +1,13 @@
 // Any part of a blob's content, wherever it is: chunks of a repository, or pieces of a live file that are kept in memory. What two blobs
-// have in common at the same places is told by the ids of their pieces, without reading them.
+// have in common is told by the ids of their pieces, without reading them.
 
 import { MoltError } from '../model/error.ts';
-import type { ChunkId } from '../model/ids.ts';
-import { Lru } from '../repo/lru.ts';
-import type { Objects } from '../repo/objects.ts';
+import type { BlobId, ChunkId } from '../model/ids.ts';
+import { Lru } from './lru.ts';
+import type { Objects } from './objects.ts';
+
+/** Chunks that are kept: what two versions of a file have changed, mostly. */
+const CHUNK_CACHE_BYTES = 16 << 20;
 
 /** A piece of a blob. */
 export interface BlobPiece {
@@ -15,13 +18,26 @@ export interface BlobPiece {
   readonly bytes?: Buffer | undefined;
 }
 
-/** Reads chunks, the last of them kept: one is shared by all readers of a comparison. */
+/** Bytes from a place up to, but without, another. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Reads chunks, the last of them kept: one is shared by all readers of a comparison, or of a walk through a history. */
 export class ChunkReader {
   readonly #objects: Objects;
-  readonly #recent = new Lru<Buffer>(8 << 20);
+  readonly #recent = new Lru<Buffer>(CHUNK_CACHE_BYTES);
 
   constructor(objects: Objects) {
     this.#objects = objects;
+  }
+
+  /** Opens a blob: reads its list of chunks, none of them. @throws {MoltError} DAMAGED and its kin */
+  async open(id: BlobId): Promise<BlobReader> {
+    const pieces: BlobPiece[] = [];
+    for await (const chunk of this.#objects.listChunks(await this.#objects.readBlobRecord(id))) pieces.push(chunk);
+    return new BlobReader(pieces, this);
   }
 
   /** Reads a chunk. @throws {MoltError} DAMAGED and its kin */
@@ -69,6 +85,12 @@ export class BlobReader {
     return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
   }
 
+  /** Reads as many bytes as there are of those that are wanted. @throws {MoltError} DAMAGED and its kin */
+  async readUpTo(offsetBytes: number, lengthBytes: number): Promise<Buffer> {
+    const start = Math.min(offsetBytes, this.sizeBytes);
+    return this.read(start, Math.min(lengthBytes, this.sizeBytes - start));
+  }
+
   async #readPiece(index: number): Promise<Buffer> {
     const piece = this.pieces[index];
     if (piece?.bytes !== undefined) return piece.bytes;
@@ -88,7 +110,7 @@ export class BlobReader {
 }
 
 /** Lists where two blobs may differ, in ascending order: wherever they have not the same piece at the same place. */
-export function listDiffering(a: BlobReader, b: BlobReader): { readonly start: number; readonly end: number }[] {
+export function listDiffering(a: BlobReader, b: BlobReader): ByteRange[] {
   const ranges: { start: number; end: number }[] = [];
   const known = new Map<number, BlobPiece>(a.pieces.map((piece, index) => [a.starts[index] ?? 0, piece]));
   let from = 0;
@@ -106,4 +128,20 @@ export function listDiffering(a: BlobReader, b: BlobReader): { readonly start: n
   });
   differUntil(Math.max(a.sizeBytes, b.sizeBytes));
   return ranges;
+}
+
+/** Returns what lies in each of two blobs between the pieces that both begin with, and those that both end with. */
+export function findMiddles(a: BlobReader, b: BlobReader): readonly [ByteRange, ByteRange] {
+  const isSame = (one: BlobPiece | undefined, other: BlobPiece | undefined): boolean =>
+    one?.id !== undefined && one.id === other?.id;
+  const shorter = Math.min(a.pieces.length, b.pieces.length);
+  let head = 0;
+  while (head < shorter && isSame(a.pieces[head], b.pieces[head])) head += 1;
+  let tail = 0;
+  while (tail < shorter - head && isSame(a.pieces.at(-1 - tail), b.pieces.at(-1 - tail))) tail += 1;
+  const range = (of: BlobReader): ByteRange => ({
+    start: of.starts[head] ?? 0,
+    end: of.starts[of.pieces.length - tail] ?? 0,
+  });
+  return [range(a), range(b)];
 }
