@@ -2,8 +2,8 @@
 // wants any more. Components only ever see the state.
 
 import { isMoltError, MoltError } from '../src/model/error.ts';
+import { Lru } from '../src/model/lru.ts';
 import type { Progress } from '../src/model/ports.ts';
-import { formatSize } from '../src/model/text.ts';
 import type { Browser } from '../src/ops/browser.ts';
 import type { Comparison } from '../src/ops/semantic-diff.ts';
 import type { OpsContext } from '../src/ops/context.ts';
@@ -14,8 +14,10 @@ import { foldDays, listCommits, type LocalTime } from './days.ts';
 import { runJob } from './jobs.ts';
 import { detailKey, selectedFile, selectedId, viewKey, visibleRows } from './panes.ts';
 import { makePlan } from './plans.ts';
+import { describeProgress, throttle } from './progress.ts';
+import { Questions } from './questions.ts';
 import { reduce, type Event } from './reduce.ts';
-import { Recent, Slot } from './slot.ts';
+import { Slot } from './slot.ts';
 import {
   comparePair,
   countComponents,
@@ -25,7 +27,7 @@ import {
   readGlance,
   troubleOf,
 } from './source.ts';
-import { initialState, type Pair, type State } from './state.ts';
+import { initialState, type Detail, type Loading, type Pair, type State } from './state.ts';
 import { localTime } from './views/screen.ts';
 
 /** How often it is looked whether another process saved something, and how often ages are told anew. */
@@ -35,6 +37,8 @@ const AGE_MS = 10_000;
 const SETTLED_MS = 60;
 /** Commits that are read before they are shown together. */
 const BATCH = 24;
+/** Comparisons that are kept: going back and forth compares nothing anew. */
+const MOST_COMPARISONS = 24;
 
 /** The interface's work. */
 export class Session {
@@ -42,7 +46,7 @@ export class Session {
   readonly #local: LocalTime;
   readonly #closing = new AbortController();
   readonly #listeners = new Set<() => void>();
-  readonly #comparisons = new Recent<Comparison>(24);
+  readonly #comparisons = new Lru<Comparison>(MOST_COMPARISONS);
   readonly #slots = {
     history: new Slot(),
     glances: new Slot(),
@@ -58,16 +62,16 @@ export class Session {
   #state: State;
   #open: OpenAgent | undefined;
   #failure: Error | undefined;
-  /** Passphrases as they were given, by what they open. */
-  readonly #secrets = new Map<string, string>();
+  readonly #questions = new Questions((event) => this.dispatch(event));
   #timeline: Timeline | undefined;
   #version = 0;
   #timers: NodeJS.Timeout[] = [];
-  #waiting: ((text: string | undefined) => void) | undefined;
-  #answered = 0;
   #copied = 0;
   #isScheduled = false;
   #isFollowing = false;
+  /** The job under way, and what stops it. */
+  #work: Promise<void> = Promise.resolve();
+  #stop: AbortController | undefined;
 
   constructor(browser: Browser, size: State['size']) {
     const { program, label, zone, colour, ops, commands } = browser;
@@ -122,8 +126,7 @@ export class Session {
         this.dispatch({ type: 'which-agent', agents: await context.home.listAgents() });
         return;
       }
-      if (isMoltError(error, 'WRONG_PASSPHRASE') && this.#secrets.size > 0) {
-        this.#secrets.clear();
+      if (isMoltError(error, 'WRONG_PASSPHRASE') && this.#questions.forgetSecrets()) {
         this.dispatch({ type: 'note', note: { message: error.message } });
         await this.start(label);
         return;
@@ -137,13 +140,11 @@ export class Session {
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     this.#closing.abort(new MoltError('INTERRUPTED', 'interrupted'));
-    this.#waiting?.(undefined);
+    this.#questions.close();
     for (const slot of Object.values(this.#slots)) slot.reset();
     await this.#work;
     await this.#open?.[Symbol.asyncDispose]();
   }
-
-  #work: Promise<void> = Promise.resolve();
 
   /** Returns what an operation runs with that is stopped by a signal. */
   #context(signal: AbortSignal, progress: (progress: Progress) => void = () => {}): OpsContext {
@@ -151,7 +152,7 @@ export class Session {
     return {
       ...ops,
       signal: AbortSignal.any([signal, this.#closing.signal]),
-      unlock: unlockWith((subject) => this.#askSecret(subject)),
+      unlock: unlockWith((subject) => this.#questions.askSecret(subject)),
       reporter: { progress, warn: (message) => this.dispatch({ type: 'note', note: { message } }) },
       get zone() {
         return ops.zone ?? 'UTC';
@@ -201,11 +202,7 @@ export class Session {
 
   #reconcile(): void {
     const state = this.#state;
-    if (state.answer !== undefined && state.answer.id !== this.#answered) {
-      this.#answered = state.answer.id;
-      this.#waiting?.(state.answer.text);
-      this.#waiting = undefined;
-    }
+    this.#questions.take(state);
     if (state.copy !== undefined && state.copy.id !== this.#copied) {
       this.#copied = state.copy.id;
       const text = Buffer.from(state.copy.text).toString('base64');
@@ -279,15 +276,10 @@ export class Session {
       const known = this.#comparisons.get(keyOf(pair));
       if (known === undefined) await pause(SETTLED_MS);
       if (signal.aborted) return;
-      try {
-        if (known === undefined) this.dispatch({ type: 'detail', detail: { key, is: 'loading' } });
-        const comparison = known ?? (await this.#compare(open, pair, signal));
-        if (!signal.aborted)
-          this.dispatch({ type: 'detail', detail: { key, is: 'ready', value: await detailOf(comparison) } });
-      } catch (error) {
-        if (!signal.aborted)
-          this.dispatch({ type: 'detail', detail: { key, is: 'failed', trouble: troubleOf(error) } });
-      }
+      if (known === undefined) this.dispatch({ type: 'detail', detail: { key, is: 'loading' } });
+      const read = async (): Promise<Detail> => detailOf(known ?? (await this.#compare(open, pair, signal)));
+      const detail = await load(key, read);
+      if (!signal.aborted) this.dispatch({ type: 'detail', detail });
     });
     const file = viewKey(state);
     const path = selectedFile(state)?.path;
@@ -295,13 +287,8 @@ export class Session {
       if (file === undefined || path === undefined || pair === undefined) return;
       await pause(SETTLED_MS / 2);
       if (signal.aborted) return;
-      try {
-        const value = await readFileView(await this.#compare(open, pair, signal), path, signal);
-        if (!signal.aborted) this.dispatch({ type: 'view', view: { key: file, is: 'ready', value } });
-      } catch (error) {
-        if (!signal.aborted)
-          this.dispatch({ type: 'view', view: { key: file, is: 'failed', trouble: troubleOf(error) } });
-      }
+      const view = await load(file, async () => readFileView(await this.#compare(open, pair, signal), path, signal));
+      if (!signal.aborted) this.dispatch({ type: 'view', view });
     });
   }
 
@@ -310,7 +297,7 @@ export class Session {
     const known = this.#comparisons.get(key);
     if (known !== undefined) return known;
     const made = await comparePair(this.#context(signal), open, pair);
-    this.#comparisons.set(key, made);
+    this.#comparisons.set(key, made, 1);
     return made;
   }
 
@@ -322,22 +309,15 @@ export class Session {
     this.#slots.plan.want(key, async (signal) => {
       if (key === undefined || planned === undefined) return;
       this.dispatch({ type: 'plan', plan: { key, is: 'loading' } });
-      try {
-        const value = await makePlan(this.#context(signal), open, planned);
-        if (!signal.aborted) this.dispatch({ type: 'plan', plan: { key, is: 'ready', value } });
-      } catch (error) {
-        if (!signal.aborted) this.dispatch({ type: 'plan', plan: { key, is: 'failed', trouble: troubleOf(error) } });
-      }
+      const plan = await load(key, () => makePlan(this.#context(signal), open, planned));
+      if (!signal.aborted) this.dispatch({ type: 'plan', plan });
     });
     this.#slots.pods.want(overlay?.kind === 'pods' ? 'pods' : undefined, async (signal) => {
-      try {
+      const pods = await load('', async () => {
         const { listPods } = await import('../src/ops/pods.ts');
-        const value = await listPods(this.#context(signal));
-        if (!signal.aborted) this.dispatch({ type: 'pods', pods: { key: '', is: 'ready', value } });
-      } catch (error) {
-        if (!signal.aborted)
-          this.dispatch({ type: 'pods', pods: { key: '', is: 'failed', trouble: troubleOf(error) } });
-      }
+        return listPods(this.#context(signal));
+      });
+      if (!signal.aborted) this.dispatch({ type: 'pods', pods });
     });
     this.#slots.jump.want(jump === undefined ? undefined : `${jump.id}`, async (signal) => {
       const timeline = this.#timeline;
@@ -360,18 +340,16 @@ export class Session {
     });
   }
 
-  #stop: AbortController | undefined;
-
   async #runJob({ id, request }: NonNullable<State['job']>, label: string): Promise<void> {
     this.#stop = new AbortController();
     const context = this.#context(
       this.#stop.signal,
       throttle((progress) => {
-        this.dispatch({ type: 'progress', id, ...progressOf(progress) });
+        this.dispatch({ type: 'progress', id, ...describeProgress(progress) });
       }),
     );
     try {
-      const { lines, undo } = await runJob(context, label, request, (question) => this.#ask(question));
+      const { lines, undo } = await runJob(context, label, request, (question) => this.#questions.confirm(question));
       this.dispatch({ type: 'job-ended', id, lines, undo });
     } catch (error) {
       this.dispatch({ type: 'job-failed', id, trouble: troubleOf(error) });
@@ -379,34 +357,19 @@ export class Session {
     await this.#follow();
     await this.#readSafety(request.verb === 'verify').catch(() => undefined);
   }
-
-  async #askSecret(subject: string): Promise<string> {
-    // Each operation opens the repository anew, and would ask again.
-    const text = this.#secrets.get(subject) ?? (await this.#waitFor({ type: 'secret-wanted', subject }));
-    if (text !== undefined) {
-      this.#secrets.set(subject, text);
-      return text;
-    }
-    throw new MoltError('INTERRUPTED', `no passphrase was given for ${subject}`, {
-      hint: 'q leaves; set MOLT_PASSPHRASE, or give --passphrase-file FILE',
-    });
-  }
-
-  async #ask(question: string): Promise<boolean> {
-    return (await this.#waitFor({ type: 'asked', question })) === 'yes';
-  }
-
-  #waitFor(event: Event): Promise<string | undefined> {
-    const { promise, resolve } = Promise.withResolvers<string | undefined>();
-    this.#waiting?.(undefined);
-    this.#waiting = resolve;
-    this.dispatch(event);
-    return promise;
-  }
 }
 
 function keyOf({ from, to, asked }: Pair): string {
   return `${from}..${to}${to === 'live' ? asked : ''}`;
+}
+
+/** Reads what a key names; a failure is what is shown in its place. */
+async function load<T>(key: string, read: () => Promise<T>): Promise<Loading<T>> {
+  try {
+    return { key, is: 'ready', value: await read() };
+  } catch (error) {
+    return { key, is: 'failed', trouble: troubleOf(error) };
+  }
 }
 
 function pause(ms: number): Promise<void> {
@@ -434,28 +397,4 @@ async function readInBatches<V>(
     await pause(0);
   }
   if (batch.length > 0 && !signal.aborted) take(batch);
-}
-
-/** Returns what a step is in words, and how far it is. */
-function progressOf({ phase, doneBytes, totalBytes, doneFiles, totalFiles }: Progress): {
-  phase: string;
-  amount: string;
-  share: number | undefined;
-} {
-  const total = totalBytes === undefined ? '' : ` of ${formatSize(totalBytes)}`;
-  const amount = doneBytes === undefined ? '' : `${formatSize(doneBytes)}${total}`;
-  if (totalBytes !== undefined && totalBytes > 0) return { phase, amount, share: (doneBytes ?? 0) / totalBytes };
-  const isCounted = totalFiles !== undefined && totalFiles > 0;
-  return { phase, amount, share: isCounted ? (doneFiles ?? 0) / totalFiles : undefined };
-}
-
-/** Lets the steps of an operation through ten times a second, and each one that begins. */
-function throttle(report: (progress: Progress) => void): (progress: Progress) => void {
-  let last: { phase: string; ms: number } | undefined;
-  return (progress) => {
-    const ms = performance.now();
-    if (last?.phase === progress.phase && ms - last.ms < 100) return;
-    last = { phase: progress.phase, ms };
-    report(progress);
-  };
 }

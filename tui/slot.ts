@@ -29,27 +29,3 @@ export class Slot {
     this.want(undefined, async () => {});
   }
 }
-
-/** A cache of what was read last. */
-export class Recent<V> {
-  readonly #most: number;
-  readonly #values = new Map<string, V>();
-
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  get(key: string): V | undefined {
-    const value = this.#values.get(key);
-    if (value === undefined) return undefined;
-    this.#values.delete(key);
-    this.#values.set(key, value);
-    return value;
-  }
-
-  set(key: string, value: V): void {
-    this.#values.set(key, value);
-    const [oldest] = this.#values.keys();
-    if (this.#values.size > this.#most && oldest !== undefined) this.#values.delete(oldest);
-  }
-}

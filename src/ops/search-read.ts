@@ -7,7 +7,7 @@ import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
 import type { PlacedTurn } from '../model/turn.ts';
 import { ChunkReader } from '../repo/blob-reader.ts';
 import { readCommit } from '../repo/git.ts';
-import { Lru } from '../repo/lru.ts';
+import { Lru } from '../model/lru.ts';
 import type { Repository } from '../repo/repository.ts';
 import { TreeReader } from '../repo/tree-reader.ts';
 import { TREE_MODES } from '../repo/trees.ts';

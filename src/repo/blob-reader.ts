@@ -3,7 +3,7 @@
 
 import { MoltError } from '../model/error.ts';
 import type { BlobId, ChunkId } from '../model/ids.ts';
-import { Lru } from './lru.ts';
+import { Lru } from '../model/lru.ts';
 import type { Objects } from './objects.ts';
 
 /** Chunks that are kept: what two versions of a file have changed, mostly. */

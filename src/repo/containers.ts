@@ -12,7 +12,7 @@ import { isMoltError, MoltError } from '../model/error.ts';
 import type { PackId, RepositoryId, StorageId } from '../model/ids.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { KeptEnds } from './kept-ends.ts';
-import { Lru } from './lru.ts';
+import { Lru } from '../model/lru.ts';
 
 const BLOCK_CACHE_BYTES = 24 << 20;
 const FOOTER_CACHE_BYTES = 16 << 20;

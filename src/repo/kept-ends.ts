@@ -8,7 +8,7 @@ import { parseTrailer, trailerBytes } from '../format/trailer.ts';
 import { HEADER_BYTES } from '../format/layout.ts';
 import type { ReadRange } from '../format/container.ts';
 import type { Storage } from '../storage/storage.ts';
-import { Lru } from './lru.ts';
+import { Lru } from '../model/lru.ts';
 
 /** What of the bundles that were read last is in memory. */
 const BUNDLE_CACHE_BYTES = 8 << 20;

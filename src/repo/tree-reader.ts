@@ -1,7 +1,7 @@
 // Trees of a history that is walked: neighbouring commits share most of them.
 
 import type { TreeId } from '../model/ids.ts';
-import { Lru } from './lru.ts';
+import { Lru } from '../model/lru.ts';
 import type { Objects } from './objects.ts';
 import { parseTree, type TreeEntry } from './trees.ts';
 
