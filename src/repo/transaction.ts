@@ -1,7 +1,6 @@
 // A transaction: new objects collect in blocks and become, at `publish`, one segment of the log (and packs before it, if there is
 // much). Until then nothing of it can be seen, and giving it up costs nothing but packs that no segment names.
 
-import { encodeDelta, type Delta } from '../chunk/delta.ts';
 import type { Chunker } from '../chunk/chunker.ts';
 import { ContentChunker } from '../chunk/fastcdc.ts';
 import { FixedChunker } from '../chunk/fixed-chunker.ts';
@@ -18,6 +17,7 @@ import type { BlobId, GitId } from '../model/ids.ts';
 import { BlobHash } from './blob-hash.ts';
 import { BlobSink, type ObjectSink, type PreviousChunks } from './blob-sink.ts';
 import { BlockBuilder, type BlockGroup, type PlainBlock } from './block-builder.ts';
+import { chooseDelta } from './choose-delta.ts';
 import { gitKey, mapKey } from './keys.ts';
 import { gitIdOf, type GitType } from './objects.ts';
 import { PackPool, type EncodedPlainBlock, type StoredPacks } from './pack-pool.ts';
@@ -30,10 +30,6 @@ import { isDamage } from './storage-failure.ts';
 const SEGMENT_LIMIT_BYTES = 8 << 20;
 /** Objects that a segment may carry before that: its footer is read and held whole. */
 const SEGMENT_LIMIT_OBJECTS = 20_000;
-/** Smaller objects are not worth a delta's 36 bytes of base. */
-const DELTA_LEAST_BYTES = 512;
-/** What a delta's base takes in the footer. */
-const DELTA_OVERHEAD_BYTES = 36;
 /** Bytes that a full backup encodes on this thread before workers are worth starting. */
 const INLINE_BYTES = 4 << 20;
 
@@ -332,7 +328,8 @@ export class Transaction implements ObjectSink {
     }
     // Only Git's objects are looked at again before they are published.
     const isGit = type !== OBJECT.chunk && type !== OBJECT.node;
-    const delta = previous === undefined ? undefined : await this.#tryDelta(bytes, group, previous);
+    const mayBeDelta = previous !== undefined && !this.#whole && group !== 'secret' && !this.#isSegmentFull();
+    const delta = mayBeDelta ? await chooseDelta(this.#repository, bytes, previous) : undefined;
     this.#new.set(id, { type, bytes: isGit ? Buffer.from(bytes) : undefined });
     if (delta === undefined) this.#builder.add(group, { key, type, bytes, objectBytes: bytes.length, base: undefined });
     else this.#builder.add('delta', { key, type, bytes: delta.frame, objectBytes: bytes.length, base: delta.base });
@@ -342,40 +339,8 @@ export class Transaction implements ObjectSink {
     await this.#packs.ready();
   }
 
-  /** Encodes an object as a delta if that pays. A predecessor that is damaged must not keep what follows it from being saved. */
-  async #tryDelta(
-    bytes: Buffer,
-    group: BlockGroup,
-    previous: Buffer,
-  ): Promise<{ frame: Buffer; base: Buffer } | undefined> {
-    try {
-      return await this.#delta(bytes, group, previous);
-    } catch (error) {
-      if (isDamage(error)) return undefined;
-      throw error;
-    }
-  }
-
-  async #delta(
-    bytes: Buffer,
-    group: BlockGroup,
-    previous: Buffer,
-  ): Promise<{ frame: Buffer; base: Buffer } | undefined> {
-    if (this.#whole || group === 'secret' || bytes.length < DELTA_LEAST_BYTES) return undefined;
-    if (this.#segmentBytes > SEGMENT_LIMIT_BYTES || this.#segmentObjects > SEGMENT_LIMIT_OBJECTS) return undefined;
-    const { index, objects } = this.#repository;
-    const place = await index.find(previous);
-    if (place === undefined) return undefined;
-    if (place.encoding !== ENCODING.deltas) {
-      const delta = encodeDelta(bytes, await objects.readPlace(previous, place));
-      return delta === undefined ? undefined : { frame: delta.frame, base: previous };
-    }
-    const base = await objects.findBase(previous, place);
-    const found = await objects.find(base);
-    const delta = found === undefined ? undefined : encodeDelta(bytes, found.bytes);
-    if (delta === undefined) return undefined;
-    const step = encodeDelta(bytes, await objects.readPlace(previous, place));
-    return step !== undefined && isWorthDelta(delta, step) ? { frame: delta.frame, base } : undefined;
+  #isSegmentFull(): boolean {
+    return this.#segmentBytes > SEGMENT_LIMIT_BYTES || this.#segmentObjects > SEGMENT_LIMIT_OBJECTS;
   }
 
   /** Takes a block from the builder: into the pool, or encoded at once as long as there is little. */
@@ -389,8 +354,7 @@ export class Transaction implements ObjectSink {
     this.#segmentBytes += block.bytes.length;
     this.#plainBytes += plain.plainBytes;
     this.#segmentObjects += plain.objects.length;
-    const isMuch = this.#whole ? this.#plainBytes > INLINE_BYTES : this.#segmentBytes > SEGMENT_LIMIT_BYTES;
-    if (isMuch || this.#segmentObjects > SEGMENT_LIMIT_OBJECTS) this.#turnToPacks();
+    if (this.#isSegmentFull() || (this.#whole && this.#plainBytes > INLINE_BYTES)) this.#turnToPacks();
   }
 
   #pool(plain: PlainBlock): void {
@@ -435,16 +399,6 @@ export function checkNotSwept({ log }: Repository, sweepSeq: number): void {
   throw new MoltError('SWEPT', 'the repository was pruned while this ran, and nothing was saved', {
     hint: 'run the command again',
   });
-}
-
-/**
- * Says whether another delta on the same base is cheaper in the long run than a new whole object. Deltas on one base grow by about
- * a step each time, so a whole of W bytes every n times costs W/n + step*n/2 a time, least where a delta reaches sqrt(2*W*step).
- * @param step the difference to the object's previous version
- */
-function isWorthDelta(delta: Delta, step: Delta): boolean {
-  const length = delta.frame.length + DELTA_OVERHEAD_BYTES;
-  return length * length <= 2 * delta.wholeBytes * (step.frame.length + DELTA_OVERHEAD_BYTES);
 }
 
 /** Only a segment may hold deltas, and of commits and tags it tells where they are without a search. */
