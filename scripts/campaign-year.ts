@@ -3,6 +3,7 @@
 //
 //     npm run campaign:year                           105,120 commits; hours
 //     npm run campaign:year -- --days 90 --ticks 24   a quarter of a year of hourly commits
+//     npm run campaign:year -- --far s3               its remote is a real Ceph, which is started; else a folder
 //     npm run campaign:year -- --json FILE            each day's figures as well, a line of JSON each
 
 import { appendFileSync, existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
@@ -10,8 +11,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../src/cli/text.ts';
+import { startCluster, type Cluster } from '../test/ceph/cluster.ts';
 import { Simulation, type Day, type Took, type Work } from './year/simulate.ts';
-import type { StoreSize } from './year/store-time.ts';
+import { S3Time } from './year/s3-time.ts';
+import type { StoreSize, StoreSizes } from './year/store.ts';
 
 const MONTH_DAYS = 30;
 /** A line of what expired in an index run: its object's row and its commit's (FORMAT.md, "Index runs"). */
@@ -22,6 +25,7 @@ const { values } = parseArgs({
     days: { type: 'string', default: '365' },
     ticks: { type: 'string', default: '288' },
     seed: { type: 'string', default: '1' },
+    far: { type: 'string', default: 'folder' },
     json: { type: 'string' },
   },
 });
@@ -29,9 +33,15 @@ const [days, ticksADay] = [Number(values.days), Number(values.ticks)];
 const within = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 const dir = realpathSync(mkdtempSync(join(within, 'molt-year-')));
 const rows: string[][] = [headings()];
+let cluster: Cluster | undefined;
 try {
-  const { seed } = values;
-  const simulation = await Simulation.begin({ dir, seed, ticksADay, retention: 'pro' });
+  const { seed, far: where } = values;
+  if (where === 's3') {
+    cluster = await startCluster();
+    await cluster.makeBucket('year');
+  }
+  using far = cluster && (await S3Time.start(cluster.placeIn('year')));
+  const simulation = await Simulation.begin({ dir, seed, ticksADay, retention: 'pro', ...(far && { far }) });
   console.log(`seed ${seed}: ${days} days of ${ticksADay} commits`);
   let month: Day[] = [];
   for (let day = 1; day <= days; day += 1) {
@@ -50,6 +60,8 @@ try {
   console.log(`broke off; what was there is left in ${dir}`);
   console.error(error);
   process.exitCode = 1;
+} finally {
+  await cluster?.stop();
 }
 console.log(`\n${[...formatTable(rows)].join('\n')}`);
 
@@ -115,7 +127,7 @@ function lineOf(day: number, lived: Day): object {
   return { day, ...rest, tickBytes: median(tickBytes), times, ...sizes };
 }
 
-function total(sizes: ReadonlyMap<string, StoreSize>): StoreSize {
+function total(sizes: StoreSizes): StoreSize {
   let sum = { objects: 0, sizeBytes: 0 };
   for (const { objects, sizeBytes } of sizes.values())
     sum = { objects: sum.objects + objects, sizeBytes: sum.sizeBytes + sizeBytes };

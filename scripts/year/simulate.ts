@@ -18,7 +18,8 @@ import { addRemote } from '../../src/ops/remote.ts';
 import { applyRestore, planRestore } from '../../src/ops/restore.ts';
 import type { RequestKind } from '../../src/storage/remote.ts';
 import { YearAgent } from './agent.ts';
-import { StoreTime, type StoreSize } from './store-time.ts';
+import { DirectoryTime } from './directory-time.ts';
+import type { FarStore, StoreSizes } from './store.ts';
 
 const DAY_MS = 86_400_000;
 /** Later than any real time, so that files are never of the future. */
@@ -36,6 +37,8 @@ export interface Simulated {
   readonly retention: string;
   /** Runs are noted in the backup log. */
   readonly isNoted?: boolean;
+  /** Its remote; a folder unless said. */
+  readonly far?: FarStore;
 }
 
 /** What was measured of a kind of work: how long it took by the clock, and of the processor; milliseconds. */
@@ -62,10 +65,10 @@ export interface Day {
   readonly historyBytes: number;
   readonly runs: number;
   readonly refs: number;
-  readonly here: ReadonlyMap<string, StoreSize>;
-  readonly far: ReadonlyMap<string, StoreSize>;
+  readonly here: StoreSizes;
+  readonly far: StoreSizes;
   /** What the remote held before the full backup came. */
-  readonly farPeak: ReadonlyMap<string, StoreSize>;
+  readonly farPeak: StoreSizes;
 }
 
 /** What is timed. */
@@ -76,20 +79,26 @@ export class Simulation {
   readonly context: OpsContext;
   readonly #options: Simulated;
   readonly #agent: YearAgent;
-  readonly #here: StoreTime;
-  readonly #far: StoreTime;
-  /** When each tick began, by the real clock and by the simulated one. */
-  readonly #began: { readonly realMs: number; readonly nowMs: number }[] = [];
+  readonly #here: DirectoryTime;
+  readonly #far: FarStore;
   #nowMs = START_MS;
   #tick = 0;
   #day = 0;
 
-  private constructor(options: Simulated, agent: YearAgent, context: OpsContext, here: StoreTime, far: StoreTime) {
+  private constructor(
+    options: Simulated,
+    parts: {
+      readonly agent: YearAgent;
+      readonly context: OpsContext;
+      readonly here: DirectoryTime;
+      readonly far: FarStore;
+    },
+  ) {
     this.#options = options;
-    this.#agent = agent;
-    this.context = context;
-    this.#here = here;
-    this.#far = far;
+    this.#agent = parts.agent;
+    this.context = parts.context;
+    this.#here = parts.here;
+    this.#far = parts.far;
   }
 
   /** Begins: an agent with its first full backup and an empty remote. */
@@ -121,10 +130,11 @@ export class Simulation {
       passphrase: async () => undefined,
       keepRecoveryKey: async () => undefined,
     });
-    const url = `file://${join(dir, 'far')}`;
-    await addRemote(context, 'year', { name: 'far', url, singleWriter: false });
-    const here = new StoreTime(realpathSync(context.home.repositoryDir(made.repository)));
-    const simulation = new Simulation(options, agent, context, here, new StoreTime(join(dir, 'far')));
+    // The remote's own clock shows the real time.
+    const { far = new DirectoryTime(join(dir, 'far'), Date.now) } = options;
+    await addRemote(context, 'year', { name: 'far', url: far.url, singleWriter: false });
+    const here = new DirectoryTime(realpathSync(context.home.repositoryDir(made.repository)), () => simulated.now());
+    const simulation = new Simulation(options, { agent, context, here, far });
     simulated.now = () => simulation.#nowMs;
     return simulation;
   }
@@ -146,16 +156,16 @@ export class Simulation {
     const { context } = this;
     const tickBytes: number[] = [];
     let fullBytes = 0;
-    let farPeak: ReadonlyMap<string, StoreSize> = new Map();
+    let farPeak: StoreSizes = new Map();
     const pushRequests = { put: 0, get: 0, list: 0, head: 0, delete: 0 };
     let pushBytes = 0;
     for (let tick = 1; tick <= ticksADay; tick += 1) {
       this.#nowMs = START_MS + (this.#day + tick / ticksADay) * DAY_MS;
-      this.#began.push({ realMs: Date.now(), nowMs: this.#nowMs });
+      for (const store of [this.#here, this.#far]) store.begin({ realMs: Date.now(), nowMs: this.#nowMs });
       this.#tick += 1;
       this.#agent.work(this.#tick);
       const isFull = tick === ticksADay;
-      if (isFull) farPeak = this.#far.measure();
+      if (isFull) farPeak = await this.#far.measure();
       const kind = isFull ? 'full' : 'incremental';
       const saved = await time(isFull ? 'full' : 'commit', () =>
         backUp(context, 'year', { kind, full: isFull, trigger: 'schedule' }),
@@ -180,8 +190,8 @@ export class Simulation {
       pushBytes,
       ...pruned,
       ...(await this.#look()),
-      here: this.#here.measure(),
-      far: this.#far.measure(),
+      here: await this.#here.measure(),
+      far: await this.#far.measure(),
       farPeak,
     };
   }
@@ -195,21 +205,7 @@ export class Simulation {
   }
 
   async #prune(time: <T>(work: Work, does: () => Promise<T>) => Promise<T>) {
-    const at = (realMs: number): number => {
-      let low = 0;
-      let high = this.#began.length;
-      while (high - low > 1) {
-        const middle = (low + high) >> 1;
-        if ((this.#began[middle]?.realMs ?? 0) <= realMs) low = middle;
-        else high = middle;
-      }
-      return this.#began[low]?.nowMs ?? START_MS;
-    };
-    for (const store of [this.#here, this.#far]) store.note(at);
-    this.#began.splice(0, this.#began.length - 1);
-    // The remote's own clock shows the real time.
-    this.#here.age(this.#nowMs, this.#nowMs);
-    this.#far.age(this.#nowMs, Date.now());
+    for (const store of [this.#here, this.#far]) store.age();
     let pruneMemoryBytes = 0;
     const watch = setInterval(() => {
       pruneMemoryBytes = Math.max(pruneMemoryBytes, process.memoryUsage.rss());

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { Simulation } from '../../scripts/year/simulate.ts';
-import type { StoreSize } from '../../scripts/year/store-time.ts';
+import type { StoreSizes } from '../../scripts/year/store.ts';
 import type { RunEntry } from '../../src/model/run-entry.ts';
 import { readRuns } from '../../src/cli/runs.ts';
 import { estimateCost } from '../../src/ops/cost.ts';
@@ -78,6 +78,6 @@ test('the estimate of a month is near what the days after it really took', async
   t.true((wanted.wanted?.month.cost.lock ?? 0) > (wanted.wanted?.month.cost.storage ?? Infinity));
 });
 
-function total(sizes: ReadonlyMap<string, StoreSize>): number {
+function total(sizes: StoreSizes): number {
   return [...sizes.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
