@@ -12,6 +12,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { formatTable } from '../src/cli/text.ts';
 import { startCluster, type Cluster } from '../test/ceph/cluster.ts';
+import { estimateCost } from '../src/ops/cost.ts';
+import { MONTH_DAYS as COST_DAYS, type MonthlyCost } from '../src/policy/cost.ts';
 import { Simulation, type Day, type Took, type Work } from './year/simulate.ts';
 import { S3Time } from './year/s3-time.ts';
 import type { StoreSize, StoreSizes } from './year/store.ts';
@@ -44,12 +46,14 @@ try {
   const simulation = await Simulation.begin({ dir, seed, ticksADay, retention: 'pro', ...(far && { far }) });
   console.log(`seed ${seed}: ${days} days of ${ticksADay} commits`);
   let month: Day[] = [];
+  let estimated: MonthlyCost | undefined;
   for (let day = 1; day <= days; day += 1) {
     const lived = await simulation.live();
     month.push(lived);
     if (values.json !== undefined) appendFileSync(values.json, `${JSON.stringify(lineOf(day, lived))}\n`);
     if (day % MONTH_DAYS !== 0 && day !== days) continue;
-    const row = rowOf(Math.ceil(day / MONTH_DAYS), month);
+    const row = [...rowOf(Math.ceil(day / MONTH_DAYS), month), ...judge(estimated, month)];
+    estimated = (await estimateCost(simulation.context, 'year', {})).now.month;
     rows.push(row);
     console.log(row.join('  '));
     month = [];
@@ -68,7 +72,8 @@ console.log(`\n${[...formatTable(rows)].join('\n')}`);
 function headings(): string[] {
   const sizes = ['kept', 'expired', 'B/line', 'here MB', '-lines', 'objects', 'far MB', 'objects', 'runs', 'refs'];
   const times = ['tick kB', 'full kB', 'commit', 'full', 'push', 'list', 'log', 'restore', 'prune', 'prune MB'];
-  return ['month', ...sizes, ...times, 'push req/day', 'prune req/day', 'got MB/day'];
+  const traffic = ['push req/day', 'prune req/day', 'got MB/day'];
+  return ['month', ...sizes, ...times, ...traffic, 'est. stored', 'est. puts'];
 }
 
 /** Sizes and counts are those of the month's last day, times and bytes medians: milliseconds, by the clock and of the processor. */
@@ -101,6 +106,15 @@ function rowOf(number: number, month: readonly Day[]): string[] {
     requestsOf(month, ({ pruneRequests }) => pruneRequests),
     megabytes(median(month.map(({ pruneBytes }) => pruneBytes.received))),
   ];
+}
+
+/** What `cost` estimated of a month when it began, as a share of what the remote then held on average, and of the puts it took. */
+function judge(estimated: MonthlyCost | undefined, month: readonly Day[]): string[] {
+  if (estimated === undefined) return ['-', '-'];
+  const mean = (of: (day: Day) => number): number => month.reduce((sum, day) => sum + of(day), 0) / month.length;
+  const stored = mean(({ far, farPeak }) => (total(far).sizeBytes + total(farPeak).sizeBytes) / 2);
+  const puts = COST_DAYS * mean(({ pushRequests, pruneRequests }) => pushRequests.put + pruneRequests.put);
+  return [(estimated.storedBytes / stored).toFixed(2), (estimated.requests.put / puts).toFixed(2)];
 }
 
 function timesOf(month: readonly Day[], work: Work): string {

@@ -15,6 +15,8 @@ import { openAgent } from '../../src/ops/open.ts';
 import { prune } from '../../src/ops/prune.ts';
 import { push } from '../../src/ops/push.ts';
 import { addRemote } from '../../src/ops/remote.ts';
+import { saveSchedule } from '../../src/ops/schedule.ts';
+import { parseDaily } from '../../src/policy/daily.ts';
 import { applyRestore, planRestore } from '../../src/ops/restore.ts';
 import type { RequestKind } from '../../src/storage/remote.ts';
 import { YearAgent } from './agent.ts';
@@ -135,6 +137,9 @@ export class Simulation {
     await addRemote(context, 'year', { name: 'far', url: far.url, singleWriter: false });
     const here = new DirectoryTime(realpathSync(context.home.repositoryDir(made.repository)), () => simulated.now());
     const simulation = new Simulation(options, { agent, context, here, far });
+    const full = parseDaily('00:00', 'UTC');
+    const { ticksADay, retention } = options;
+    await saveSchedule(context.home, 'year', { everyMs: DAY_MS / ticksADay, full, retention, sinceMs: 0 });
     simulated.now = () => simulation.#nowMs;
     return simulation;
   }
