@@ -4,7 +4,19 @@ import type { CommitId } from '../src/model/ids.ts';
 import { shortId } from '../src/model/ids.ts';
 import { requestLine, shownLine } from './command-line.ts';
 import type { Action } from './keymap.ts';
-import { cursorRow, divideDetail, dividePanes, filesOf, layoutOf, selectedId, selectedRow } from './panes.ts';
+import {
+  cursorRow,
+  detailKey,
+  divideDetail,
+  dividePanes,
+  fileKey,
+  filesOf,
+  isUnmasked,
+  layoutOf,
+  selectedFile,
+  selectedId,
+  selectedRow,
+} from './panes.ts';
 import type { Job, Request, State } from './state.ts';
 
 /** Ends the program. */
@@ -47,6 +59,12 @@ export function act(state: State, action: Action): State {
       return { ...state, overlay: { kind: 'prompt', purpose: 'filter', text: state.filter } };
     case 'jump':
       return { ...state, overlay: { kind: 'prompt', purpose: 'time', text: '' } };
+    case 'find':
+      return { ...state, overlay: { kind: 'prompt', purpose: 'phrase', text: state.found?.phrase ?? '' } };
+    case 'blame':
+      return blame(state);
+    case 'unmask':
+      return { ...state, unmasked: isUnmasked(state) ? undefined : fileKey(state) };
     case 'bring-back':
       return bringBack(state);
     case 'undo':
@@ -226,6 +244,32 @@ function undo(state: State): State {
     isUndo: true,
   } as const;
   return { ...state, overlay, plan: undefined };
+}
+
+function blame(state: State): State {
+  const commit = state.pair?.to ?? selectedId(state);
+  const path = selectedFile(state)?.path;
+  if (commit === undefined || commit === 'live' || path === undefined) return state;
+  return { ...state, overlay: { kind: 'blame', commit, path, at: undefined } };
+}
+
+/** Goes to a file of a commit, wherever it is: a filter that may hide it ends. */
+export function seek(state: State, commit: CommitId, path: string): State {
+  const closed: State = { ...state, overlay: undefined, pair: undefined };
+  if (state.filter !== '') return { ...closed, filter: '', filtering: '', goal: { commit, path } };
+  const at = state.shown?.timeline.find(commit) ?? -1;
+  if (at < 0) return { ...closed, note: { message: `${shortId(commit)} is on another branch`, isTrouble: true } };
+  const there = goTo({ ...closed, focus: 'files' }, at);
+  const detail = detailKey(there);
+  return detail === undefined ? there : pickFile({ ...there, wanted: { detail, path } });
+}
+
+/** Selects the file that was wanted of a detail, once it is there. */
+export function pickFile(state: State): State {
+  const { wanted } = state;
+  if (wanted === undefined || wanted.detail !== detailKey(state)) return state;
+  const file = filesOf(state).findIndex(({ path }) => path === wanted.path);
+  return file < 0 ? state : { ...state, file, wanted: undefined };
 }
 
 /** Puts the cursor on a commit, and opens its day. */

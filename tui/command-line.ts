@@ -2,7 +2,7 @@
 
 import { shortId } from '../src/model/ids.ts';
 import { displayPath } from '../src/model/name.ts';
-import { selectedFile, selectedId, selectedRow } from './panes.ts';
+import { blamedLine, isUnmasked, selectedFile, selectedId, selectedRow } from './panes.ts';
 import type { Pair, Request, State } from './state.ts';
 
 /** Returns a word as a shell takes it. */
@@ -39,6 +39,13 @@ export function shownLine(state: State): string {
   const { program, overlay, focus, pair, filter, shown } = state;
   const label = labelOf(state);
   if (state.agent === undefined) return `${program} status`;
+  if (overlay?.kind === 'found') return `${program} search ${label} ${quote(state.found?.phrase ?? '')}`;
+  if (overlay?.kind === 'blame') {
+    const line = blamedLine(state);
+    const number = line?.file.lines[line.at]?.number;
+    const place = quote(`${shortId(overlay.commit)}:${displayPath(overlay.path)}`);
+    return `${program} blame ${label} ${place}${number === undefined ? '' : ` -L ${number}`}`;
+  }
   if (overlay?.kind === 'remotes') return `${program} remote list -a ${label}`;
   if (overlay?.kind === 'pods') return `${program} pod list`;
   if (overlay?.kind === 'job' && state.job !== undefined) return state.job.command;
@@ -51,7 +58,8 @@ export function shownLine(state: State): string {
   const file = selectedFile(state);
   if (pair !== undefined || (focus !== 'timeline' && file !== undefined)) {
     const path = focus === 'timeline' || file === undefined ? '' : ` -- ${quote(displayPath(file.path))}`;
-    return `${program} diff ${label} ${sidesOf(state, pair)}${path}`;
+    const secrets = isUnmasked(state) ? ' --show-secrets' : '';
+    return `${program} diff ${label} ${sidesOf(state, pair)}${secrets}${path}`;
   }
   const row = selectedRow(state);
   if (row?.kind === 'commit') return `${program} show ${label} ${shortId(shown?.timeline.id(row.at) ?? ('' as never))}`;

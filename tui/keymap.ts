@@ -22,6 +22,9 @@ export type Action =
   | 'compare'
   | 'filter'
   | 'jump'
+  | 'find'
+  | 'blame'
+  | 'unmask'
   | 'bring-back'
   | 'undo'
   | 'commit'
@@ -63,6 +66,15 @@ function isOpenDay(state: State): boolean {
 const inDetail = ({ focus }: State): boolean => focus !== 'timeline';
 const noMoment = (state: State): string | undefined =>
   selectedId(state) === undefined ? 'no moment is selected' : undefined;
+const noFile = (state: State): string | undefined =>
+  selectedFile(state) === undefined ? 'no file is selected' : undefined;
+const notBlamed = (state: State): string | undefined =>
+  noFile(state) ??
+  (state.pair?.to === 'live'
+    ? 'what the agent has now is in no commit yet: s saves it'
+    : selectedFile(state)?.change === 'removed'
+      ? 'the file is gone at this moment: go to the one before'
+      : undefined);
 const noAgent = (state: State): string | undefined => (state.agent === undefined ? 'no agent is open yet' : undefined);
 const isBusy = (state: State): string | undefined => {
   if (state.job?.state === 'running' || state.job?.state === 'stopping')
@@ -100,7 +112,7 @@ export const BINDINGS: readonly Binding[] = [
     label: 'the next file',
     hint: 'next file',
     isHere: inDetail,
-    whyNot: (state) => (selectedFile(state) === undefined ? 'no file is selected' : undefined),
+    whyNot: noFile,
   },
   { keys: ['N', '['], action: 'previous-file', label: 'the file before', isHere: inDetail },
   {
@@ -144,6 +156,31 @@ export const BINDINGS: readonly Binding[] = [
     command: 'log',
     isHere: inList,
     whyNot: noAgent,
+  },
+  {
+    keys: ['f'],
+    action: 'find',
+    label: 'find a phrase in all history: when it appeared, and when it went away',
+    hint: 'find',
+    command: 'search',
+    isHere: always,
+    whyNot: noAgent,
+  },
+  {
+    keys: ['b'],
+    action: 'blame',
+    label: 'blame: which moment wrote each line of this file, and what was said before',
+    hint: 'blame',
+    command: 'blame',
+    isHere: inDetail,
+    whyNot: notBlamed,
+  },
+  {
+    keys: ['u'],
+    action: 'unmask',
+    label: 'show the secrets of this file, or mask them again',
+    isHere: inDetail,
+    whyNot: noFile,
   },
   {
     keys: ['T'],

@@ -3,7 +3,7 @@
 import type { CommitId } from '../src/model/ids.ts';
 import { Layout, listCommits, type Row } from './days.ts';
 import { wrapLine, type Line } from './line.ts';
-import { isRead, type DetailFile, type FileView, type Size, type State } from './state.ts';
+import { isRead, type BlamedFile, type DetailFile, type FileView, type Size, type State } from './state.ts';
 
 /** The least that everything fits into. */
 export const LEAST: Size = { columns: 80, rows: 24 };
@@ -135,10 +135,39 @@ export function selectedFile(state: State): DetailFile | undefined {
   return filesOf(state)[state.file];
 }
 
-/** Names what the diff is to show. */
-export function viewKey(state: State): string | undefined {
+/** Names the file that is selected, between its two moments. */
+export function fileKey(state: State): string | undefined {
   const file = selectedFile(state);
   return file === undefined ? undefined : `${detailKey(state)} ${file.path}`;
+}
+
+/** Says whether the secrets of the file that is selected are shown. */
+export function isUnmasked(state: State): boolean {
+  return state.unmasked !== undefined && state.unmasked === fileKey(state);
+}
+
+/** Names what the diff is to show. */
+export function viewKey(state: State): string | undefined {
+  const key = fileKey(state);
+  return key !== undefined && isUnmasked(state) ? `${key} unmasked` : key;
+}
+
+/** Names the file whose lines are blamed. */
+export function blameKey({ commit, path }: { readonly commit: CommitId; readonly path: string }): string {
+  return `${commit}:${path}`;
+}
+
+/** Returns the file whose lines are blamed and the line under the cursor, once they are there. */
+export function blamedLine({ overlay, blame }: State): { file: BlamedFile; at: number } | undefined {
+  if (overlay?.kind !== 'blame' || blame?.is !== 'ready' || blame.key !== blameKey(overlay)) return undefined;
+  return { file: blame.value, at: overlay.at ?? blame.value.start };
+}
+
+/** Names the moment whose conversations are shown below a blamed line. */
+export function saidKey(state: State): string | undefined {
+  const blamed = blamedLine(state);
+  const commit = blamed?.file.lines[blamed.at]?.commit;
+  return commit === undefined ? undefined : `${state.blame?.key} ${commit}`;
 }
 
 const wrapped = new WeakMap<FileView, { readonly columns: number; readonly lines: readonly Line[] }>();

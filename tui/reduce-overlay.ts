@@ -5,6 +5,7 @@ import { shownLine } from './command-line.ts';
 import { characters } from './line.ts';
 import { listPalette } from './palette.ts';
 import { act, copy, leave, startJob } from './actions.ts';
+import { reduceBlame, reduceFound, startFinding } from './reduce-lookup.ts';
 import type { Overlay, State, Target } from './state.ts';
 
 type OverlayEvent = { readonly type: 'key'; readonly key: string } | { readonly type: 'paste'; readonly text: string };
@@ -30,6 +31,10 @@ export function reduceOverlay(state: State, event: OverlayEvent): State {
       return reduceRestore(state, overlay, key, typed);
     case 'remove-pod':
       return reduceRemovePod(state, overlay, key, typed);
+    case 'found':
+      return reduceFound(state, overlay, key);
+    case 'blame':
+      return reduceBlame(state, overlay, key);
     case 'job':
       return reduceWork(state, key);
     case 'secret':
@@ -125,6 +130,8 @@ function reducePrompt(
           : { ...closed, filter: text, filtering: text, pair: undefined, focus: 'timeline' };
       case 'time':
         return text === '' ? closed : { ...closed, jump: { text, id: (state.jump?.id ?? 0) + 1 } };
+      case 'phrase':
+        return text === '' ? closed : startFinding(state, text);
       case 'message':
         return startJob(closed, { verb: 'commit', message: text === '' ? undefined : text }, 'save');
     }

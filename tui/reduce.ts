@@ -2,10 +2,11 @@
 
 import type { CommitId } from '../src/model/ids.ts';
 import type { PodSummary } from '../src/ops/pods.ts';
-import { act, goTo, leave } from './actions.ts';
+import { act, goTo, leave, pickFile, seek } from './actions.ts';
 import type { Day, Shown } from './days.ts';
 import { findBinding } from './keymap.ts';
-import { cursorRow, detailKey, divideDetail, dividePanes, layoutOf, viewKey, viewLines } from './panes.ts';
+import { cursorRow, detailKey, divideDetail, dividePanes, fileKey, layoutOf, viewKey, viewLines } from './panes.ts';
+import { takeLookup, type LookupEvent } from './reduce-lookup.ts';
 import { reduceOverlay } from './reduce-overlay.ts';
 import type {
   AgentRow,
@@ -57,6 +58,7 @@ export type Event =
       readonly undo?: Undo | undefined;
     }
   | { readonly type: 'job-failed'; readonly id: number; readonly trouble: Trouble }
+  | LookupEvent
   | { readonly type: 'secret-wanted'; readonly subject: string }
   | { readonly type: 'asked'; readonly question: string }
   | { readonly type: 'note'; readonly note: Trouble };
@@ -118,6 +120,12 @@ function apply(state: State, event: Event): State {
         overlay: { kind: 'prompt', purpose: 'time', text: state.jump?.text ?? '', trouble: event.trouble },
         jump: undefined,
       };
+    case 'finding':
+    case 'answers':
+    case 'found':
+    case 'blamed':
+    case 'said':
+      return takeLookup(state, event);
     case 'secret-wanted':
       return { ...state, overlay: { kind: 'secret', subject: event.subject, text: '', below: state.overlay } };
     case 'asked':
@@ -133,7 +141,8 @@ function apply(state: State, event: Event): State {
 
 /** With a filter by path the file that passed it is the one to look at. */
 function takeDetail(state: State, detail: Loading<Detail>): State {
-  const next = { ...state, detail };
+  const next = pickFile({ ...state, detail });
+  if (next.file !== state.file) return next;
   const wanted = state.filter.toLowerCase();
   if (detail.is !== 'ready' || wanted === '' || state.file !== 0) return next;
   const file = detail.value.files.findIndex(({ title }) => title.toLowerCase().includes(wanted));
@@ -174,8 +183,9 @@ function takeShown(state: State, shown: Shown, filter: string): State {
   if (filter !== state.filter) return state;
   const [newest] = shown.days;
   const before = state.shown;
-  const next = { ...state, shown, filtering: undefined };
+  const next = { ...state, shown, filtering: undefined, goal: undefined };
   if (newest === undefined) return { ...next, cursor: { day: '', at: undefined } };
+  if (state.goal !== undefined) return seek(next, state.goal.commit, state.goal.path);
   // Another filter shows where its commits are; the same history, grown, keeps the cursor on its commit.
   if (before === undefined || state.filtering !== undefined)
     return {
@@ -222,6 +232,8 @@ function settle(state: State, before: State): State {
   let next = state;
   if (detailKey(next) !== detailKey(before)) next = { ...next, file: 0, scroll: 0 };
   else if (viewKey(next) !== viewKey(before) && next.file !== before.file) next = { ...next, scroll: 0 };
+  // Secrets are shown of one file, until it is left.
+  if (next.unmasked !== undefined && next.unmasked !== fileKey(next)) next = { ...next, unmasked: undefined };
   const { listRows } = dividePanes(next);
   if (listRows > 0 && next.shown !== undefined) {
     const row = cursorRow(next);

@@ -12,7 +12,8 @@ import { readSafety } from '../src/ops/safety.ts';
 import { findMomentAt, readTimeline, refreshHistory, type Timeline } from '../src/ops/timeline.ts';
 import { foldDays, listCommits, type LocalTime } from './days.ts';
 import { runJob } from './jobs.ts';
-import { detailKey, selectedFile, selectedId, viewKey, visibleRows } from './panes.ts';
+import { Lookups } from './lookups.ts';
+import { detailKey, isUnmasked, selectedFile, selectedId, viewKey, visibleRows } from './panes.ts';
 import { makePlan } from './plans.ts';
 import { describeProgress, throttle } from './progress.ts';
 import { Questions } from './questions.ts';
@@ -23,11 +24,12 @@ import {
   countComponents,
   detailOf,
   filterTimeline,
+  load,
   readFileView,
   readGlance,
   troubleOf,
 } from './source.ts';
-import { initialState, type Detail, type Loading, type Pair, type State } from './state.ts';
+import { initialState, type Detail, type FileView, type Pair, type State } from './state.ts';
 import { localTime } from './views/screen.ts';
 
 /** How often it is looked whether another process saved something, and how often ages are told anew. */
@@ -63,6 +65,10 @@ export class Session {
   #open: OpenAgent | undefined;
   #failure: Error | undefined;
   readonly #questions = new Questions((event) => this.dispatch(event));
+  readonly #lookups = new Lookups(
+    (event) => this.dispatch(event),
+    (signal, progress) => this.#context(signal, progress),
+  );
   #timeline: Timeline | undefined;
   #version = 0;
   #timers: NodeJS.Timeout[] = [];
@@ -142,6 +148,7 @@ export class Session {
     this.#closing.abort(new MoltError('INTERRUPTED', 'interrupted'));
     this.#questions.close();
     for (const slot of Object.values(this.#slots)) slot.reset();
+    await this.#lookups.close();
     await this.#work;
     await this.#open?.[Symbol.asyncDispose]();
   }
@@ -216,6 +223,7 @@ export class Session {
     if (state.shown !== undefined) this.#wantRows(state, this.#open, state.shown.timeline);
     this.#wantDetail(state, this.#open);
     this.#wantOverlay(state, this.#open);
+    this.#lookups.want(state);
   }
 
   #wantHistory(state: State, open: OpenAgent, timeline: Timeline): void {
@@ -282,12 +290,15 @@ export class Session {
       if (!signal.aborted) this.dispatch({ type: 'detail', detail });
     });
     const file = viewKey(state);
+    const showSecrets = isUnmasked(state);
     const path = selectedFile(state)?.path;
     this.#slots.view.want(file, async (signal) => {
       if (file === undefined || path === undefined || pair === undefined) return;
       await pause(SETTLED_MS / 2);
       if (signal.aborted) return;
-      const view = await load(file, async () => readFileView(await this.#compare(open, pair, signal), path, signal));
+      const read = async (): Promise<FileView> =>
+        readFileView(await this.#compare(open, pair, signal), path, { signal, showSecrets });
+      const view = await load(file, read);
       if (!signal.aborted) this.dispatch({ type: 'view', view });
     });
   }
@@ -361,15 +372,6 @@ export class Session {
 
 function keyOf({ from, to, asked }: Pair): string {
   return `${from}..${to}${to === 'live' ? asked : ''}`;
-}
-
-/** Reads what a key names; a failure is what is shown in its place. */
-async function load<T>(key: string, read: () => Promise<T>): Promise<Loading<T>> {
-  try {
-    return { key, is: 'ready', value: await read() };
-  } catch (error) {
-    return { key, is: 'failed', trouble: troubleOf(error) };
-  }
 }
 
 function pause(ms: number): Promise<void> {

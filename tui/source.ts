@@ -5,12 +5,12 @@ import { isMoltError } from '../src/model/error.ts';
 import { unforeseenFailure } from '../src/model/system-error.ts';
 import type { OpsContext } from '../src/ops/context.ts';
 import type { OpenAgent } from '../src/ops/open.ts';
-import { openComparison, type Comparison } from '../src/ops/semantic-diff.ts';
+import { openComparison, type CompareOptions, type Comparison } from '../src/ops/semantic-diff.ts';
 import { findWholeParent, listChangesOf, readMoment, type Timeline } from '../src/ops/timeline.ts';
 import type { LocalTime } from './days.ts';
 import { line } from './line.ts';
 import { rowsOfDiff } from './views/diff.ts';
-import type { ComponentCounts, Detail, DetailFile, FileView, Glance, Pair, Trouble } from './state.ts';
+import type { ComponentCounts, Detail, DetailFile, FileView, Glance, Loading, Pair, Trouble } from './state.ts';
 
 /** Of more files than these the sizes are not looked up. */
 const MOST_SIZES = 500;
@@ -20,6 +20,15 @@ export function troubleOf(error: unknown): Trouble {
   const known = unforeseenFailure(error);
   if (isMoltError(known)) return { message: known.message, hint: known.hint };
   return { message: error instanceof Error ? error.message : String(error), hint: 'this is a bug in molt' };
+}
+
+/** Reads what a key names; a failure is what is shown in its place. */
+export async function load<T>(key: string, read: () => Promise<T>): Promise<Loading<T>> {
+  try {
+    return { key, is: 'ready', value: await read() };
+  } catch (error) {
+    return { key, is: 'failed', trouble: troubleOf(error) };
+  }
 }
 
 /** Reads a commit of the list; one that can't be read says so in its row. */
@@ -74,12 +83,12 @@ export function countComponents({ files }: Comparison): ComponentCounts {
   return counts;
 }
 
-/** Reads the inside of a file that differs. Secrets come masked. */
-export async function readFileView(comparison: Comparison, path: string, signal: AbortSignal): Promise<FileView> {
+/** Reads the inside of a file that differs; secrets come masked unless asked for. */
+export async function readFileView(comparison: Comparison, path: string, options: CompareOptions): Promise<FileView> {
   const file = comparison.files.find((one) => one.path === path);
   if (file === undefined) return { lines: [] };
   const modes = file.modes === undefined ? [] : [line(`mode ${file.modes.before} → ${file.modes.after}`, 'faint')];
-  return { lines: [...modes, ...rowsOfDiff(await comparison.compare(file, { signal }))] };
+  return { lines: [...modes, ...rowsOfDiff(await comparison.compare(file, options))] };
 }
 
 const KINDS: Readonly<Record<string, string>> = {

@@ -5,7 +5,10 @@ import type { CommitId } from '../src/model/ids.ts';
 import type { Component } from '../src/model/component.ts';
 import type { CommitSummary } from '../src/ops/history.ts';
 import type { ChangeKind } from '../src/ops/tree-diff.ts';
+import type { BlameLine, BlameMoment } from '../src/ops/blame.ts';
 import type { PodSummary } from '../src/ops/pods.ts';
+import type { SearchAnswer } from '../src/ops/search.ts';
+import type { PlacedTurn } from '../src/model/turn.ts';
 import type { Shown } from './days.ts';
 import type { Line } from './line.ts';
 
@@ -66,6 +69,27 @@ export type Loading<T> =
 /** The inside of a file that differs. */
 export interface FileView {
   readonly lines: readonly Line[];
+}
+
+/** A phrase that is looked for in all history, and where it was. */
+export interface Found {
+  readonly id: number;
+  readonly phrase: string;
+  /** By number. */
+  readonly answers: readonly SearchAnswer[];
+  readonly state: 'looking' | 'done' | 'cut' | 'failed';
+  /** What is being done: `index history`, and how much of it, from 0 to 1. */
+  readonly phase: string;
+  readonly share: number | undefined;
+  readonly trouble: Trouble | undefined;
+}
+
+/** A file whose lines are blamed. */
+export interface BlamedFile {
+  readonly lines: readonly BlameLine[];
+  readonly moments: ReadonlyMap<CommitId, BlameMoment>;
+  /** The first line that the commit itself wrote, or the first. */
+  readonly start: number;
 }
 
 /** How safe the agent's backups are. */
@@ -140,7 +164,7 @@ export type Overlay =
   | { readonly kind: 'palette'; readonly text: string; readonly at: number }
   | {
       readonly kind: 'prompt';
-      readonly purpose: 'filter' | 'time' | 'message';
+      readonly purpose: 'filter' | 'time' | 'message' | 'phrase';
       readonly text: string;
       readonly trouble?: Trouble | undefined;
     }
@@ -154,6 +178,8 @@ export type Overlay =
       readonly isUndo: boolean;
     }
   | { readonly kind: 'remove-pod'; readonly name: string; readonly typed: string }
+  | { readonly kind: 'found'; readonly at: number }
+  | { readonly kind: 'blame'; readonly commit: CommitId; readonly path: string; readonly at: number | undefined }
   | { readonly kind: 'job' }
   | { readonly kind: 'remotes' }
   | { readonly kind: 'pods' }
@@ -200,6 +226,16 @@ export interface State extends Omit<Start, 'label'> {
   /** A filter that is still being worked out, and how far it is. */
   readonly filtering: string | undefined;
   readonly jump: { readonly text: string; readonly id: number } | undefined;
+  readonly found: Found | undefined;
+  readonly blame: Loading<BlamedFile> | undefined;
+  /** What was said before the commit that wrote the line under the cursor. */
+  readonly said: Loading<readonly PlacedTurn[]> | undefined;
+  /** A commit that is gone to as soon as the filter is gone. */
+  readonly goal: { readonly commit: CommitId; readonly path: string } | undefined;
+  /** The file to begin with where a detail shows two moments. */
+  readonly wanted: { readonly detail: string; readonly path: string } | undefined;
+  /** The file whose secrets are shown; any other has them masked. */
+  readonly unmasked: string | undefined;
   readonly safety: Safety | undefined;
   readonly pods: Loading<readonly PodSummary[]> | undefined;
   readonly overlay: Overlay | undefined;
@@ -236,6 +272,12 @@ export function initialState({ label, ...start }: Start): State {
     filter: '',
     filtering: undefined,
     jump: undefined,
+    found: undefined,
+    blame: undefined,
+    said: undefined,
+    goal: undefined,
+    wanted: undefined,
+    unmasked: undefined,
     safety: undefined,
     pods: undefined,
     overlay: undefined,

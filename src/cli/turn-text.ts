@@ -1,18 +1,13 @@
 // How the command line shows what was said.
 
 import { formatTime } from '../model/time-format.ts';
-import type { PlacedTurn } from '../model/turn.ts';
+import { formatSpeaker, type PlacedTurn } from '../model/turn.ts';
 
 const LINE_CHARACTERS = 160;
 
 /** Returns the JSON of a turn. */
 export function turnDocument({ path, conversation, session, seq, role, time, text, tools }: PlacedTurn): object {
   return { path, conversation, session, seq, role, time, text, tools };
-}
-
-/** Returns who spoke where: `user in agent:main:planning`. */
-export function formatSpeaker({ role, conversation, session }: PlacedTurn): string {
-  return `${role} in ${conversation ?? session}`;
 }
 
 /** Returns a turn on one line, cut where it is long. */

@@ -13,3 +13,8 @@ export interface PlacedTurn extends Turn {
   /** Its place in the conversation: the event's number in a database, from 0; of a file a number that grows with its lines. */
   readonly seq: number;
 }
+
+/** Returns who spoke where: `user in agent:main:planning`. */
+export function formatSpeaker({ role, conversation, session }: PlacedTurn): string {
+  return `${role} in ${conversation ?? session}`;
+}

@@ -3,6 +3,7 @@
 
 import { detectKind } from '../diff/kind.ts';
 import { matchLines, splitLines } from '../diff/match-lines.ts';
+import { maskText } from '../diff/secrets.ts';
 import { MoltError } from '../model/error.ts';
 import { shortId, type BlobId, type CommitId } from '../model/ids.ts';
 import { displayPath } from '../model/name.ts';
@@ -38,7 +39,7 @@ export interface BlameOptions {
 export interface BlameLine {
   /** From 1. */
   readonly number: number;
-  /** Without its end; as it is stored, not safe for a terminal. */
+  /** Without its end, secrets in it masked; not safe for a terminal. */
   readonly text: string;
   /** The commit that wrote it; `moments` has more of it. */
   readonly commit: CommitId;
@@ -174,7 +175,7 @@ async function blameFile(
     commit: file.commit,
     path: file.path,
     lines: [...writers]
-      .map(([at, { commit }]) => ({ number: at + 1, text: all[at] ?? '', commit }))
+      .map(([at, { commit }]) => ({ number: at + 1, text: maskText(all[at] ?? ''), commit }))
       .toSorted((a, b) => a.number - b.number),
     moments: moments.toSorted((a, b) => b.timeMs - a.timeMs),
   };

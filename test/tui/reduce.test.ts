@@ -2,10 +2,21 @@
 
 import test from 'ava';
 import { shownLine } from '../../tui/command-line.ts';
-import { cursorRow, layoutOf, selectedAt, selectedId, visibleRows } from '../../tui/panes.ts';
+import { cursorRow, layoutOf, selectedAt, selectedId, viewKey, visibleRows } from '../../tui/panes.ts';
 import type { Event } from '../../tui/reduce.ts';
 import type { State } from '../../tui/state.ts';
-import { after, glanceOf, idOf, makeTimeline, NOW_MS, shownState, showOf, withDetail } from './states.ts';
+import {
+  after,
+  answerOf,
+  blamedBy,
+  glanceOf,
+  idOf,
+  makeTimeline,
+  NOW_MS,
+  shownState,
+  showOf,
+  withDetail,
+} from './states.ts';
 
 type Step = string | Event;
 
@@ -225,9 +236,87 @@ test('every screen has its command line', (t) => {
     [['j', 'm', 'j', 'd'], `molt diff heron ${idOf(1).slice(0, 10)} ${idOf(0).slice(0, 10)}`],
     [['R'], 'molt remote list -a heron'],
     [['P'], 'molt pod list'],
+    [['f', 'a', ' ', 'b', 'enter'], "molt search heron 'a b'"],
     [['j', 'c', 'down', 'down'], `molt restore heron ${idOf(0).slice(0, 10)} --in-place`],
     [['z'], 'molt restore heron --undo'],
     [['s', 'i', "'", 's', 'enter'], "molt commit heron -m 'i'\\''s'"],
   ] as const;
   for (const [keys, wanted] of lines) t.is(shownLine(after(start, ...keys)), wanted);
+});
+
+test('f asks for a phrase, and asks again with it', (t) => {
+  const asked = after(start, 'f', 't', 'e', 'a', 'enter');
+  t.like(asked, { overlay: { kind: 'found', at: 0 }, found: { id: 1, phrase: 'tea', state: 'looking' } });
+  t.like(after(asked, 'esc', 'f').overlay, { kind: 'prompt', purpose: 'phrase', text: 'tea' });
+  t.is(after(asked, 'f', 's', 'enter').found?.id, 2);
+  t.is(after(start, 'f', 'space', 'enter').found, undefined, 'nothing to look for');
+});
+
+test('of an answer that comes again the later one counts; those of another search do not', (t) => {
+  const asked = after(start, 'f', 't', 'enter');
+  const open = { ...answerOf(0, 3), gone: 'pending' } as const;
+  const known = after(asked, { type: 'answers', id: 1, answers: [open, answerOf(1, 2)] });
+  t.is(known.found?.answers[0]?.gone, 'pending');
+  const ended = after(known, { type: 'answers', id: 1, answers: [answerOf(0, 3, 1)] });
+  t.deepEqual(ended.found?.answers, [answerOf(0, 3, 1), answerOf(1, 2)]);
+  t.deepEqual(after(ended, { type: 'answers', id: 7, answers: [open] }).found?.answers, ended.found?.answers);
+});
+
+test('from an answer Enter leads to where it appeared, and e to where it went', (t) => {
+  const found = after(start, 'f', 't', 'enter', {
+    type: 'answers',
+    id: 1,
+    answers: [answerOf(0, 300, 290), answerOf(1, 2)],
+  });
+  const there = after(found, 'enter');
+  t.like(there, { overlay: undefined, focus: 'files', cursor: { day: '2026-10-13', at: 300 } });
+  t.is(selectedId(after(found, 'e')), idOf(290));
+  t.is(selectedId(after(found, 'down', 'down', 'enter')), idOf(2));
+  t.regex(after(found, 'down', 'e').note?.message ?? '', /still there/);
+});
+
+test('what a filter hides is gone to all the same', (t) => {
+  const filtered = after(start, '/', 'x', 'enter', {
+    type: 'shown',
+    shown: showOf(makeTimeline(600), [5]),
+    filter: 'x',
+  });
+  const left = after(filtered, 'f', 't', 'enter', { type: 'answers', id: 1, answers: [answerOf(0, 300)] }, 'enter');
+  t.like(left, { filter: '', overlay: undefined });
+  t.is(selectedId(after(left, { type: 'shown', shown: showOf(makeTimeline(600)), filter: '' })), idOf(300));
+});
+
+test('the file of an answer is selected once the files are there', (t) => {
+  const path = 'state/workspace/notes/茶🍵.md';
+  const found = after(start, 'f', 't', 'enter', { type: 'answers', id: 1, answers: [{ ...answerOf(0, 3), path }] });
+  t.is(withDetail(after(found, 'enter')).file, 1);
+  t.is(after(withDetail(after(found, 'enter')), 'esc', 'j').wanted, undefined, 'and only then');
+});
+
+test('b blames the file of the moment, from the first line that the moment wrote', (t) => {
+  const opened = after(detail, 'tab', 'b');
+  const key = `${idOf(0)}:state/workspace/MEMORY.md`;
+  t.like(opened.overlay, { kind: 'blame', commit: idOf(0), path: 'state/workspace/MEMORY.md', at: undefined });
+  const blame = { key, is: 'ready', value: blamedBy(0) } as const;
+  const ready = after(opened, { type: 'blamed', blame });
+  t.is(shownLine(ready), `molt blame heron ${idOf(0).slice(0, 10)}:state/workspace/MEMORY.md -L 3`);
+  t.is(after(ready, 'enter').overlay?.kind, 'blame', 'the moment itself is where one is');
+  const oldest = after(ready, 'down', 'enter');
+  t.is(oldest.overlay, undefined);
+  t.is(selectedId(oldest), idOf(599));
+  t.is(after(opened, { type: 'blamed', blame: { ...blame, key: 'another' } }, 'down').overlay?.kind, 'blame');
+});
+
+test('what is in no commit is not blamed', (t) => {
+  const live = withDetail(after(start, 'j', 'd'));
+  t.regex(after(live, 'b').note?.message ?? '', /in no commit yet/);
+  t.regex(after(start, 'tab', 'b').note?.message ?? '', /no file is selected/);
+});
+
+test('secrets are shown of one file, until it is left or u masks them', (t) => {
+  const shown = after(detail, 'tab', 'u');
+  t.not(viewKey(shown), viewKey(detail));
+  t.is(viewKey(after(shown, 'u')), viewKey(detail));
+  t.is(viewKey(after(shown, 'n', 'N')), viewKey(detail));
+  t.is(after(shown, 'esc', 'j', 'j').unmasked, undefined);
 });

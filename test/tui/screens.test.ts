@@ -12,7 +12,19 @@ import type { Size, State } from '../../tui/state.ts';
 import { rowsOfDiff } from '../../tui/views/diff.ts';
 import type { SemanticDiff } from '../../src/model/semantic-diff.ts';
 import { screenLines } from '../../tui/views/screen.ts';
-import { after, glanceOf, idOf, makeTimeline, NOW_MS, shownState, showOf, withDetail } from './states.ts';
+import {
+  after,
+  answerOf,
+  blamedBy,
+  glanceOf,
+  idOf,
+  makeTimeline,
+  NOW_MS,
+  shownState,
+  showOf,
+  turnOf,
+  withDetail,
+} from './states.ts';
 
 const SIZES: readonly Size[] = [
   { columns: 80, rows: 24 },
@@ -42,6 +54,13 @@ const plan: Event = {
     },
   },
 };
+
+const find = ['f', 't', 'e', 'a', 'enter'];
+const answers: Event = { type: 'answers', id: 1, answers: [answerOf(0, 3, 1), answerOf(1, 2)] };
+const many = Array.from({ length: 200 }, (_, number) => answerOf(number, 3));
+const blamed = `${idOf(0)}:state/workspace/MEMORY.md`;
+const blame: Event = { type: 'blamed', blame: { key: blamed, is: 'ready', value: blamedBy(0) } };
+const said = [turnOf('no'), turnOf(`yes ${'and more 茶🍵 '.repeat(40)}`)];
 
 /** The screens: how to get there, and what is on it. */
 const SCREENS: Readonly<
@@ -98,6 +117,62 @@ const SCREENS: Readonly<
     job({ trouble: { message: 'vault does not answer', hint: 'try again' } }),
     ['! vault does not answer', 'hint: try again'],
   ],
+  'a phrase to find': [
+    ['f', 't'],
+    ['find in all history', 'f t'],
+  ],
+  'a phrase that is looked for': [
+    [...find, { type: 'finding', id: 1, phase: 'index history', share: 0.25 }, answers],
+    ['where "tea" was', 'index history', '25%', '2 places so far', '› Wed 14 Oct 17:45', 'gone Wed 14 Oct 17:55'],
+  ],
+  'where a phrase was': [
+    [...find, answers, { type: 'found', id: 1, isCut: false }, 'down'],
+    ['2 places, in the order', 'state/workspace/MEMORY.md:7', 'user in agent:main:main', 'still there'],
+  ],
+  'more places than are shown': [
+    [...find, { type: 'answers', id: 1, answers: many }, { type: 'found', id: 1, isCut: true }, 'G'],
+    ['the first 200 places; more words find fewer', 'visits, 199'],
+  ],
+  'a phrase that was nowhere': [
+    [...find, { type: 'found', id: 1, isCut: false }],
+    ['no commit has "tea" in a text or a conversation'],
+  ],
+  'a search that failed': [
+    [
+      ...find,
+      answers,
+      { type: 'found', id: 1, isCut: false, trouble: { message: 'log/7 is damaged', hint: 'verify' } },
+    ],
+    ['2 places until then', '! log/7 is damaged', 'hint: verify'],
+  ],
+  'a file that is being blamed': [
+    ['j', 'tab', 'b'],
+    ['who wrote state/workspace/MEMORY.md', 'following the lines back'],
+  ],
+  'a file that can’t be blamed': [
+    [
+      'j',
+      'tab',
+      'b',
+      { type: 'blamed', blame: { key: blamed, is: 'failed', trouble: { message: 'it holds secrets' } } },
+    ],
+    ['! it holds secrets'],
+  ],
+  'who wrote a line': [
+    ['j', 'tab', 'b', blame, { type: 'said', said: { key: `${blamed} ${idOf(0)}`, is: 'ready', value: said } }],
+    [
+      /› {2}Wed 14 Oct 18:00 +3 line 3/,
+      /≤Mon 12 Oct 16:05 +4 line 4/,
+      'message 0',
+      '2 turns since',
+      'agent:main:main: yes',
+    ],
+  ],
+  'a line as old as history': [
+    ['j', 'tab', 'b', blame, 'down', { type: 'said', said: { key: `${blamed} ${idOf(599)}`, is: 'ready', value: [] } }],
+    ['history begins here: it may be older', 'nothing was said in a conversation'],
+  ],
+  'secrets that are shown': [['j', 'tab', 'u'], ['secrets shown: u masks']],
   'no remote': [['R'], ['the backups are on this machine alone', 'molt remote add NAME URL']],
   'the remotes': [
     [

@@ -2,12 +2,15 @@
 
 import type { CommitKind } from '../../src/format/segment.ts';
 import type { CommitId } from '../../src/model/ids.ts';
+import type { PlacedTurn } from '../../src/model/turn.ts';
+import type { BlameMoment } from '../../src/ops/blame.ts';
 import type { CommitSummary } from '../../src/ops/history.ts';
+import type { SearchAnswer } from '../../src/ops/search.ts';
 import { Timeline } from '../../src/ops/timeline.ts';
 import { foldDays, LocalTime, type Shown } from '../../tui/days.ts';
 import { reduce, type Event } from '../../tui/reduce.ts';
 import { detailKey, viewKey } from '../../tui/panes.ts';
-import { initialState, type Detail, type State } from '../../tui/state.ts';
+import { initialState, type BlamedFile, type Detail, type State } from '../../tui/state.ts';
 import { line, span } from '../../tui/line.ts';
 
 /** When the newest commit was captured: a Wednesday. */
@@ -94,6 +97,55 @@ export function shownState(count = 600, changes: Partial<State> = {}): State {
     { type: 'glances', glances: Array.from({ length: Math.min(count, 80) }, (_, at) => glanceOf(at)) },
     { type: 'safety', safety: { newestMs: NOW_MS - 180_000, remotes: [], verifiedMs: undefined } },
   );
+}
+
+/** Returns where a phrase was: from one commit on, until another if it went away. */
+export function answerOf(number: number, from: number, to?: number): SearchAnswer {
+  const momentOf = (at: number) => ({ commit: idOf(at), timeMs: NOW_MS - at * TICK_MS });
+  return {
+    number,
+    path: number === 0 ? 'state/workspace/MEMORY.md' : 'state/agents/main/agent/openclaw-agent.sqlite',
+    appeared: momentOf(from),
+    before: momentOf(from + 1),
+    mayBeEarlier: false,
+    gone: to === undefined ? undefined : momentOf(to),
+    lastSeen: momentOf(to === undefined ? 0 : to + 1),
+    line: number === 0 ? 7 : undefined,
+    excerpt: `my sister 茶🍵 visits, ${number}`,
+    turn: number === 0 ? undefined : turnOf('my sister 茶🍵 visits'),
+  };
+}
+
+/** Returns something that the user said. */
+export function turnOf(text: string): PlacedTurn {
+  return {
+    path: 'state/agents/main/agent/openclaw-agent.sqlite',
+    session: '39cce4d9',
+    conversation: 'agent:main:main',
+    seq: 4,
+    role: 'user',
+    time: new Date(NOW_MS - 60_000).toISOString(),
+    text,
+    tools: [],
+  };
+}
+
+/** Returns a blamed file: three lines of the oldest commit, two of another. */
+export function blamedBy(at: number): BlamedFile {
+  const momentOf = (number: number, before?: number): BlameMoment => ({
+    commit: idOf(number),
+    timeMs: NOW_MS - number * TICK_MS,
+    message: `message ${number}`,
+    path: 'state/workspace/MEMORY.md',
+    before: before === undefined ? undefined : { commit: idOf(before), timeMs: NOW_MS - before * TICK_MS },
+    mayBeEarlier: before === undefined,
+  });
+  const lines = [599, 599, at, 599, at].map((number, index) => ({
+    number: index + 1,
+    text: `line ${index + 1} 茶🍵`,
+    commit: idOf(number),
+  }));
+  return { lines, moments: new Map([momentOf(at, at + 1), momentOf(599)].map((one) => [one.commit, one])), start: 2 };
 }
 
 const DETAIL: Detail = {

@@ -11,6 +11,7 @@ import {
   dividePanes,
   filesOf,
   HEAD_ROWS,
+  isUnmasked,
   selectedAt,
   selectedFile,
   viewKey,
@@ -147,7 +148,11 @@ function diffTitle(state: State): Line {
       span(file?.title ?? '', 'title'),
       span(file === undefined ? '' : ` ${sizesOf(file)}`, 'faint'),
     ],
-    right: [span(files.length > 1 ? `${state.file + 1}/${files.length} ` : '', 'faint'), span(place, 'faint')],
+    right: [
+      span(isUnmasked(state) ? 'secrets shown: u masks them ' : '', 'warning'),
+      span(files.length > 1 ? `${state.file + 1}/${files.length} ` : '', 'faint'),
+      span(place, 'faint'),
+    ],
   };
 }
 

@@ -8,22 +8,11 @@ import { BINDINGS, showKey } from '../keymap.ts';
 import { listPalette } from '../palette.ts';
 import type { Overlay, State, Target } from '../state.ts';
 import { troubleLines } from './detail.ts';
-
-/** A window over the panes. */
-export interface OverlayView {
-  readonly title: string;
-  readonly lines: readonly Line[];
-  /** What its keys are, at its bottom. */
-  readonly keys: string;
-}
+import { blameView, foundView } from './lookup.ts';
+import type { OverlayView, Room } from './window.ts';
 
 /** Returns the window that lies over the panes. */
-export function overlayView(
-  state: State,
-  overlay: Overlay,
-  room: { columns: number; rows: number },
-  local: LocalTime,
-): OverlayView {
+export function overlayView(state: State, overlay: Overlay, room: Room, local: LocalTime): OverlayView {
   switch (overlay.kind) {
     case 'agents':
       return {
@@ -54,6 +43,10 @@ export function overlayView(
         ],
         keys: 'Enter goes on  Esc leaves everything as it is',
       };
+    case 'found':
+      return foundView(state, overlay.at, room, local);
+    case 'blame':
+      return blameView(state, overlay, room, local);
     case 'job':
       return jobView(state, room.columns);
     case 'remotes':
@@ -126,6 +119,11 @@ function promptView({ purpose, text, trouble }: Extract<Overlay, { kind: 'prompt
       'filter',
       'a path (workspace/MEMORY.md), a tag, FULL, MANUAL, a date (2026-10-14), or words of a message; empty shows all',
       '/',
+    ],
+    phrase: [
+      'find in all history',
+      'words of a memory, a prompt, a conversation; capital letters and spaces don’t matter',
+      'f',
     ],
     time: ['go to a time', 'yesterday 14:30 · 2 hours ago · last friday · 2026-10-14 09:00', 'T'],
     message: ['save the agent now', 'what to call it; may be left empty', '-m'],

@@ -4,13 +4,14 @@ import { MoltError } from '../../model/error.ts';
 import { shortId } from '../../model/ids.ts';
 import { displayPath } from '../../model/name.ts';
 import { formatJsonTime, formatTime } from '../../model/time-format.ts';
+import { formatSpeaker } from '../../model/turn.ts';
 import { takeAgent } from '../../ops/open-words.ts';
 import { searchHistory, type SearchAnswer, type SearchMoment } from '../../ops/search.ts';
 import { defineCommand } from '../command.ts';
 import { checkCount } from '../count.ts';
 import { makeOpsContext } from '../ops-context.ts';
 import type { Output } from '../output.ts';
-import { formatSpeaker, turnDocument } from '../turn-text.ts';
+import { turnDocument } from '../turn-text.ts';
 
 /** The search command. */
 export const command = defineCommand({
