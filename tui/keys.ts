@@ -19,14 +19,21 @@ const NAMED = [
   ['delete', 'backspace'],
 ] as const;
 
+/** Of keys that come among others in one piece, as held ones do. */
+const NAMED_LETTERS: Readonly<Record<string, string>> = {
+  ' ': 'space',
+  '\r': 'enter',
+  '\n': 'enter',
+  '\t': 'tab',
+  '\b': 'backspace',
+  '\u007f': 'backspace',
+};
+
 /** Returns the keys that were pressed; what comes in one piece, as a fast typist's letters do, is several. */
 export function keyNames(input: string, key: Partial<Key>): string[] {
   const named = NAMED.find(([name]) => key[name] === true);
   if (named !== undefined) return [named[1]];
   if (key.ctrl === true) return input === '' ? [] : [`ctrl+${input}`];
   if (key.meta === true) return [];
-  return characters(input).map((letter) => {
-    if (letter === ' ') return 'space';
-    return letter === '\r' || letter === '\n' ? 'enter' : letter;
-  });
+  return characters(input.replaceAll('\r\n', '\n')).map((letter) => NAMED_LETTERS[letter] ?? letter);
 }

@@ -18,7 +18,11 @@ const MOST_SIZES = 500;
 /** Returns what went wrong, as people are told. */
 export function troubleOf(error: unknown): Trouble {
   const known = unforeseenFailure(error);
-  if (isMoltError(known)) return { message: known.message, hint: known.hint };
+  if (isMoltError(known)) {
+    const isDamage = isMoltError(known, 'DAMAGED', 'TRUNCATED', 'RENAMED');
+    const hint = isDamage ? 'v verifies: it says what else is hurt, and what helps' : undefined;
+    return { message: known.message, hint: known.hint ?? hint };
+  }
   return { message: error instanceof Error ? error.message : String(error), hint: 'this is a bug in molt' };
 }
 

@@ -1,7 +1,17 @@
 // The whole story in a real terminal, on a real OpenClaw state: find the day on which the memory changed, read what it lost, bring the
 // day before back as a pod, take that back, put the agent itself back, and undo it.
 
-import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -46,6 +56,31 @@ function open(
   t.teardown(() => terminal.end());
   return terminal;
 }
+
+test.serial('a broken commit and a remote that is gone say so where they matter, and all else goes on', async (t) => {
+  const broken = path.join(dir, 'broken');
+  cpSync(home, broken, { recursive: true });
+  const repository = path.join(broken, 'repositories', readdirSync(path.join(broken, 'repositories'))[0] ?? '');
+  const segment = readdirSync(path.join(repository, 'log')).toSorted().at(-3) ?? '';
+  const file = path.join(repository, 'log', segment);
+  const bytes = readFileSync(file);
+  writeFileSync(file, bytes.fill(7, 600, 616));
+  renameSync(path.join(dir, 'vault'), path.join(dir, 'vault.away'));
+  t.teardown(() => renameSync(path.join(dir, 'vault.away'), path.join(dir, 'vault')));
+  const terminal = open(t, { more: { MOLT_HOME: broken } });
+  // What stands before the damage is there, and so is what stands behind it.
+  await terminal.until('36 saves', '! log/', 'does not follow what stands before it');
+  await terminal.press('Enter', 'Down', 'Down', 'Down');
+  await terminal.until(/^! .*(sealed|missing)/m, 'hint: ');
+  await terminal.press('Down', 'Down');
+  await terminal.until('state/workspace/notes/journal.md', '+ - tick');
+  await terminal.press('p');
+  await terminal.until('push: failed', 'hint:');
+  await terminal.press('Escape', 'v');
+  t.regex(await terminal.until('verify: failed', 'hint:'), /1 of 36 commits/);
+  await terminal.press('Escape', 'q');
+  await terminal.until('status 0');
+});
 
 test.serial('find the day the memory changed, bring the day before back, and take it back', async (t) => {
   const terminal = open(t);
@@ -96,6 +131,51 @@ test.serial('find the day the memory changed, bring the day before back, and tak
   await terminal.until('before', 'status 0');
   t.is(await terminal.ask('alternate_on'), '0');
   t.is(await terminal.ask('cursor_flag'), '1');
+});
+
+test.serial('find when something was said, and who wrote a line of the memory', async (t) => {
+  const terminal = open(t);
+  await terminal.until('36 saves', 'copies 1/1');
+  await terminal.press('f');
+  await terminal.until('find in all history');
+  await terminal.type('grace');
+  await terminal.press('Enter');
+  await terminal.until(
+    'where "grace" was',
+    '4 places, in the order',
+    'user in agent:main:main',
+    /gone \w{3} \d+ \w{3}/,
+  );
+  await terminal.press('Down', 'Down');
+  await terminal.until(/› .* gone .*state\/workspace\/MEMORY\.md:7/);
+  await terminal.press('Enter');
+  await terminal.until(/^›~ state\/workspace\/MEMORY\.md/m, '+ - Sister: Grace, visits on 30 November.');
+  await terminal.press('b');
+  await terminal.until('who wrote state/workspace/MEMORY.md', /› .* 7 - Sister: Grace/, '2 turns since');
+  await terminal.until('user in agent:main:main: My sister Grace visits on the 30th.');
+  await terminal.press('g');
+  t.regex(await terminal.until('history begins here: it may be older'), /first full backup/);
+  await terminal.press('Enter');
+  await terminal.until('first full backup', /^›\+ state\/workspace\/MEMORY\.md/m);
+  await terminal.press('q');
+  await terminal.until('status 0');
+});
+
+test.serial('secrets are masked until u shows those of one file', async (t) => {
+  const terminal = open(t);
+  await terminal.until('36 saves', 'copies 1/1');
+  await terminal.press('/');
+  await terminal.type('state/openclaw.json');
+  await terminal.press('Enter');
+  await terminal.until('1 match');
+  await terminal.press('Down', 'Tab', 'Tab');
+  t.notRegex(await terminal.until('gateway.auth.token: ********  (secret)'), /lab-token/);
+  await terminal.press('u');
+  await terminal.until('gateway.auth.token: "lab-token', 'secrets shown: u masks them', '--show-');
+  await terminal.press('Escape', 'n', 'N', 'Enter');
+  t.notRegex(await terminal.until('gateway.auth.token: ********  (secret)'), /lab-token/);
+  await terminal.press('q');
+  await terminal.until('status 0');
 });
 
 test.serial('the agent itself goes back to a moment, and z undoes it', async (t) => {

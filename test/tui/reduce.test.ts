@@ -3,6 +3,7 @@
 import test from 'ava';
 import { shownLine } from '../../tui/command-line.ts';
 import { cursorRow, layoutOf, selectedAt, selectedId, viewKey, visibleRows } from '../../tui/panes.ts';
+import { keyNames } from '../../tui/keys.ts';
 import type { Event } from '../../tui/reduce.ts';
 import type { State } from '../../tui/state.ts';
 import {
@@ -319,4 +320,13 @@ test('secrets are shown of one file, until it is left or u masks them', (t) => {
   t.is(viewKey(after(shown, 'u')), viewKey(detail));
   t.is(viewKey(after(shown, 'n', 'N')), viewKey(detail));
   t.is(after(shown, 'esc', 'j', 'j').unmasked, undefined);
+});
+
+test('keys that come in one piece are several', (t) => {
+  t.deepEqual(keyNames('jj k', {}), ['j', 'j', 'space', 'k']);
+  t.deepEqual(keyNames('\t\t', {}), ['tab', 'tab'], 'held keys');
+  t.deepEqual(keyNames('\u007f\u007f', {}), ['backspace', 'backspace']);
+  t.deepEqual(keyNames('a\r\nb', {}), ['a', 'enter', 'b']);
+  t.deepEqual(keyNames('', { tab: true }), ['tab']);
+  t.deepEqual(keyNames('c', { ctrl: true }), ['ctrl+c']);
 });
