@@ -37,7 +37,7 @@ export async function loadStretches(
   const dir = home.searchDir(repository.id);
   const expired = await repository.listExpired();
   const stretches: StoredStretch[] = [];
-  for (const name of await namesIn(dir)) {
+  for (const name of (await namesIn(dir)) ?? []) {
     const file = join(dir, name);
     // oxlint-disable-next-line no-await-in-loop -- one in memory more at a time
     const view = await loadStretch(repository, file);
@@ -69,6 +69,11 @@ export async function saveStretch(
 /** Deletes what tells of commits whose content was pruned: it must not outlive them. */
 export async function forgetPruned(home: Home, repository: Repository): Promise<void> {
   await loadStretches(home, repository, undefined);
+}
+
+/** Says whether a repository was ever searched here, so that there is an index to keep. */
+export async function hasIndex(home: Home, repository: Repository): Promise<boolean> {
+  return (await namesIn(home.searchDir(repository.id))) !== undefined;
 }
 
 /** Finds the commits of a stretch in a line; mostly they follow each other in both. */
@@ -115,11 +120,11 @@ function specOf({ id: repositoryId, storageId, keys }: Repository): LocalFileSpe
   return { name: 'the search index', repositoryId, storageId, key: keys.cacheKey };
 }
 
-async function namesIn(dir: string): Promise<string[]> {
+async function namesIn(dir: string): Promise<string[] | undefined> {
   try {
     return (await readdir(dir)).toSorted();
   } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return [];
+    if (isSystemError(error, 'ENOENT')) return undefined;
     throw error;
   }
 }

@@ -17,6 +17,7 @@ import { readLine, type Line } from './first-parents.ts';
 import { openAgent } from './open.ts';
 import { getHead, resolveRevision } from './revision.ts';
 import { bringUpToDate, type StretchList } from './search-build.ts';
+import { hasIndex } from './search-index.ts';
 import { PhraseReader, type FoundPhrase } from './search-read.ts';
 import { SearchUnits, type SearchUnit, type TurnGroup } from './search-units.ts';
 
@@ -110,6 +111,19 @@ export async function* searchHistory(context: OpsContext, options: SearchOptions
       if (isLast && options.isFirstOnly === true) return;
     }
   }
+}
+
+/**
+ * Brings the index of an agent that was searched here before up to date, so that the next search has little to read. An agent that
+ * nobody ever searched costs nothing.
+ * @throws {MoltError} what opening throws, IO; the context's signal's reason
+ */
+export async function keepSearchIndex(context: OpsContext, label: string): Promise<void> {
+  await using open = await openAgent(context, label);
+  const { repository } = open;
+  if (!(await hasIndex(context.home, repository))) return;
+  const line = await readLine(repository, getHead(open));
+  for await (const _ of bringUpToDate(context, repository, line, context.signal));
 }
 
 /** A unit that has the phrase, from one of its hits on. */

@@ -6,13 +6,15 @@ import test from 'ava';
 import fc from 'fast-check';
 import { foldText } from '../../src/diff/fold.ts';
 import type { CommitId } from '../../src/model/ids.ts';
+import { backUp } from '../../src/ops/backup.ts';
 import { listAgentFiles, readCommitView } from '../../src/ops/commit-files.ts';
 import { commitAgent } from '../../src/ops/commit.ts';
 import { readLine } from '../../src/ops/first-parents.ts';
 import { openAgent, type OpenAgent } from '../../src/ops/open.ts';
 import { prune } from '../../src/ops/prune.ts';
 import { getHead } from '../../src/ops/revision.ts';
-import { searchHistory, type SearchAnswer, type SearchOptions } from '../../src/ops/search.ts';
+import { hasIndex, loadStretches } from '../../src/ops/search-index.ts';
+import { keepSearchIndex, searchHistory, type SearchAnswer, type SearchOptions } from '../../src/ops/search.ts';
 import { makeMachine, type Machine } from './machine.ts';
 
 const START_MS = Date.parse('2026-03-01T00:00:00Z');
@@ -326,4 +328,42 @@ test('where nothing is kept of the time before, there is no moment without the p
   const [answer] = await search(machine, 'gunpowder');
   t.true(answer?.mayBeEarlier);
   t.is(answer?.before, undefined);
+});
+
+test('an index that is there is kept up to date, also what a prune took of it; where nobody searched none is made', async (t) => {
+  const machine = await makeMachine(t, at(0));
+  const { context } = machine;
+  const commit = async (tick: number): Promise<void> => {
+    machine.at(at(tick * 288));
+    machine.write('notes/a.md', `tea of day ${tick}\n`);
+    await backUp(context, 'bot', {
+      kind: tick % 5 === 0 ? 'full' : 'incremental',
+      full: tick % 5 === 0,
+      trigger: 'test',
+    });
+  };
+  const covered = async (): Promise<{ indexed: number; commits: number } | undefined> => {
+    await using open = await openAgent(context, 'bot');
+    if (!(await hasIndex(context.home, open.repository))) return undefined;
+    const line = await readLine(open.repository, getHead(open));
+    const stretches = await loadStretches(context.home, open.repository, line);
+    const places = new Set(stretches.flatMap(({ places: own }) => [...own].filter((place) => place >= 0)));
+    return { indexed: places.size, commits: line.length };
+  };
+  for (let tick = 1; tick <= 12; tick += 1) await commit(tick);
+  await keepSearchIndex(context, 'bot');
+  t.is(await covered(), undefined);
+  t.is((await search(machine, 'tea of day 7')).length, 1);
+  await commit(13);
+  await keepSearchIndex(context, 'bot');
+  const whole = await covered();
+  t.is(whole?.indexed, whole?.commits);
+  machine.at(at(14 * 288));
+  const { backups } = await prune(context, 'bot', { retention: '5d', isDryRun: false, isLocal: true });
+  t.true(backups.some(({ kept }) => !kept));
+  t.is((await covered())?.indexed, 0, 'it tells of what is gone');
+  await keepSearchIndex(context, 'bot');
+  const after = await covered();
+  t.true((after?.commits ?? 0) > 0);
+  t.is(after?.indexed, after?.commits);
 });

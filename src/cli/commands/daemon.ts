@@ -69,10 +69,17 @@ export const command = defineCommand({
           version,
           tell,
           afterFull: async (unattended, label, retention) => {
-            if (retention === undefined) return;
-            const { pruneByRetention } = await import('../../ops/scheduled-prune.ts');
-            const pruned = await pruneByRetention(unattended, label, retention);
-            if (pruned.expired > 0) tell(label, { event: 'pruned', ...pruned });
+            if (retention !== undefined) {
+              const { pruneByRetention } = await import('../../ops/scheduled-prune.ts');
+              const pruned = await pruneByRetention(unattended, label, retention);
+              if (pruned.expired > 0) tell(label, { event: 'pruned', ...pruned });
+            }
+            // Pruning takes stretches of the index away.
+            const { keepSearchIndex } = await import('../../ops/search.ts');
+            await keepSearchIndex(unattended, label).catch((error: unknown) => {
+              if (isMoltError(error, 'INTERRUPTED') || !isMoltError(error)) throw error;
+              unattended.reporter.warn(`the index of search is not up to date: ${error.message}`);
+            });
           },
         },
         { stop: signal, urgent, wait: (ms, until) => waitByClock(clock, ms, until) },
