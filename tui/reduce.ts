@@ -33,7 +33,7 @@ export type Event =
   | { readonly type: 'opened'; readonly agent: AgentRow }
   | { readonly type: 'which-agent'; readonly agents: readonly AgentRow[] }
   | { readonly type: 'fatal'; readonly trouble: Trouble }
-  | { readonly type: 'shown'; readonly shown: Shown; readonly filter: string }
+  | { readonly type: 'shown'; readonly shown: Shown; readonly filter: string; readonly isWhole: boolean }
   | { readonly type: 'not-shown'; readonly filter: string; readonly trouble: Trouble }
   | { readonly type: 'glances'; readonly glances: readonly Glance[] }
   | { readonly type: 'counts'; readonly counts: readonly (readonly [CommitId, ComponentCounts])[] }
@@ -87,7 +87,7 @@ function apply(state: State, event: Event): State {
     case 'fatal':
       return { ...state, fatal: event.trouble, overlay: undefined };
     case 'shown':
-      return takeShown(state, event.shown, event.filter);
+      return takeShown(state, event);
     case 'not-shown':
       return event.filter === state.filter
         ? { ...state, filter: '', filtering: undefined, note: { ...event.trouble, isTrouble: true } }
@@ -179,15 +179,16 @@ function addTo<T>(
   return new Map([...kept, ...more]);
 }
 
-function takeShown(state: State, shown: Shown, filter: string): State {
+function takeShown(state: State, { shown, filter, isWhole }: Extract<Event, { type: 'shown' }>): State {
   if (filter !== state.filter) return state;
   const [newest] = shown.days;
   const before = state.shown;
-  const next = { ...state, shown, filtering: undefined, goal: undefined };
+  const filtering = isWhole ? undefined : state.filtering;
+  const next = { ...state, shown, filtering, shownFilter: filter, goal: undefined };
   if (newest === undefined) return { ...next, cursor: { day: '', at: undefined } };
   if (state.goal !== undefined) return seek(next, state.goal.commit, state.goal.path);
   // Another filter shows where its commits are; the same history, grown, keeps the cursor on its commit.
-  if (before === undefined || state.filtering !== undefined)
+  if (before === undefined || state.shownFilter !== filter)
     return {
       ...next,
       openDays: isShort(state, newest) ? new Set([newest.key]) : new Set(),

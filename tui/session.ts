@@ -231,10 +231,14 @@ export class Session {
     this.#slots.history.want(`${this.#version} ${filter}`, async (signal) => {
       try {
         const context = this.#context(signal);
-        const hits = filter === '' ? undefined : await filterTimeline(context, open, timeline, filter, this.#local);
-        if (signal.aborted) return;
-        const days = foldDays(timeline, hits, this.#local, state.nowMs);
-        this.dispatch({ type: 'shown', shown: { timeline, hits, days }, filter });
+        const show = (hits: readonly number[] | undefined, isWhole: boolean): void => {
+          if (signal.aborted) return;
+          const days = foldDays(timeline, hits, this.#local, state.nowMs);
+          this.dispatch({ type: 'shown', shown: { timeline, hits, days }, filter, isWhole });
+        };
+        const onSome = (some: readonly number[]): void => show(some, false);
+        const options = { local: this.#local, onSome };
+        show(filter === '' ? undefined : await filterTimeline(context, open, timeline, filter, options), true);
       } catch (error) {
         if (!signal.aborted) this.dispatch({ type: 'not-shown', filter, trouble: troubleOf(error) });
       }

@@ -1,5 +1,6 @@
 // The one place where the interface gets what it shows from. Operations answer; here their answers become rows and plain data.
 
+import { setImmediate } from 'node:timers/promises';
 import { displayPath } from '../src/model/name.ts';
 import { isMoltError } from '../src/model/error.ts';
 import { unforeseenFailure } from '../src/model/system-error.ts';
@@ -101,11 +102,13 @@ const KINDS: Readonly<Record<string, string>> = {
   safety: 'safety',
   incremental: 'incremental',
 };
-/** Messages are looked through in so many commits at most: the newest. */
-const MOST_MESSAGES = 20_000;
+/** After so many messages keys have their turn, and after so many what was found is shown. */
+const TURN_MESSAGES = 64;
+const SHOWN_MESSAGES = 4096;
 
 /**
  * Lists the commits that pass a filter: a kind, a tag, a date, an id, a path, or words of messages.
+ * @param onSome told of what was found so far, where it takes long
  * @throws {MoltError} what reading throws
  */
 export async function filterTimeline(
@@ -113,7 +116,7 @@ export async function filterTimeline(
   open: OpenAgent,
   timeline: Timeline,
   filter: string,
-  local: LocalTime,
+  { local, onSome }: { readonly local: LocalTime; readonly onSome: (hits: readonly number[]) => void },
 ): Promise<readonly number[]> {
   const word = filter.trim().toLowerCase().replace(/^#/, '');
   const known = listByName(timeline, word, local);
@@ -122,7 +125,7 @@ export async function filterTimeline(
     const byPath = await listByPath(context, open, timeline, filter);
     if (byPath !== undefined) return byPath;
   }
-  return listByMessage(context, open, timeline, word);
+  return listByMessage(context, { open, timeline, word, onSome });
 }
 
 function listByName(timeline: Timeline, word: string, local: LocalTime): number[] {
@@ -165,16 +168,27 @@ async function listByPath(
 
 async function listByMessage(
   context: OpsContext,
-  open: OpenAgent,
-  timeline: Timeline,
-  word: string,
+  {
+    open,
+    timeline,
+    word,
+    onSome,
+  }: {
+    readonly open: OpenAgent;
+    readonly timeline: Timeline;
+    readonly word: string;
+    readonly onSome: (hits: readonly number[]) => void;
+  },
 ): Promise<number[]> {
   const hits: number[] = [];
-  for (let at = 0; at < Math.min(timeline.count, MOST_MESSAGES); at += 1) {
+  for (let at = 0; at < timeline.count; at += 1) {
     context.signal?.throwIfAborted();
     // oxlint-disable-next-line no-await-in-loop -- newest first, and given up when another filter is wanted
     const glance = await readGlance(open, timeline, at);
     if ('message' in glance && glance.message.toLowerCase().includes(word)) hits.push(at);
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    if (at % TURN_MESSAGES === 0) await setImmediate();
+    if (at % SHOWN_MESSAGES === SHOWN_MESSAGES - 1 && hits.length > 0) onSome([...hits]);
   }
   return hits;
 }

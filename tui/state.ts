@@ -223,6 +223,8 @@ export interface State extends Omit<Start, 'label'> {
   readonly view: Loading<FileView> | undefined;
   readonly scroll: number;
   readonly filter: string;
+  /** The filter that what is shown passed. */
+  readonly shownFilter: string | undefined;
   /** A filter that is still being worked out, and how far it is. */
   readonly filtering: string | undefined;
   readonly jump: { readonly text: string; readonly id: number } | undefined;
@@ -270,6 +272,7 @@ export function initialState({ label, ...start }: Start): State {
     view: undefined,
     scroll: 0,
     filter: '',
+    shownFilter: undefined,
     filtering: undefined,
     jump: undefined,
     found: undefined,

@@ -39,8 +39,8 @@ test('a day with few moments is open from the beginning, a long one folded', (t)
   const few = makeTimeline(600, { tickMs: 7_200_000 });
   t.true(after(shownState(600), '/', 'enter').openDays.size > 0);
   const again = after(start, '/', 'x', 'enter');
-  t.is(after(again, { type: 'shown', shown: showOf(makeTimeline(600)), filter: 'x' }).openDays.size, 0);
-  t.is(after(again, { type: 'shown', shown: showOf(few, [0, 1, 2, 30]), filter: 'x' }).openDays.size, 1);
+  t.is(after(again, { type: 'shown', shown: showOf(makeTimeline(600)), filter: 'x', isWhole: true }).openDays.size, 0);
+  t.is(after(again, { type: 'shown', shown: showOf(few, [0, 1, 2, 30]), filter: 'x', isWhole: true }).openDays.size, 1);
 });
 test('down goes to the newest moment', leads, start, ['down'], { cursor: { day: '2026-10-14', at: 0 } });
 test('j and k do what the arrows do', leads, start, ['j', 'j', 'k'], { cursor: { day: '2026-10-14', at: 0 } });
@@ -160,7 +160,7 @@ test('what another piece of work tells is not taken for this one’s', (t) => {
 });
 
 test('a moment that has expired is not brought back', (t) => {
-  const shown = { type: 'shown', shown: showOf(makeTimeline(600, { expired: 1 })), filter: '' } as const;
+  const shown = { type: 'shown', shown: showOf(makeTimeline(600, { expired: 1 })), filter: '', isWhole: true } as const;
   const { overlay, note } = after(start, shown, 'j', 'j', 'c');
   t.is(overlay, undefined);
   t.regex(note?.message ?? '', /pruned/);
@@ -169,12 +169,20 @@ test('a moment that has expired is not brought back', (t) => {
 test('a history that grows keeps the cursor on its commit', (t) => {
   const on = after(start, 'j', 'j', 'j');
   t.is(selectedId(on), idOf(2));
-  t.is(after(on, { type: 'shown', shown: showOf(makeTimeline(601, { newer: 1 })), filter: '' }).cursor.at, 3);
+  t.is(
+    after(on, { type: 'shown', shown: showOf(makeTimeline(601, { newer: 1 })), filter: '', isWhole: true }).cursor.at,
+    3,
+  );
 });
 
 test('a filter’s commits are those of its days', (t) => {
   const asked = after(start, '/', 'x', 'enter');
-  const { shown, cursor } = after(asked, { type: 'shown', shown: showOf(makeTimeline(600), [5, 300]), filter: 'x' });
+  const { shown, cursor } = after(asked, {
+    type: 'shown',
+    shown: showOf(makeTimeline(600), [5, 300]),
+    filter: 'x',
+    isWhole: true,
+  });
   t.deepEqual(
     shown?.days.map(({ key, from, to }) => [key, from, to]),
     [
@@ -183,7 +191,10 @@ test('a filter’s commits are those of its days', (t) => {
     ],
   );
   t.is(cursor.day, '2026-10-14');
-  t.is(after(asked, { type: 'shown', shown: showOf(makeTimeline(600), [5]), filter: 'old' }).shown, asked.shown);
+  t.is(
+    after(asked, { type: 'shown', shown: showOf(makeTimeline(600), [5]), filter: 'old', isWhole: true }).shown,
+    asked.shown,
+  );
 });
 
 test('commits that changed no file are folded away until a shows them', (t) => {
@@ -281,10 +292,14 @@ test('what a filter hides is gone to all the same', (t) => {
     type: 'shown',
     shown: showOf(makeTimeline(600), [5]),
     filter: 'x',
+    isWhole: true,
   });
   const left = after(filtered, 'f', 't', 'enter', { type: 'answers', id: 1, answers: [answerOf(0, 300)] }, 'enter');
   t.like(left, { filter: '', overlay: undefined });
-  t.is(selectedId(after(left, { type: 'shown', shown: showOf(makeTimeline(600)), filter: '' })), idOf(300));
+  t.is(
+    selectedId(after(left, { type: 'shown', shown: showOf(makeTimeline(600)), filter: '', isWhole: true })),
+    idOf(300),
+  );
 });
 
 test('the file of an answer is selected once the files are there', (t) => {
@@ -329,4 +344,16 @@ test('keys that come in one piece are several', (t) => {
   t.deepEqual(keyNames('a\r\nb', {}), ['a', 'enter', 'b']);
   t.deepEqual(keyNames('', { tab: true }), ['tab']);
   t.deepEqual(keyNames('c', { ctrl: true }), ['ctrl+c']);
+});
+
+test('what a filter finds is shown as it comes, and the cursor stays where it is', (t) => {
+  const asked = after(start, '/', 'x', 'enter');
+  const some = (hits: readonly number[], isWhole: boolean): Event => {
+    return { type: 'shown', shown: showOf(makeTimeline(600), hits), filter: 'x', isWhole };
+  };
+  const first = after(asked, some([3, 5], false), 'j', 'j');
+  t.like(first, { filtering: 'x', cursor: { at: 5 } });
+  const more = after(first, some([3, 5, 300], false), some([3, 5, 300, 590], true));
+  t.like(more, { filtering: undefined, cursor: { at: 5 } });
+  t.is(more.shown?.days.length, 3);
 });

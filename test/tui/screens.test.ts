@@ -226,11 +226,11 @@ const SCREENS: Readonly<
     ['! log/000000000007 is damaged'],
   ],
   'expired moments': [
-    [{ type: 'shown', shown: showOf(makeTimeline(600, { expired: 217 })), filter: '' }, 'esc'],
+    [{ type: 'shown', shown: showOf(makeTimeline(600, { expired: 217 })), filter: '', isWhole: true }, 'esc'],
     [/▸ Tue 13 Oct.* expired/],
   ],
   'a filter without a match': [
-    ['/', 'x', 'enter', { type: 'shown', shown: showOf(makeTimeline(600), []), filter: 'x' }],
+    ['/', 'x', 'enter', { type: 'shown', shown: showOf(makeTimeline(600), []), filter: 'x', isWhole: true }],
     ['nothing matches "x"', 'Esc shows everything again'],
   ],
   'what an agent wrote': [

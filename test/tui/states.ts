@@ -89,7 +89,7 @@ export function shownState(count = 600, changes: Partial<State> = {}): State {
   const opened = after(
     { ...start, ...changes },
     { type: 'opened', agent: { label: 'heron', branch: 'main', stateDir: '/srv/heron' } },
-    { type: 'shown', shown: showOf(makeTimeline(count)), filter: '' },
+    { type: 'shown', shown: showOf(makeTimeline(count)), filter: '', isWhole: true },
   );
   return after(
     opened,
