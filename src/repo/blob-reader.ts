@@ -8,6 +8,8 @@ import type { Objects } from './objects.ts';
 
 /** Chunks that are kept: what two versions of a file have changed, mostly. */
 const CHUNK_CACHE_BYTES = 16 << 20;
+/** About what one takes beside its content. */
+const ENTRY_BYTES = 256;
 
 /** A piece of a blob. */
 export interface BlobPiece {
@@ -47,9 +49,10 @@ export class ChunkReader {
     const bytes = await this.#objects.readChunk(id);
     if (bytes.length !== sizeBytes)
       throw new MoltError('DAMAGED', `chunk ${id} has another length than its list says`, { hint: 'run molt verify' });
-    // A chunk is part of a larger block, which would be kept with it.
-    const own = Buffer.from(bytes);
-    this.#recent.set(id, own, own.length);
+    // In memory of its own: a chunk is part of a larger block, and a small copy part of Node's pool, which would be kept with it.
+    const own = Buffer.allocUnsafeSlow(bytes.length);
+    bytes.copy(own);
+    this.#recent.set(id, own, own.length + ENTRY_BYTES);
     return own;
   }
 }

@@ -16,6 +16,10 @@ import { Lru } from '../model/lru.ts';
 
 const BLOCK_CACHE_BYTES = 24 << 20;
 const FOOTER_CACHE_BYTES = 16 << 20;
+/** Opened containers that are kept; each takes some ten kilobytes with its key. */
+const READERS = 1024;
+/** About what a kept block takes beside its bytes: most of a history's are small. */
+const BLOCK_ENTRY_BYTES = 512;
 const SMALL_BYTES = 64 << 10;
 /** Up to this size a container is read whole for its footer alone: that costs less than a second request. */
 const ONE_REQUEST_BYTES = 12 << 10;
@@ -43,7 +47,7 @@ export class Containers {
   /** Ends of segments that are kept nearer than the storage. */
   ends: KeptEnds | undefined;
   readonly #keys: EpochKeys;
-  readonly #readers = new Lru<ContainerReader>(4096);
+  readonly #readers = new Lru<ContainerReader>(READERS);
   readonly #footers = new Lru<Footer>(FOOTER_CACHE_BYTES);
   readonly #blocks: Lru<Buffer>;
   /** The small container that was read last, whole. */
@@ -98,7 +102,7 @@ export class Containers {
     const block = decode(plain, place.encoding, place.blockPlainBytes, name);
     if (block !== plain) release(plain);
     const own = detached(block);
-    this.#blocks.set(cacheKey, own, own.length);
+    this.#blocks.set(cacheKey, own, own.length + BLOCK_ENTRY_BYTES);
     return own;
   }
 
@@ -138,7 +142,7 @@ export class Containers {
     const sealed = await this.#read(named.name, block.offsetBytes, block.offsetBytes + block.sealedBytes);
     const { encoding, plainBytes, type } = block;
     const parsed = parse(decode(reader.openBlock(number, type, sealed), encoding, plainBytes, named.name));
-    this.#blocks.set(cacheKey, parsed, parsed.length);
+    this.#blocks.set(cacheKey, parsed, parsed.length + BLOCK_ENTRY_BYTES);
     return parsed;
   }
 
@@ -235,7 +239,7 @@ function remembering(ask: ReadRange): ReadRange {
 
 /** Returns about how much memory a footer takes. */
 function footerWeight({ objects }: Footer): number {
-  return 256 + objects.length * 160;
+  return 1024 + objects.length * 480;
 }
 
 /** Returns what the name of a container of objects promises. */
