@@ -64,7 +64,17 @@ try {
   await terminal.press('Enter');
   await terminal.until('replaces  nothing');
   await picture('plan');
+  await terminal.press('Escape');
+  await terminal.until('name of the new pod');
+  await terminal.press('Escape');
+  await terminal.until('where to?');
+  await terminal.press('Escape');
+  await terminal.gone('where to?');
+  await terminal.press('b');
+  await terminal.until('who wrote state/workspace/MEMORY.md', /› .* - Sister: Grace/, '2 turns since');
+  await picture('blame');
 } finally {
   await terminal.end();
-  rmSync(dir, { recursive: true, force: true });
+  // The program may still be at leaving.
+  rmSync(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
 }

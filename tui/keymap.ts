@@ -169,17 +169,17 @@ export const BINDINGS: readonly Binding[] = [
   {
     keys: ['b'],
     action: 'blame',
-    label: 'blame: which moment wrote each line of this file, and what was said before',
+    label: 'blame: which moment wrote each line of the file that is shown, and what was said before',
     hint: 'blame',
     command: 'blame',
-    isHere: inDetail,
+    isHere: always,
     whyNot: notBlamed,
   },
   {
     keys: ['u'],
     action: 'unmask',
-    label: 'show the secrets of this file, or mask them again',
-    isHere: inDetail,
+    label: 'show the secrets of the file that is shown, or mask them again',
+    isHere: always,
     whyNot: noFile,
   },
   {
