@@ -41,8 +41,7 @@ export function shownLine(state: State): string {
   if (state.agent === undefined) return `${program} status`;
   if (overlay?.kind === 'found') return `${program} search ${label} ${quote(state.found?.phrase ?? '')}`;
   if (overlay?.kind === 'blame') {
-    const line = blamedLine(state);
-    const number = line?.file.lines[line.at]?.number;
+    const number = blamedLine(state)?.line?.number;
     const place = quote(`${shortId(overlay.commit)}:${displayPath(overlay.path)}`);
     return `${program} blame ${label} ${place}${number === undefined ? '' : ` -L ${number}`}`;
   }

@@ -26,7 +26,7 @@ export class Lookups {
   readonly #find = new Slot();
   readonly #blame = new Slot();
   readonly #said = new Slot();
-  /** The file that is blamed, and what closes it. */
+  /** The file that is blamed, and the end of those before. */
   #opened: Promise<OpenBlame> | undefined;
   #closing: Promise<unknown> = Promise.resolve();
 
@@ -48,8 +48,7 @@ export class Lookups {
       if (file !== undefined) await this.#openBlame(file, agent?.label, signal);
     });
     const said = saidKey(state);
-    const blamed = blamedLine(state);
-    const moment = blamed?.file.moments.get(blamed.file.lines[blamed.at]?.commit as never);
+    const moment = blamedLine(state)?.moment;
     this.#said.want(said, async (signal) => {
       const opened = this.#opened;
       if (said === undefined || moment === undefined || opened === undefined) return;
@@ -104,13 +103,13 @@ export class Lookups {
     const words = [`${file.commit}:${displayPath(file.path)}`];
     const opened = openBlame(this.#makeContext(signal), { agent: label, words });
     this.#opened = opened;
-    const blame = await load(blameKey(file), async () => viewOf((await opened).blame));
-    if (signal.aborted) return;
-    this.#dispatch({ type: 'blamed', blame });
-    signal.addEventListener('abort', () => {
-      // Not before what was said there is read, or given up.
+    const close = (): void => {
       this.#closing = Promise.allSettled([this.#closing, opened.then((one) => one[Symbol.asyncDispose]())]);
-    });
+    };
+    if (signal.aborted) close();
+    else signal.addEventListener('abort', close);
+    const blame = await load(blameKey(file), async () => viewOf((await opened).blame));
+    if (!signal.aborted) this.#dispatch({ type: 'blamed', blame });
   }
 }
 

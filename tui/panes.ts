@@ -1,6 +1,7 @@
 // Where everything stands on the screen, and what is selected: worked out of the state by the reducer, the views and the session alike.
 
 import type { CommitId } from '../src/model/ids.ts';
+import type { BlameLine, BlameMoment } from '../src/ops/blame.ts';
 import { Layout, listCommits, type Row } from './days.ts';
 import { wrapLine, type Line } from './line.ts';
 import { isRead, type BlamedFile, type DetailFile, type FileView, type Size, type State } from './state.ts';
@@ -157,16 +158,27 @@ export function blameKey({ commit, path }: { readonly commit: CommitId; readonly
   return `${commit}:${path}`;
 }
 
+/** A file whose lines are blamed, and the line under the cursor. */
+interface BlamedLine {
+  readonly file: BlamedFile;
+  readonly at: number;
+  /** Undefined in an empty file. */
+  readonly line: BlameLine | undefined;
+  readonly moment: BlameMoment | undefined;
+}
+
 /** Returns the file whose lines are blamed and the line under the cursor, once they are there. */
-export function blamedLine({ overlay, blame }: State): { file: BlamedFile; at: number } | undefined {
+export function blamedLine({ overlay, blame }: State): BlamedLine | undefined {
   if (overlay?.kind !== 'blame' || blame?.is !== 'ready' || blame.key !== blameKey(overlay)) return undefined;
-  return { file: blame.value, at: overlay.at ?? blame.value.start };
+  const file = blame.value;
+  const at = overlay.at ?? file.start;
+  const line = file.lines[at];
+  return { file, at, line, moment: line && file.moments.get(line.commit) };
 }
 
 /** Names the moment whose conversations are shown below a blamed line. */
 export function saidKey(state: State): string | undefined {
-  const blamed = blamedLine(state);
-  const commit = blamed?.file.lines[blamed.at]?.commit;
+  const commit = blamedLine(state)?.line?.commit;
   return commit === undefined ? undefined : `${state.blame?.key} ${commit}`;
 }
 

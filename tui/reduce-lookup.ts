@@ -107,8 +107,7 @@ export function reduceBlame(state: State, overlay: Extract<Overlay, { kind: 'bla
   if (blamed !== undefined) {
     const at = moved(blamed.at, blamed.file.lines.length, key);
     if (at !== undefined) return { ...state, overlay: { ...overlay, at } };
-    const line = blamed.file.lines[blamed.at];
-    const moment = line && blamed.file.moments.get(line.commit);
+    const { moment } = blamed;
     if (key === 'enter' && moment !== undefined)
       return moment.commit === overlay.commit
         ? { ...state, note: { message: `this is the moment, ${shortId(moment.commit)}`, isTrouble: false } }

@@ -95,7 +95,7 @@ export function blameView(
       lines: blame?.is === 'failed' ? troubleLines(blame.trouble) : [line('following the lines back…', 'faint')],
       keys: 'Esc closes',
     };
-  const { file, at } = blamed;
+  const { file, at, moment } = blamed;
   const { lines, moments } = file;
   if (lines.length === 0) return { title, lines: [line('the file is empty', 'faint')], keys: 'Esc closes' };
   const room = Math.max(3, Math.min(lines.length, Math.floor(rows * 0.55)));
@@ -115,7 +115,6 @@ export function blameView(
       selected: top + index === at,
     };
   });
-  const moment = moments.get(lines[at]?.commit as never);
   const below = moment === undefined ? [] : momentLines(state, moment, columns - 4, local);
   return { title, lines: [...shown, line('─'.repeat(columns - 4), 'faint'), ...below.slice(0, rows - room - 1)], keys };
 }
