@@ -1,6 +1,6 @@
 // The one place where the interface gets what it shows from. Operations answer; here their answers become rows and plain data.
 
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { displayPath } from '../src/model/name.ts';
 import { isMoltError } from '../src/model/error.ts';
 import { unforeseenFailure } from '../src/model/system-error.ts';
@@ -103,7 +103,7 @@ const KINDS: Readonly<Record<string, string>> = {
   incremental: 'incremental',
 };
 /** After so many messages keys have their turn, and after so many what was found is shown. */
-const TURN_MESSAGES = 64;
+const TURN_MESSAGES = 16;
 const SHOWN_MESSAGES = 4096;
 
 /**
@@ -187,7 +187,7 @@ async function listByMessage(
     const glance = await readGlance(open, timeline, at);
     if ('message' in glance && glance.message.toLowerCase().includes(word)) hits.push(at);
     // oxlint-disable-next-line no-await-in-loop -- the same
-    if (at % TURN_MESSAGES === 0) await setImmediate();
+    if (at % TURN_MESSAGES === 0) await eventLoopTurn();
     if (at % SHOWN_MESSAGES === SHOWN_MESSAGES - 1 && hits.length > 0) onSome([...hits]);
   }
   return hits;

@@ -1,6 +1,7 @@
 // Tells which commit wrote each line of a file, and what was said to the agent before. The file's versions are walked from the newest to
 // the oldest; of each only its lines that are still asked about are followed into the one before.
 
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { detectKind } from '../diff/kind.ts';
 import { matchLines, splitLines } from '../diff/match-lines.ts';
 import { maskText } from '../diff/secrets.ts';
@@ -150,6 +151,8 @@ async function blameFile(
     if (commit === undefined) break;
     // Behind a gap the commits that changed it may be among those that are gone.
     if (base !== undefined && !commit.isAfterGap && !isCandidate(commit)) continue;
+    // oxlint-disable-next-line no-await-in-loop -- so that an interface in the same process hears keys
+    await eventLoopTurn();
     // oxlint-disable-next-line no-await-in-loop -- from version to version
     const older = base === undefined ? undefined : await findBefore(repository, base, commit, version.path);
     if (older?.blob === version.blob && older.path === version.path) continue;

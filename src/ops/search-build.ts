@@ -1,5 +1,6 @@
 // Brings the index of search up to date: reads what each commit changed since the one before it.
 
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { foldText } from '../diff/fold.ts';
 import { searchedText } from '../diff/search-units.ts';
 import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
@@ -57,6 +58,9 @@ export async function* bringUpToDate(
       context.reporter.progress({ phase: 'index history', doneFiles: from, totalFiles: missing.length });
       // oxlint-disable-next-line no-await-in-loop -- each is compared with the one before
       await builder.add(missing[from] ?? 0, stretch);
+      // Local reads never wait: an interface in the same process would not hear a key until the end.
+      // oxlint-disable-next-line no-await-in-loop -- the same
+      await eventLoopTurn();
     }
     // oxlint-disable-next-line no-await-in-loop -- what is done stays done, whatever happens to the next
     const saved = await saveStretch(context.home, repository, stretch.finish(), {

@@ -4,6 +4,7 @@
 // Between two commits that may have brought it, a phrase that is gone stays gone. So of the versions between them the last one tells
 // whether it went, and halving finds where.
 
+import { setImmediate as eventLoopTurn } from 'node:timers/promises';
 import { excerptOf } from '../diff/excerpt.ts';
 import { foldText } from '../diff/fold.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
@@ -176,12 +177,13 @@ function putBack(waiting: Candidate[], from: number, candidate: Candidate): void
   waiting.splice(low, 0, candidate);
 }
 
-/** What can't be read is neither there nor gone. */
+/** What can't be read is neither there nor gone. Others have their turn before: what is read here may all be at hand. */
 async function unlessUnreadable<T>(
   context: OpsContext,
   { path }: SearchUnit,
   work: () => Promise<T>,
 ): Promise<T | undefined> {
+  await eventLoopTurn();
   try {
     return await work();
   } catch (error) {

@@ -367,3 +367,22 @@ test('an index that is there is kept up to date, also what a prune took of it; w
   t.true((after?.commits ?? 0) > 0);
   t.is(after?.indexed, after?.commits);
 });
+
+test('an interface in the same process hears keys while a history is indexed and searched', async (t) => {
+  const machine = await makeMachine(t, at(0));
+  const commits = 20;
+  for (let tick = 1; tick <= commits; tick += 1) {
+    machine.at(at(tick));
+    machine.write('notes/a.md', `tea ${tick}\n`.repeat(tick));
+    await backUp(machine.context, 'bot', { kind: 'incremental', trigger: 'test' });
+  }
+  let [turns, isDone] = [0, false];
+  const turn = (): void => {
+    turns += 1;
+    if (!isDone) setImmediate(turn);
+  };
+  setImmediate(turn);
+  await search(machine, 'tea');
+  isDone = true;
+  t.true(turns > commits, `${turns} turns`);
+});
