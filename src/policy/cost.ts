@@ -100,8 +100,8 @@ export interface Sums {
 const SEGMENT_BYTES = 4096;
 /** Names of the log are deleted when they are three days old (repo/sweep-delete.ts). */
 const LOG_GRACE_DAYS = 3;
-/** Packs that were swept stay for a day: half as much again as a full adds, since what of them stays is written anew. */
-const SWEPT_FULLS = 1.5;
+/** Packs that were swept stay for a day: twice what a full adds, since what of them stays is written anew (measured, `campaign:year`). */
+const SWEPT_FULLS = 2;
 /** A push writes an index run and a checkpoint with every so many segments (ops/exchange.ts). */
 const CHECKPOINT_EVERY = 64;
 const PACK_BYTES = 16 << 20;

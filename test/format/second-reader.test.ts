@@ -33,13 +33,13 @@ import { type Caches, type ExtractedEntry, SecondReader } from './second-reader.
 const LARGE_BYTES = 3_000_000;
 const SQLITE_HEADER_BYTES = 100;
 
-test('a reader written from FORMAT.md alone gives back every file of every commit', async (t) => {
+/** An agent with some files and its first full backup. */
+async function makeAgent(t: ExecutionContext) {
   const dir = mkdtempSync(join(tmpdir(), 'molt-second-'));
   t.teardown(() => rmSync(dir, { recursive: true }));
   const stateDir = join(dir, 'state');
   makeState(stateDir);
   const context = makeContext(join(dir, 'home'));
-  const expected = [listFolder(stateDir)];
   const { agent, commit } = await initAgent(context, {
     label: 'it',
     stateDir,
@@ -49,6 +49,12 @@ test('a reader written from FORMAT.md alone gives back every file of every commi
     passphrase: async () => undefined,
     keepRecoveryKey: async () => {},
   });
+  return { dir, stateDir, context, agent, commit };
+}
+
+test('a reader written from FORMAT.md alone gives back every file of every commit', async (t) => {
+  const { dir, stateDir, context, agent, commit } = await makeAgent(t);
+  const expected = [listFolder(stateDir)];
   const commits = [commit.id];
   // A new generation of the keyring in the middle, and changes that become deltas, new files and packs of their own.
   await addKey(context, 'it', { type: 'recovery', keep: async () => {} });
@@ -108,20 +114,7 @@ test('a reader written from FORMAT.md alone gives back every file of every commi
 });
 
 test('it also reads what was pruned: before and after the log’s beginning was deleted', async (t) => {
-  const dir = mkdtempSync(join(tmpdir(), 'molt-second-'));
-  t.teardown(() => rmSync(dir, { recursive: true }));
-  const stateDir = join(dir, 'state');
-  makeState(stateDir);
-  const context = makeContext(join(dir, 'home'));
-  const { agent, commit } = await initAgent(context, {
-    label: 'it',
-    stateDir,
-    profile: 'generic',
-    include: [],
-    exclude: [],
-    passphrase: async () => undefined,
-    keepRecoveryKey: async () => {},
-  });
+  const { dir, stateDir, context, agent, commit } = await makeAgent(t);
   const saved = [{ id: commit.id, files: listFolder(stateDir) }];
   const save = async (full: boolean): Promise<void> => {
     changeState(stateDir, saved.length % 6);
