@@ -117,8 +117,8 @@ const OTHER_PACKS = 5;
 const LOOK: Requests = { put: 0, get: 2, list: 2, head: 1, delete: 0 };
 /** What a prune takes whatever there is (keys, index, the sweep and what is swept), and the push after it, which comes upon it. */
 const PRUNE: Requests = { put: 10, get: 90, list: 15, head: 50, delete: 18 };
-/** What a push asks of packs that a prune wrote. */
-const LOOK_UP: Requests = { put: 0, get: 2.5, list: 0, head: 1, delete: 0 };
+/** What a push asks where something was pruned: whether the log is still the one that it knows. */
+const LOOK_UP: Requests = { put: 0, get: 1, list: 0, head: 0, delete: 0 };
 /** What a request of those two brings, on average: index runs, and ends of packs. */
 const READ_BYTES = 16_000;
 

@@ -34,7 +34,10 @@ export class GapFinder {
   /** Returns the tree of a commit that the target keeps with its content. */
   async #wholeTree(id: CommitId | undefined): Promise<TreeId | undefined> {
     if (id === undefined || (await this.#target.index.find(gitKey(id))) === undefined) return undefined;
-    return (await this.#target.isExpired(id)) ? undefined : (await readCommit(this.#target, id)).tree;
+    if (await this.#target.isExpired(id)) return undefined;
+    // It is the same wherever it is read, and the source is the one that is near, mostly.
+    const isHere = (await this.#source.index.find(gitKey(id))) !== undefined && !(await this.#source.isExpired(id));
+    return (await readCommit(isHere ? this.#source : this.#target, id)).tree;
   }
 
   async *#visitTree(id: TreeId, known: TreeId | undefined): AsyncIterable<Buffer> {
@@ -42,14 +45,30 @@ export class GapFinder {
     yield* this.#lack(gitKey(id));
     const before = new Map<string, TreeEntry>();
     if (known !== undefined)
-      for (const entry of parseTree(await this.#target.objects.readGit(known, 'tree'), known))
-        before.set(entry.name, entry);
+      for (const entry of parseTree(await this.#read(gitKey(known)), known)) before.set(entry.name, entry);
     for (const entry of parseTree(await this.#read(gitKey(id)), id)) {
       const same = before.get(entry.name);
       if (same?.id === entry.id) continue;
       if (entry.mode === TREE_MODES.tree)
         yield* this.#visitTree(entry.id, same?.mode === entry.mode ? same.id : undefined);
-      else yield* this.#visitContent(gitKey(entry.id));
+      else {
+        if (same !== undefined && same.mode !== TREE_MODES.tree) await this.#passOver(gitKey(same.id));
+        yield* this.#visitContent(gitKey(entry.id));
+      }
+    }
+  }
+
+  /** Takes all of a blob for there: a parent that is whole there has it. A file that changed shares most of its chunks with it. */
+  async #passOver(first: Buffer): Promise<void> {
+    const waiting = [first];
+    for (let key = waiting.pop(); key !== undefined; key = waiting.pop()) {
+      if (!this.#isNew(key)) continue;
+      // oxlint-disable-next-line no-await-in-loop -- answered from memory, mostly
+      const place = (await this.#source.index.find(key)) ?? (await this.#target.index.find(key));
+      if (place === undefined) throw lost(key);
+      if (place.type === OBJECT.chunk) continue;
+      // oxlint-disable-next-line no-await-in-loop -- neighbouring objects share blocks
+      for (const edge of listEdges({ key, type: place.type }, await this.#read(key))) waiting.push(edge.key);
     }
   }
 

@@ -14,6 +14,7 @@ import { backUp } from '../../src/ops/backup.ts';
 import { rotateKeys } from '../../src/ops/key-rotate.ts';
 import { openAgent } from '../../src/ops/open.ts';
 import { openPlace } from '../../src/ops/open-place.ts';
+import { prune } from '../../src/ops/prune.ts';
 import { pull } from '../../src/ops/pull.ts';
 import { push, pushAll } from '../../src/ops/push.ts';
 import { addRemote, removeRemote } from '../../src/ops/remote.ts';
@@ -121,6 +122,35 @@ test('a tick is one request to push, and nothing new is none', async (t) => {
   t.deepEqual(asked(), {});
   await push(context, 'bot', { forceCheck: true });
   t.true((asked()['LIST'] ?? 0) > 0);
+});
+
+test('a tick is one PUT to push also after a prune, and asks nothing of what it shares with its parent', async (t) => {
+  const { machine, context, asked } = await makePair(t);
+  const startMs = Date.now();
+  let transcript = randomBytes(400_000).toString('hex');
+  const tick = async (day: number, full: boolean): Promise<void> => {
+    machine.at(new Date(startMs + day * 86_400_000).toISOString());
+    // Most of it is as it was long ago.
+    transcript += randomBytes(2000).toString('hex');
+    machine.write('transcript.txt', transcript);
+    await backUp(context, 'bot', { kind: full ? 'full' : 'incremental', full, trigger: 'test' });
+  };
+  for (let day = 1; day <= 8; day += 1) {
+    await tick(day, day % 3 === 0);
+    await push(context, 'bot');
+  }
+  const { remotes } = await prune(context, 'bot', { retention: '3d', isDryRun: false, isLocal: false });
+  t.is(remotes[0]?.error, undefined);
+  t.true((remotes[0]?.expired ?? 0) > 0);
+  await tick(9, false);
+  await push(context, 'bot');
+  await tick(9.01, false);
+  asked();
+  t.like((await push(context, 'bot')).requests, { put: 1, list: 0, head: 0, delete: 0 });
+  const { PUT, GET = 0, ...others } = asked();
+  t.is(PUT, 1);
+  t.true(GET <= 1, 'but for a look at where this machine saw its end');
+  t.deepEqual(others, {});
 });
 
 test('many ticks that were made offline go in one request', async (t) => {
