@@ -52,6 +52,7 @@ export class GapFinder {
       if (entry.mode === TREE_MODES.tree)
         yield* this.#visitTree(entry.id, same?.mode === entry.mode ? same.id : undefined);
       else {
+        // oxlint-disable-next-line no-await-in-loop -- before what it became is visited
         if (same !== undefined && same.mode !== TREE_MODES.tree) await this.#passOver(gitKey(same.id));
         yield* this.#visitContent(gitKey(entry.id));
       }
