@@ -3,10 +3,10 @@
 
 import { readdirSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
-import { addUp, simulatedTime, type FarStore, type StoreSizes, type Tick } from './store.ts';
+import { addUp, simulatedTime, type TimedStore, type StoreSizes, type Tick } from './store.ts';
 
 /** Knows when each file of a storage was written by the simulated clock. */
-export class DirectoryTime implements FarStore {
+export class DirectoryTime implements TimedStore {
   readonly #dir: string;
   readonly #clock: () => number;
   readonly #madeMs = new Map<string, number>();

@@ -4,10 +4,10 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { openRemoteStorage } from '../../src/storage/open-remote.ts';
-import { addUp, type FarStore, type StoreSizes, type Tick } from './store.ts';
+import { addUp, type TimedStore, type StoreSizes, type Tick } from './store.ts';
 
 /** A place on an S3 server, seen through simulated time. */
-export class S3Time implements FarStore, Disposable {
+export class S3Time implements TimedStore, Disposable {
   readonly url: string;
   readonly #proxy: ChildProcess;
 

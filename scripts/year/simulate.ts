@@ -21,7 +21,7 @@ import { applyRestore, planRestore } from '../../src/ops/restore.ts';
 import type { RequestKind } from '../../src/storage/remote.ts';
 import { YearAgent } from './agent.ts';
 import { DirectoryTime } from './directory-time.ts';
-import type { FarStore, StoreSizes } from './store.ts';
+import type { TimedStore, StoreSizes } from './store.ts';
 
 const DAY_MS = 86_400_000;
 /** Later than any real time, so that files are never of the future. */
@@ -40,7 +40,7 @@ export interface Simulated {
   /** Runs are noted in the backup log. */
   readonly isNoted?: boolean;
   /** Its remote; a folder unless said. */
-  readonly far?: FarStore;
+  readonly far?: TimedStore;
 }
 
 /** What was measured of a kind of work: how long it took by the clock, and of the processor; milliseconds. */
@@ -82,7 +82,7 @@ export class Simulation {
   readonly #options: Simulated;
   readonly #agent: YearAgent;
   readonly #here: DirectoryTime;
-  readonly #far: FarStore;
+  readonly #far: TimedStore;
   #nowMs = START_MS;
   #tick = 0;
   #day = 0;
@@ -93,7 +93,7 @@ export class Simulation {
       readonly agent: YearAgent;
       readonly context: OpsContext;
       readonly here: DirectoryTime;
-      readonly far: FarStore;
+      readonly far: TimedStore;
     },
   ) {
     this.#options = options;

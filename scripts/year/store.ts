@@ -15,8 +15,8 @@ export interface StoreSize {
 /** By the first part of the names. */
 export type StoreSizes = ReadonlyMap<string, StoreSize>;
 
-/** A remote whose objects are as old as they would be. */
-export interface FarStore {
+/** A store whose objects are as old as they would be. */
+export interface TimedStore {
   /** What `remote add` is given. */
   readonly url: string;
   /** A tick begins: what is written from here on is of its time. */

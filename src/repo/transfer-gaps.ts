@@ -8,6 +8,7 @@ import { listEdges } from './edges.ts';
 import { readCommit } from './git.ts';
 import { gitKey, keyText, mapKey } from './keys.ts';
 import type { Repository } from './repository.ts';
+import { unlessDamaged } from './storage-failure.ts';
 import { parseTree, TREE_MODES, type TreeEntry } from './trees.ts';
 
 /** Looks for gaps in one storage, and what fills them in another. */
@@ -37,7 +38,8 @@ export class GapFinder {
     if (await this.#target.isExpired(id)) return undefined;
     // It is the same wherever it is read, and the source is the one that is near, mostly.
     const isHere = (await this.#source.index.find(gitKey(id))) !== undefined && !(await this.#source.isExpired(id));
-    return (await readCommit(isHere ? this.#source : this.#target, id)).tree;
+    const near = isHere ? await unlessDamaged(readCommit(this.#source, id)) : undefined;
+    return (near ?? (await readCommit(this.#target, id))).tree;
   }
 
   async *#visitTree(id: TreeId, known: TreeId | undefined): AsyncIterable<Buffer> {
@@ -45,29 +47,30 @@ export class GapFinder {
     yield* this.#lack(gitKey(id));
     const before = new Map<string, TreeEntry>();
     if (known !== undefined)
-      for (const entry of parseTree(await this.#read(gitKey(known)), known)) before.set(entry.name, entry);
-    for (const entry of parseTree(await this.#read(gitKey(id)), id)) {
+      for (const entry of (await unlessDamaged(this.#readTree(known))) ?? []) before.set(entry.name, entry);
+    for (const entry of await this.#readTree(id)) {
       const same = before.get(entry.name);
       if (same?.id === entry.id) continue;
       if (entry.mode === TREE_MODES.tree)
         yield* this.#visitTree(entry.id, same?.mode === entry.mode ? same.id : undefined);
       else {
         // oxlint-disable-next-line no-await-in-loop -- before what it became is visited
-        if (same !== undefined && same.mode !== TREE_MODES.tree) await this.#passOver(gitKey(same.id));
+        if (same !== undefined && same.mode !== TREE_MODES.tree) await unlessDamaged(this.#passOver(gitKey(same.id)));
         yield* this.#visitContent(gitKey(entry.id));
       }
     }
   }
 
-  /** Takes all of a blob for there: a parent that is whole there has it. A file that changed shares most of its chunks with it. */
+  /**
+   * Takes all of a blob for there: a parent that is whole there has it. A file that changed shares most of its chunks with it. What of it
+   * can't be read is asked for like anything else: an old version that is damaged must not keep a new one from being sent.
+   */
   async #passOver(first: Buffer): Promise<void> {
     const waiting = [first];
     for (let key = waiting.pop(); key !== undefined; key = waiting.pop()) {
-      if (!this.#isNew(key)) continue;
       // oxlint-disable-next-line no-await-in-loop -- answered from memory, mostly
       const place = (await this.#source.index.find(key)) ?? (await this.#target.index.find(key));
-      if (place === undefined) throw lost(key);
-      if (place.type === OBJECT.chunk) continue;
+      if (place === undefined || !this.#isNew(key) || place.type === OBJECT.chunk) continue;
       // oxlint-disable-next-line no-await-in-loop -- neighbouring objects share blocks
       for (const edge of listEdges({ key, type: place.type }, await this.#read(key))) waiting.push(edge.key);
     }
@@ -97,6 +100,10 @@ export class GapFinder {
 
   async *#lack(key: Buffer): AsyncIterable<Buffer> {
     if (!this.#isSent(key) && (await this.#target.index.find(key)) === undefined) yield key;
+  }
+
+  async #readTree(id: TreeId): Promise<TreeEntry[]> {
+    return parseTree(await this.#read(gitKey(id)), id);
   }
 
   async #read(key: Buffer): Promise<Buffer> {

@@ -52,8 +52,8 @@ test('the estimate of a month is near what the days after it really took', async
   const totals = { storedBytes, lockedBytes: 0, requests, egressBytes: counted.receivedBytes * share };
   const real = priceOf(totals, PRICES);
   const { month } = cost.now;
-  // Where chunks end depends on a repository's key, and of three days' fulls one chunk more or less is several percent: twelve
-  // repositories were estimated at 0.88 to 0.97 of what they stored. `npm run campaign:year` compares whole months.
+  // Where chunks end depends on a repository's key, and of three days' fulls one chunk more or less is several percent.
+  // `npm run campaign:year` compares whole months.
   for (const [what, estimate, took, most] of [
     ['stored', month.storedBytes, storedBytes, 0.2],
     ['put', month.requests.put, requests.put, 0.1],
