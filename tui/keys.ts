@@ -29,11 +29,19 @@ const NAMED_LETTERS: Readonly<Record<string, string>> = {
   '\u007f': 'backspace',
 };
 
-/** Returns the keys that were pressed; what comes in one piece, as a fast typist's letters do, is several. */
+/**
+ * Returns the keys that were pressed; what comes in one piece, as a fast typist's letters do, is several. A terminal sends Alt with a
+ * key as Escape and that key, so a key that comes right behind Escape looks the same, over a slow line above all. No key of the keymap
+ * has Alt: it is always Escape and the key, but for Alt+Backspace, which people know from their shells and is a Backspace.
+ */
 export function keyNames(input: string, key: Partial<Key>): string[] {
+  const names = withoutAlt(input, key);
+  return key.meta === true && names[0] !== 'backspace' ? ['esc', ...names] : names;
+}
+
+function withoutAlt(input: string, key: Partial<Key>): string[] {
   const named = NAMED.find(([name]) => key[name] === true);
   if (named !== undefined) return [named[1]];
   if (key.ctrl === true) return input === '' ? [] : [`ctrl+${input}`];
-  if (key.meta === true) return [];
   return characters(input.replaceAll('\r\n', '\n')).map((letter) => NAMED_LETTERS[letter] ?? letter);
 }

@@ -48,7 +48,7 @@ export class Terminal {
     throw new Error(`the screen never showed ${shows.map(String).join(', ')}:\n${screen}`);
   }
 
-  /** Waits until the screen shows this no more: a key right behind Escape would be taken for one with Alt. */
+  /** Waits until the screen shows this no more. */
   async gone(text: string): Promise<void> {
     const startedMs = performance.now();
     do {

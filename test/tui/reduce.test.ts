@@ -346,6 +346,15 @@ test('keys that come in one piece are several', (t) => {
   t.deepEqual(keyNames('c', { ctrl: true }), ['ctrl+c']);
 });
 
+test('a key right behind Escape, which a terminal can’t tell from one with Alt, is Escape and that key', (t) => {
+  t.deepEqual(keyNames('v', { meta: true }), ['esc', 'v']);
+  t.deepEqual(keyNames('', { meta: true, escape: true }), ['esc', 'esc']);
+  t.deepEqual(keyNames('', { meta: true, return: true }), ['esc', 'enter']);
+  t.deepEqual(keyNames('', { meta: true, downArrow: true }), ['esc', 'down']);
+  t.deepEqual(keyNames('', { escape: true }), ['esc']);
+  t.deepEqual(keyNames('', { meta: true, backspace: true }), ['backspace']);
+});
+
 test('what a filter finds is shown as it comes, and the cursor stays where it is', (t) => {
   const asked = after(start, '/', 'x', 'enter');
   const some = (hits: readonly number[], isWhole: boolean): Event => {
