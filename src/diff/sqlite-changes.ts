@@ -1,7 +1,7 @@
 // Which pages of a database differ, and the rows of one table that do. Rows that lie in pages that both sides have alike are not read.
 
 import { SqliteTrouble, type SqliteFile } from './sqlite-file.ts';
-import { parseRecord, type SqlValue } from './sqlite-record.ts';
+import { compareBeginnings, isSameValue, parseRecord, type SqlValue } from './sqlite-record.ts';
 import { nameValues, type NamedRow, type StoredTable, type TableShape } from './sqlite-schema.ts';
 import { countCells, listOverflow, readCells, readPayload, type Cell } from './sqlite-tree.ts';
 
@@ -168,7 +168,7 @@ async function mergeRows(before: TableSide, after: TableSide, found: RowCollecto
       found.add(await nows.load(now));
       now = await nows.next();
     } else {
-      if (!(await isSameCell(after.file, old, now, limits))) found.change(await olds.load(old), await nows.load(now));
+      await compareVersions({ before, after, old, now }, found, limits);
       [old, now] = [await olds.next(), await nows.next()];
     }
     /* oxlint-enable no-await-in-loop */
@@ -211,9 +211,47 @@ class Cursor {
   }
 }
 
+/** Two versions of a row. */
+interface Versions {
+  readonly before: TableSide;
+  readonly after: TableSide;
+  readonly old: Cell;
+  readonly now: Cell;
+}
+
+/** Compares two versions of a row. What overflows into pages that both sides have alike is read once, and only where it is needed. */
+async function compareVersions(versions: Versions, found: RowCollector, limits: RowLimits): Promise<void> {
+  const { before, after, old, now } = versions;
+  const hasSameRest = await isSameRest(after.file, old, now, limits);
+  if (hasSameRest && old.local.equals(now.local)) return;
+  if (hasSameRest && found.isFull && isChangedHere(versions)) {
+    found.countChange();
+    return;
+  }
+  const payload = await readPayload(after.file, now, limits.sawOverflow);
+  const oldPayload = hasSameRest
+    ? Buffer.concat([old.local, payload.subarray(now.local.length)])
+    : await readPayload(before.file, old, limits.sawOverflow);
+  found.change({ rowid: old.rowid, payload: oldPayload }, { rowid: now.rowid, payload });
+}
+
+/** Says whether it is certain, by what of them is in their pages, that two versions of a row with the same rest differ, and not in their key. */
+function isChangedHere({ before, after, old, now }: Versions): boolean {
+  if (before.table.sql !== after.table.sql || before.file.encoding !== after.file.encoding) return false;
+  const same = compareBeginnings(old.local, now.local, now.sizeBytes, after.file.encoding);
+  const { stored, key } = after.shape;
+  const isKey = (index: number): boolean => stored[index] !== undefined && key.includes(stored[index].name);
+  return same?.includes(false) === true && same.every((isSame, index) => isSame === true || !isKey(index));
+}
+
 /** Says whether a row lies on both sides as it is, in the same pages: then the rest of it, elsewhere in the file, need not be read. */
-async function isSameCell(file: SqliteFile, old: Cell, now: Cell, { isChanged }: RowLimits): Promise<boolean> {
-  if (old.sizeBytes !== now.sizeBytes || old.overflow !== now.overflow || !old.local.equals(now.local)) return false;
+async function isSameCell(file: SqliteFile, old: Cell, now: Cell, limits: RowLimits): Promise<boolean> {
+  return old.local.equals(now.local) && (await isSameRest(file, old, now, limits));
+}
+
+/** Says whether what of a row is not in its page lies in the same pages on both sides, as it is. */
+async function isSameRest(file: SqliteFile, old: Cell, now: Cell, { isChanged }: RowLimits): Promise<boolean> {
+  if (old.sizeBytes !== now.sizeBytes || old.overflow !== now.overflow) return false;
   if (old.overflow === 0) return true;
   if (isChanged(old.overflow)) return false;
   if (now.sizeBytes - now.local.length <= file.usableBytes - 4) return true;
@@ -283,12 +321,6 @@ function describeKey(value: SqlValue): string {
   return `${typeof value === 'string' ? 't' : 'n'}${String(value)}`;
 }
 
-/** Says whether two values are the same to SQLite. */
-export function isSameValue(a: SqlValue | undefined, b: SqlValue | undefined): boolean {
-  if (Buffer.isBuffer(a) && Buffer.isBuffer(b)) return a.equals(b);
-  return Object.is(a, b);
-}
-
 /** Takes rows as they are found, and pairs those that only got another row id. */
 class RowCollector {
   readonly #before: TableSide;
@@ -316,6 +348,16 @@ class RowCollector {
     this.#hold(this.#added, row);
   }
 
+  /** Says whether as many changed rows are kept as are shown: further ones are counted. */
+  get isFull(): boolean {
+    return this.#changes.rows.length >= this.#limits.maxRows;
+  }
+
+  /** Notes that one row more is changed, which is not shown. */
+  countChange(): void {
+    this.#changes.changed += 1;
+  }
+
   /** Notes two versions of a row, if they differ in a column that the newer side has. */
   change(old: Loose, now: Loose): void {
     if (old.payload.equals(now.payload)) return;
@@ -333,8 +375,8 @@ class RowCollector {
     let isChanged = false;
     for (const [column, value] of after) isChanged ||= !isSameValue(before.get(column), value);
     if (!isChanged) return;
-    this.#changes.changed += 1;
-    if (this.#changes.rows.length < this.#limits.maxRows) this.#changes.rows.push({ rowid: now.rowid, before, after });
+    if (!this.isFull) this.#changes.rows.push({ rowid: now.rowid, before, after });
+    this.countChange();
   }
 
   finish(): RawChanges {

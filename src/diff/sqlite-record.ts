@@ -39,22 +39,72 @@ export function readRowid(bytes: Buffer, at: number): { readonly value: bigint; 
   return { value: BigInt.asIntN(64, value), end: small.end };
 }
 
-/** Reads the values of a record. @throws {SqliteTrouble} when it is damaged */
-export function parseRecord(payload: Buffer, encoding: 'utf8' | 'utf16le' | 'utf16be'): SqlValue[] {
+/** One value of a record: its serial type, and where in the record it lies. */
+interface StoredValue {
+  readonly type: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+type Encoding = 'utf8' | 'utf16le' | 'utf16be';
+
+/** Lists where the values of a record lie. @throws {SqliteTrouble} when it is damaged */
+function locateValues(payload: Buffer, sizeBytes: number): StoredValue[] {
   const header = readVarint(payload, 0);
   if (header.value > payload.length) throw new SqliteTrouble('a row of it is damaged');
-  const values: SqlValue[] = [];
-  let at = header.value;
+  const values: StoredValue[] = [];
+  let start = header.value;
   for (let next = header.end; next < header.value;) {
     const type = readVarint(payload, next);
     next = type.end;
-    const sizeBytes = sizeOf(type.value);
-    if (at + sizeBytes > payload.length || values.length >= MOST_COLUMNS)
-      throw new SqliteTrouble('a row of it is damaged');
-    values.push(readValue(payload, at, type.value, encoding));
-    at += sizeBytes;
+    const end = start + sizeOf(type.value);
+    if (end > sizeBytes || values.length >= MOST_COLUMNS) throw new SqliteTrouble('a row of it is damaged');
+    values.push({ type: type.value, start, end });
+    start = end;
   }
   return values;
+}
+
+/** Reads the values of a record. @throws {SqliteTrouble} when it is damaged */
+export function parseRecord(payload: Buffer, encoding: Encoding): SqlValue[] {
+  return locateValues(payload, payload.length).map(({ type, start }) => readValue(payload, start, type, encoding));
+}
+
+/** Says whether two values are the same to SQLite. */
+export function isSameValue(a: SqlValue | undefined, b: SqlValue | undefined): boolean {
+  if (Buffer.isBuffer(a) && Buffer.isBuffer(b)) return a.equals(b);
+  return Object.is(a, b);
+}
+
+/**
+ * Compares two records of the same size by how each begins, where the rest of both is the same.
+ * @param old how one begins
+ * @param now how the other begins, as many bytes
+ * @returns for each value whether both have the same, undefined where that can't be told; undefined if nothing can
+ * @throws {SqliteTrouble} when one is damaged
+ */
+export function compareBeginnings(
+  old: Buffer,
+  now: Buffer,
+  sizeBytes: number,
+  encoding: Encoding,
+): (boolean | undefined)[] | undefined {
+  if (readVarint(old, 0).value > old.length || readVarint(now, 0).value > now.length) return undefined;
+  const [olds, nows] = [locateValues(old, sizeBytes), locateValues(now, sizeBytes)];
+  if (olds.length !== nows.length) return undefined;
+  const isHere = ({ start, end }: StoredValue): boolean => start === end || end <= now.length;
+  return nows.map((value, index) => {
+    const other = olds[index] as StoredValue;
+    if (isHere(value) && isHere(other))
+      return isSameValue(
+        readValue(old, other.start, other.type, encoding),
+        readValue(now, value.start, value.type, encoding),
+      );
+    if (value.type !== other.type || value.start !== other.start) return undefined;
+    return value.start >= now.length || old.compare(now, value.start, now.length, value.start, now.length) === 0
+      ? true
+      : undefined;
+  });
 }
 
 const INTEGER_BYTES = [0, 1, 2, 3, 4, 6, 8, 8, 0, 0];
@@ -63,7 +113,7 @@ function sizeOf(type: number): number {
   return type < 12 ? (INTEGER_BYTES[type] ?? 0) : Math.floor((type - 12) / 2);
 }
 
-function readValue(bytes: Buffer, at: number, type: number, encoding: 'utf8' | 'utf16le' | 'utf16be'): SqlValue {
+function readValue(bytes: Buffer, at: number, type: number, encoding: Encoding): SqlValue {
   if (type === 0) return null;
   if (type <= 5) return bytes.readIntBE(at, sizeOf(type));
   if (type === 6) {

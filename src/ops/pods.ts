@@ -68,8 +68,8 @@ export interface PodHealth {
   readonly durationMs: number;
 }
 
-/** How long a list waits for each pod's health check. */
-const LIST_HEALTH_MS = 1000;
+/** How long a list waits for each pod’s health check, all at once: a busy one must not be called unhealthy. */
+const LIST_HEALTH_MS = 3000;
 
 /**
  * Makes the record of a pod and promises it its ports: those of its spec, or the next free ones. Nothing is started.

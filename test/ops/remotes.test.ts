@@ -5,7 +5,10 @@ import { mkdtempSync, readFileSync, realpathSync, renameSync, rmSync, writeFileS
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { containerName } from '../../src/format/index-run.ts';
+import { OBJECT } from '../../src/format/layout.ts';
 import { isMoltError, type MoltError } from '../../src/model/error.ts';
+import type { SegmentSeq } from '../../src/model/ids.ts';
 import { silentReporter } from '../../src/model/ports.ts';
 import { clone } from '../../src/ops/clone.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
@@ -124,33 +127,70 @@ test('a tick is one request to push, and nothing new is none', async (t) => {
   t.true((asked()['LIST'] ?? 0) > 0);
 });
 
-test('a tick is one PUT to push also after a prune, and asks nothing of what it shares with its parent', async (t) => {
-  const { machine, context, asked } = await makePair(t);
+/** Lets an agent write most of a file anew on eight days, and prunes all that is older than three, here and on the remote. */
+async function makePruned(t: ExecutionContext): Promise<Pair & { tick(day: number, text: string): Promise<void> }> {
+  const pair = await makePair(t);
+  const { machine, context } = pair;
   const startMs = Date.now();
-  let transcript = randomBytes(400_000).toString('hex');
-  const tick = async (day: number, full: boolean): Promise<void> => {
+  const tick = async (day: number, text: string): Promise<void> => {
     machine.at(new Date(startMs + day * 86_400_000).toISOString());
-    // Most of it is as it was long ago.
-    transcript += randomBytes(2000).toString('hex');
-    machine.write('transcript.txt', transcript);
+    machine.write('transcript.txt', text);
+    const full = day % 3 === 0;
     await backUp(context, 'bot', { kind: full ? 'full' : 'incremental', full, trigger: 'test' });
   };
+  let transcript = randomBytes(400_000).toString('hex');
   for (let day = 1; day <= 8; day += 1) {
-    await tick(day, day % 3 === 0);
+    transcript += randomBytes(2000).toString('hex');
+    await tick(day, transcript);
     await push(context, 'bot');
   }
   const { remotes } = await prune(context, 'bot', { retention: '3d', isDryRun: false, isLocal: false });
   t.is(remotes[0]?.error, undefined);
   t.true((remotes[0]?.expired ?? 0) > 0);
-  await tick(9, false);
+  return { ...pair, tick: async (day, more) => tick(day, transcript + more) };
+}
+
+test('a tick is one PUT to push also after a prune, and asks nothing of what it shares with its parent', async (t) => {
+  const { context, asked, tick } = await makePruned(t);
+  await tick(9.01, 'one more line');
   await push(context, 'bot');
-  await tick(9.01, false);
+  await tick(9.02, 'one more line and another');
   asked();
   t.like((await push(context, 'bot')).requests, { put: 1, list: 0, head: 0, delete: 0 });
   const { PUT, GET = 0, ...others } = asked();
   t.is(PUT, 1);
   t.true(GET <= 1, 'but for a look at where this machine saw its end');
   t.deepEqual(others, {});
+});
+
+test('after a prune a damaged version of a file keeps no later one from being pushed', async (t) => {
+  const { machine, context, server, tick } = await makePruned(t);
+  const save = async (day: number): Promise<string> => {
+    machine.write('note.md', randomBytes(20_000).toString('hex'));
+    await tick(day, '');
+    return (await headOf(context, 'bot')) ?? '';
+  };
+  await save(9.01);
+  // What the damage is done to has the note and nothing that is in use later.
+  await save(9.02);
+  await push(context, 'bot');
+  const last = await save(9.03);
+  const { agent, repository } = await machine.open();
+  const seq = (repository.log.tip.seq - 1) as SegmentSeq;
+  const segment = join(context.home.repositoryDir(agent.repository), containerName({ seq }));
+  const bytes = readFileSync(segment);
+  const { objects, blocks } = await repository.containers.readFooter({ seq });
+  // Of what chunks the note was, and nothing that says which commits there are.
+  for (const { type, block } of objects)
+    if (type === OBJECT.blob) bytes.fill(0, blocks[block]?.offsetBytes, (blocks[block]?.offsetBytes ?? 0) + 64);
+  writeFileSync(segment, bytes);
+  await push(context, 'bot');
+  const twin = makeEmpty(t, context.clock);
+  await clone(twin, { url: server.url, label: 'twin', name: 'origin' });
+  t.is(await headOf(twin, 'twin'), last);
+  await restoreTo(twin, 'twin', 'there');
+  const arrived = readFileSync(join(twin.cwd, 'there/state/note.md'), 'utf8');
+  t.is(arrived, readFileSync(join(machine.stateDir, 'note.md'), 'utf8'));
 });
 
 test('many ticks that were made offline go in one request', async (t) => {

@@ -3,7 +3,7 @@
 import test from 'ava';
 import { endpointOf, getPod } from '../../src/ops/pod-look.ts';
 import { removePod } from '../../src/ops/pod-removal.ts';
-import { inspectPod, stopPod } from '../../src/ops/pods.ts';
+import { checkPod, stopPod } from '../../src/ops/pods.ts';
 import { askNotes, killPod, makePodded, readNotes, tellNote } from './podded.ts';
 import { expectBack, killedAt, makeCopy, restoreIt, WAYS } from './podded-copy.ts';
 import { LONG_MS } from './steps.ts';
@@ -23,7 +23,7 @@ test('a restore into a new pod that is killed at any step is ended by the same a
       await machine.target(name, id);
     }
     const record = await getPod(context, name);
-    t.like(await inspectPod(context, record), { state: 'running', healthy: true }, name);
+    t.like(await checkPod(context, record), { state: 'running', healthy: true }, name);
     t.deepEqual(await askNotes(endpointOf(record)), ['one']);
     t.is((await machine.agent(name)).branch, name);
     t.deepEqual(readNotes(machine.stateDir), ['one']);

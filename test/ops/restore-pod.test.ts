@@ -15,7 +15,7 @@ import { addRemote } from '../../src/ops/remote.ts';
 import { findMoment } from '../../src/ops/restore.ts';
 import { applyPodRestore, planPodRestore } from '../../src/ops/restore-pod.ts';
 import { getPod } from '../../src/ops/pod-look.ts';
-import { inspectPod, listPods, makePod, startPod } from '../../src/ops/pods.ts';
+import { checkPod, listPods, makePod, startPod } from '../../src/ops/pods.ts';
 import { identify } from '../../src/pod/process-id.ts';
 import { parsePodSpec } from '../../src/pod/spec.ts';
 import { notesSpec, script, until } from '../pod/agent.ts';
@@ -273,6 +273,6 @@ test('a pod that was started although its restore was cut off is taken as it run
   t.is(again.pod?.pid, first.pod?.pid);
   t.deepEqual(await askNotes(again.pod?.endpoint), ['one', 'since']);
   t.false(existsSync(join(machine.home, 'pods/copy/restore.json')));
-  t.like(await inspectPod(machine.context, again.record), { healthy: true });
+  t.like(await checkPod(machine.context, again.record), { healthy: true });
   rmSync(join(machine.home, 'pods/copy/restore.json'), { force: true });
 });
