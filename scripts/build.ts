@@ -1,12 +1,12 @@
-// Builds dist/: one bundle, split so that a command loads only what it uses. Everything is bundled, so the package needs
-// no dependencies at run time; the license texts of what is bundled are written beside it.
+// Builds dist/, or the folder that is named: one bundle, split so that a command loads only what it uses. Everything is bundled, so
+// the package needs no dependencies at run time; the license texts of what is bundled are written beside it.
 
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build, type Metafile, type PluginBuild } from 'esbuild';
 
 const ROOT = path.dirname(import.meta.dirname);
-const DIST = path.join(ROOT, 'dist');
+const DIST = path.resolve(process.argv[2] ?? path.join(ROOT, 'dist'));
 
 const { metafile, outputFiles } = await build({
   absWorkingDir: ROOT,
@@ -44,7 +44,7 @@ refuseLazyCommonJs(metafile);
 const licenses = await collectLicenses(metafile);
 
 await rm(DIST, { recursive: true, force: true });
-await mkdir(DIST);
+await mkdir(DIST, { recursive: true });
 await Promise.all(outputFiles.map((file) => writeFile(file.path, file.contents)));
 await writeFile(path.join(DIST, 'licenses.txt'), licenses);
 

@@ -69,7 +69,7 @@ test('two writers, every kind of checkpoint and rollbacks: each capture is one c
   const seen = new Set<string>();
   let inPlace = 0;
   // A writer that is stopped while it publishes a commit makes a capture go another way.
-  for (let turn = 1; inPlace < 100; turn += 1) {
+  for (let turn = 1; inPlace < 40; turn += 1) {
     const before = committed();
     const { outcome, bytes, method } = await capture(dir);
     t.is(outcome.status, 'captured');

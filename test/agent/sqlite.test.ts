@@ -141,23 +141,26 @@ for (const [mode, how, options] of [
   ['wal', 'by backup()', { maxLogBytes: 0 }],
   ['delete', 'by backup()', {}],
 ] as const) {
-  test(`a database in ${mode} mode under two writers is captured ${how} at one committed moment, every time`, async (t) => {
-    const dir = makeFolder();
-    const path = makeDatabase(dir, mode);
-    const writers = [await startWriter(path, mode, 'write', 1), await startWriter(path, mode, 'write', 2)];
-    const contents = new Set<string>();
-    for (let round = 0; round < 12; round += 1) {
-      const { outcome, bytes, blobs } = await capture(dir, options);
-      const { kind } = getCaptured(outcome);
-      t.is(kind, 'sqlite');
-      t.deepEqual(blobs.opened, ['fixed']);
-      t.like(inspect(bytes), { check: 'ok', total: TOTAL });
-      contents.add(getCaptured(outcome).id);
-      await writers[round % 2]?.commit();
-    }
-    for (const writer of writers) await writer.stop();
-    t.is(contents.size, 12, 'the writers wrote between captures');
-  });
+  test.serial(
+    `a database in ${mode} mode under two writers is captured ${how} at one committed moment, every time`,
+    async (t) => {
+      const dir = makeFolder();
+      const path = makeDatabase(dir, mode);
+      const writers = [await startWriter(path, mode, 'write', 1), await startWriter(path, mode, 'write', 2)];
+      const contents = new Set<string>();
+      for (let round = 0; round < 12; round += 1) {
+        const { outcome, bytes, blobs } = await capture(dir, options);
+        const { kind } = getCaptured(outcome);
+        t.is(kind, 'sqlite');
+        t.deepEqual(blobs.opened, ['fixed']);
+        t.like(inspect(bytes), { check: 'ok', total: TOTAL });
+        contents.add(getCaptured(outcome).id);
+        await writers[round % 2]?.commit();
+      }
+      for (const writer of writers) await writer.stop();
+      t.is(contents.size, 12, 'the writers wrote between captures');
+    },
+  );
 }
 
 test('an idle database gives the same bytes each time, and its folder stays as it was', async (t) => {

@@ -7,8 +7,8 @@ import { stripVTControlCharacters } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { completionScript, type Shell } from '../../src/cli/completion-scripts.ts';
 import { addAgent, makeAgentMachine, type AgentMachine } from './agent.ts';
+import { MAIN } from './built.ts';
 
-const MAIN = path.join(import.meta.dirname, '../../src/main.ts');
 const FILES = { 'MEMORY.md': 'tea\n', 'work/plan.md': 'one\n', 'work/a b.md': 'two\n' };
 
 async function complete(machine: AgentMachine, ...words: string[]): Promise<string[]> {

@@ -5,11 +5,7 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { ExecutionContext } from 'ava';
-
-const ROOT = path.join(import.meta.dirname, '../..');
-const MAIN = path.join(ROOT, 'src/main.ts');
-// Tests start molt hundreds of times; compiling it anew each time would be most of their time.
-const COMPILE_CACHE = path.join(ROOT, 'node_modules/.cache/molt-test');
+import { COMPILE_CACHE, MAIN } from './built.ts';
 
 /** What a run of molt left behind. */
 export interface RunResult {

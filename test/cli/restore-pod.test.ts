@@ -11,6 +11,7 @@ import { podDir } from '../../src/ops/pod-record.ts';
 import { askNotes, readNotes, tellNote, writeNote } from '../ops/podded.ts';
 import { freePort, killAtEnd, NOTES_AGENT, notesSpec, script, until } from '../pod/agent.ts';
 import { makeAgentMachine, type AgentMachine } from './agent.ts';
+import { COMPILE_CACHE, MAIN } from './built.ts';
 
 interface PodMachine extends AgentMachine {
   readonly molt: Home;
@@ -317,9 +318,8 @@ async function interrupt(
   words: readonly string[],
   steps: { readonly when: () => boolean; readonly after?: () => void },
 ): Promise<{ readonly status: number | null; readonly said: string }> {
-  const main = path.join(import.meta.dirname, '../../src/main.ts');
-  const env = { HOME: home, TZ: 'UTC', PATH: process.env['PATH'] };
-  const child = spawn(process.execPath, [main, ...words], { cwd: home, env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const env = { HOME: home, TZ: 'UTC', PATH: process.env['PATH'], NODE_COMPILE_CACHE: COMPILE_CACHE };
+  const child = spawn(process.execPath, [MAIN, ...words], { cwd: home, env, stdio: ['ignore', 'ignore', 'pipe'] });
   t.teardown(() => child.kill('SIGKILL'));
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));

@@ -8,10 +8,10 @@ import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '../pod/agent.ts';
+import { COMPILE_CACHE, MAIN } from './built.ts';
 import { identify } from '../../src/pod/process-id.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
-const MAIN = path.join(ROOT, 'src/main.ts');
 const AGENT = path.join(ROOT, 'examples/notes-agent/agent.mjs');
 
 /** A run in a process of its own. */
@@ -43,7 +43,14 @@ async function makePlace(t: ExecutionContext): Promise<Place> {
     const [program = '', ...words] = [...under, process.execPath, MAIN, ...argv];
     const child = spawn(program, words, {
       cwd: dir,
-      env: { HOME: dir, TZ: 'UTC', PATH: process.env['PATH'], MOLT_PASSPHRASE: 'first', ...env },
+      env: {
+        HOME: dir,
+        TZ: 'UTC',
+        PATH: process.env['PATH'],
+        NODE_COMPILE_CACHE: COMPILE_CACHE,
+        MOLT_PASSPHRASE: 'first',
+        ...env,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const ended = once(child, 'close');

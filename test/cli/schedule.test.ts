@@ -9,8 +9,7 @@ import test, { type ExecutionContext } from 'ava';
 import { makeSystem, type TestSystem } from '../ops/service-machine.ts';
 import { addAgent, makeAgentMachine, type AgentMachine } from './agent.ts';
 import { makeCliEnvironment, type RunOptions } from './environment.ts';
-
-const MAIN = path.join(import.meta.dirname, '../../src/main.ts');
+import { COMPILE_CACHE, MAIN } from './built.ts';
 
 interface Machine extends AgentMachine {
   readonly system: TestSystem;
@@ -37,7 +36,10 @@ interface Daemon {
 /** Starts a daemon in an environment as bare as a service's. */
 function startDaemon(t: ExecutionContext, home: string, words?: readonly string[]): Daemon {
   const [program = '', ...rest] = words ?? [process.execPath, MAIN, 'daemon'];
-  const child = spawn(program, [...rest, '--json', '--verbose'], { cwd: '/', env: { HOME: home } });
+  const child = spawn(program, [...rest, '--json', '--verbose'], {
+    cwd: '/',
+    env: { HOME: home, NODE_COMPILE_CACHE: COMPILE_CACHE },
+  });
   t.teardown(() => child.kill('SIGKILL'));
   const ended = once(child, 'close');
   let [stdout, stderr] = ['', ''];

@@ -6,14 +6,14 @@ import { Dice, hostileBytes } from '../../scripts/fuzz/mutate.ts';
 import { run } from '../../scripts/fuzz/run.ts';
 import { bytesTarget, endingOf } from '../../scripts/fuzz/target.ts';
 
-test('fifty thousand hostile inputs give every decoder nothing but a value or a MoltError', async (t) => {
-  const { lines, ok } = await run({ seed: 3, share: 0.05 });
+test('twenty thousand hostile inputs give every decoder nothing but a value or a MoltError', async (t) => {
+  const { lines, ok } = await run({ seed: 3, share: 0.02 });
   t.log(lines.join('\n'));
   t.true(ok);
 });
 
-test('a byte in a hundred of a small repository, flipped, is found by verify in the object that it is in', async (t) => {
-  const { lines, ok } = await runFlips({ seed: 5, share: 0.01 });
+test('a byte in two hundred of a small repository, flipped, is found by verify in the object that it is in', async (t) => {
+  const { lines, ok } = await runFlips({ seed: 5, share: 0.005 });
   t.log(lines.join('\n'));
   t.true(ok);
 });

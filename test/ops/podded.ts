@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { ExecutionContext } from 'ava';
 import type { CommitId } from '../../src/model/ids.ts';
-import { walkHistory } from '../../src/ops/ancestry.ts';
 import { backUp } from '../../src/ops/backup.ts';
 import { readCommitView, readRestoreEntries } from '../../src/ops/commit-files.ts';
 import type { OpsContext } from '../../src/ops/context.ts';
@@ -128,15 +127,6 @@ export function tipOf({ repository }: OpenAgent, branch: string): CommitId | und
 export async function pathsOf({ repository }: OpenAgent, commit: CommitId): Promise<string[]> {
   const entries = await readRestoreEntries(repository, await readCommitView(repository, commit));
   return entries.map(({ path }) => path);
-}
-
-/** Says whether some commit of a branch has a path. */
-export async function isSaved(open: OpenAgent, branch: string, path: string): Promise<boolean> {
-  const tip = tipOf(open, branch);
-  if (tip === undefined) return false;
-  for await (const { commit } of walkHistory(open.repository, tip))
-    if ((await pathsOf(open, commit.id)).includes(path)) return true;
-  return false;
 }
 
 /** Lists the pods' folders of a machine. */

@@ -13,7 +13,7 @@ import { removePod } from '../../src/ops/pod-removal.ts';
 import { listPods, stopPod } from '../../src/ops/pods.ts';
 import { askNotes, makePodded, readNotes, tellNote } from './podded.ts';
 import { expectBack, makeCopy, restoreIt, WAYS } from './podded-copy.ts';
-import { LONG_MS, stepping } from './steps.ts';
+import { firstStep, LONG_MS, stepping, STRIDE } from './steps.ts';
 
 /** Large enough for the agent, its history and two generations. */
 const SIZE = '64m';
@@ -72,7 +72,7 @@ for (const [way, more] of WAYS)
       const copy = await makeCopy(t, more, disk);
       const outcomes = new Outcomes();
       let last = 'three';
-      for (let at = 1, isStruck = true; isStruck; at += 1) {
+      for (let at = firstStep(t), isStruck = true; isStruck; at += STRIDE) {
         isStruck = false;
         const { context } = stepping(copy.context, (step) => {
           if (step !== at) return;
@@ -108,7 +108,7 @@ onDisk(
     const disk = mountDisk(t);
     const machine = await makePodded(t, {}, disk);
     const outcomes = new Outcomes();
-    for (let at = 1, isStruck = true; isStruck; at += 1) {
+    for (let at = firstStep(t), isStruck = true; isStruck; at += STRIDE) {
       isStruck = false;
       const name = `copy-${at}`;
       const { context } = stepping(machine.context, (step) => {

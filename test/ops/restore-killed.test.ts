@@ -6,7 +6,7 @@ import { removePod } from '../../src/ops/pod-removal.ts';
 import { checkPod, stopPod } from '../../src/ops/pods.ts';
 import { askNotes, killPod, makePodded, readNotes, tellNote } from './podded.ts';
 import { expectBack, killedAt, makeCopy, restoreIt, WAYS } from './podded-copy.ts';
-import { LONG_MS } from './steps.ts';
+import { firstStep, LONG_MS, STRIDE } from './steps.ts';
 
 test('a restore into a new pod that is killed at any step is ended by the same again', async (t) => {
   t.timeout(LONG_MS);
@@ -14,10 +14,11 @@ test('a restore into a new pod that is killed at any step is ended by the same a
   const { context, home } = machine;
   const { id } = await machine.commit();
   let killed = 0;
-  for (let isKilled = true; isKilled;) {
-    const name = `copy-${killed + 1}`;
+  let isKilled = true;
+  for (let at = firstStep(t); isKilled; at += STRIDE) {
+    const name = `copy-${at}`;
     killPod(t, context, name);
-    isKilled = killedAt(home, 'target', name, id, killed + 1);
+    isKilled = killedAt(home, 'target', name, id, at);
     if (isKilled) {
       killed += 1;
       await machine.target(name, id);
@@ -31,7 +32,7 @@ test('a restore into a new pod that is killed at any step is ended by the same a
     await removePod(context, record);
   }
   t.log(`killed at ${killed} steps`);
-  t.true(killed > 10);
+  t.true(killed > 10 / STRIDE);
 });
 
 for (const [way, more] of WAYS)
@@ -40,14 +41,14 @@ for (const [way, more] of WAYS)
     const copy = await makeCopy(t, more);
     let killed = 0;
     let last = 'three';
-    while (killedAt(copy.home, 'in-place', 'copy', copy.wanted, killed + 1)) {
+    for (let at = firstStep(t); killedAt(copy.home, 'in-place', 'copy', copy.wanted, at); at += STRIDE) {
       killed += 1;
       await restoreIt(copy.context, 'copy', copy.wanted);
-      await expectBack(t, copy, last, `killed at step ${killed}`);
-      last = `three, ${killed}`;
+      await expectBack(t, copy, last, `killed at step ${at}`);
+      last = `three, ${at}`;
       await tellNote(copy.endpoint, last);
     }
     await expectBack(t, copy, last, 'it had ended');
     t.log(`killed at ${killed} steps`);
-    t.true(killed > 10);
+    t.true(killed > 10 / STRIDE);
   });

@@ -1,6 +1,6 @@
 // Runs an agent as `molt run` does, with a timer in the test's hand: a save is due when the test says so.
 
-import { cpSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
@@ -121,9 +121,4 @@ export function makeDir(t: ExecutionContext): string {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), 'molt-run-')));
   t.teardown(() => rmSync(dir, { recursive: true, force: true }));
   return dir;
-}
-
-/** Copies a folder as it is. */
-export function copyFolder(from: string, to: string): void {
-  cpSync(from, to, { recursive: true });
 }
