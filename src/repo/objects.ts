@@ -247,26 +247,32 @@ export interface StoredObject extends IndexEntry {
  */
 export async function readStored(containers: Containers, idKey: KeyObject, object: StoredObject): Promise<Buffer> {
   const { place, base } = object;
+  const stored = await readPart(containers, place);
+  if (base === undefined) {
+    checkChunk(idKey, object, stored);
+    return stored;
+  }
+  if (place.objectBytes > BLOCK_MAX_BYTES)
+    throw new MoltError('DAMAGED', `${keyText(object.key)} claims an impossible length`);
+  // What comes of a base that is not what it should be is not what it should be either: the base need not be hashed as well.
+  const whole = await readPart(containers, base.place);
+  try {
+    const bytes = decodeDelta(stored, whole, place.objectBytes);
+    checkChunk(idKey, object, bytes);
+    return bytes;
+  } catch (error) {
+    checkChunk(idKey, base, whole);
+    throw error;
+  }
+}
+
+/** Reads what is stored at a place. */
+async function readPart(containers: Containers, place: Place): Promise<Buffer> {
   const block = await containers.readBlock(place);
   const end = place.offsetBytes + place.lengthBytes;
   if (end > block.length)
     throw new MoltError('DAMAGED', `${containerName(place.container)} places an object outside of its block`);
-  const stored = block.subarray(place.offsetBytes, end);
-  const bytes = base === undefined ? stored : await undelta(containers, idKey, object, base, stored);
-  checkChunk(idKey, object, bytes);
-  return bytes;
-}
-
-async function undelta(
-  containers: Containers,
-  idKey: KeyObject,
-  { key, place }: IndexEntry,
-  base: IndexEntry,
-  frame: Buffer,
-): Promise<Buffer> {
-  if (place.objectBytes > BLOCK_MAX_BYTES)
-    throw new MoltError('DAMAGED', `${keyText(key)} claims an impossible length`);
-  return decodeDelta(frame, await readStored(containers, idKey, { ...base, base: undefined }), place.objectBytes);
+  return block.subarray(place.offsetBytes, end);
 }
 
 function checkChunk(idKey: KeyObject, { key, place }: IndexEntry, bytes: Buffer): void {

@@ -140,7 +140,7 @@ test('a commit loads neither SQLite’s WebAssembly nor PostgreSQL’s client, a
   const loaded = async (argv: readonly string[], more: Readonly<Record<string, string>> = {}): Promise<string> => {
     await rm(listing, { force: true });
     const env = { NODE_OPTIONS: `--import ${LISTING_HOOK}`, MOLT_TEST_MODULES: listing, ...more };
-    await machine.run(argv, { env });
+    await machine.run(argv, { env, isFromSource: true });
     return readFile(listing, 'utf8');
   };
   await write('more.md', 'more');

@@ -7,6 +7,8 @@ import path from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { COMPILE_CACHE, MAIN } from './built.ts';
 
+const SOURCE = path.join(import.meta.dirname, '../../src/main.ts');
+
 /** What a run of molt left behind. */
 export interface RunResult {
   readonly status: number | null;
@@ -28,6 +30,8 @@ export interface RunOptions {
   readonly stdin?: string;
   /** The current folder; the home unless given. */
   readonly cwd?: string;
+  /** Runs the source as it is: each of its modules is one then. */
+  readonly isFromSource?: boolean;
 }
 
 /** Makes an environment for one test. */
@@ -40,7 +44,10 @@ export async function makeCliEnvironment(t: ExecutionContext): Promise<CliEnviro
 function runMolt(home: string, argv: readonly string[], options: RunOptions): Promise<RunResult> {
   const { promise, resolve, reject } = Promise.withResolvers<RunResult>();
   const env = { HOME: home, TZ: 'UTC', NODE_COMPILE_CACHE: COMPILE_CACHE, ...options.env };
-  const child = spawn(process.execPath, [MAIN, ...argv], { cwd: options.cwd ?? home, env });
+  const child = spawn(process.execPath, [options.isFromSource === true ? SOURCE : MAIN, ...argv], {
+    cwd: options.cwd ?? home,
+    env,
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

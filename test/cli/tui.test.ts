@@ -60,7 +60,7 @@ test('other commands load nothing of it', async (t) => {
   const listing = path.join(home, 'modules');
   const hook = path.join(import.meta.dirname, 'list-modules.mjs');
   const env = { NODE_OPTIONS: `--import ${hook}`, MOLT_TEST_MODULES: listing };
-  for (const argv of [['--version'], ['help'], ['commit'], ['log']]) await run(argv, { env });
+  for (const argv of [['--version'], ['help'], ['commit'], ['log']]) await run(argv, { env, isFromSource: true });
   const modules = (await readFile(listing, 'utf8')).split('\n');
   t.true(
     modules.some((url) => url.endsWith('/src/cli/commands/commit.ts')),
