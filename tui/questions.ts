@@ -11,6 +11,7 @@ export class Questions {
   readonly #secrets = new Map<string, string>();
   #waiting: ((text: string | undefined) => void) | undefined;
   #answered = 0;
+  #isClosed = false;
 
   constructor(dispatch: (event: Event) => void) {
     this.#dispatch = dispatch;
@@ -25,6 +26,7 @@ export class Questions {
 
   /** Nobody answers any more. */
   close(): void {
+    this.#isClosed = true;
     this.#answer(undefined);
   }
 
@@ -52,7 +54,8 @@ export class Questions {
     return (await this.#waitFor({ type: 'asked', question })) === 'yes';
   }
 
-  #waitFor(event: Event): Promise<string | undefined> {
+  async #waitFor(event: Event): Promise<string | undefined> {
+    if (this.#isClosed) return undefined;
     const { promise, resolve } = Promise.withResolvers<string | undefined>();
     this.#answer(undefined);
     this.#waiting = resolve;

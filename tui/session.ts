@@ -117,10 +117,17 @@ export class Session {
     const { ops } = this.#browser;
     const context = this.#context(this.#closing.signal);
     try {
-      this.#open = await openAgent(context, label);
-      const { label: name, branch, stateDir } = this.#open.agent;
+      const open = await openAgent(context, label);
+      if (this.#closing.signal.aborted) {
+        // Whoever leaves at once is gone before the agent is open.
+        await open[Symbol.asyncDispose]();
+        return;
+      }
+      this.#open = open;
+      const { label: name, branch, stateDir } = open.agent;
       this.dispatch({ type: 'opened', agent: { label: name, branch, stateDir } });
       await this.#readHistory();
+      if (this.#closing.signal.aborted) return;
       this.#timers.push(
         setInterval(() => void this.#follow(), FOLLOW_MS),
         setInterval(() => this.dispatch({ type: 'tick', nowMs: ops.clock.now() }), AGE_MS),

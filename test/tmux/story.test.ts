@@ -233,6 +233,13 @@ test.serial(
   },
 );
 
+test.serial('whoever leaves before anything is shown is let go', async (t) => {
+  const terminal = open(t);
+  await terminal.press('q');
+  await terminal.until('before', 'status 0');
+  t.is(await terminal.ask('alternate_on'), '0');
+});
+
 test.serial('a locked key asks for the passphrase, and never shows it', async (t) => {
   const key = path.join(home, 'device.key');
   const bytes = readFileSync(key);
