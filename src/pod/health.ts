@@ -48,15 +48,20 @@ export async function waitHealthy(pod: FilledPod, { signal, ended, onTry }: Wait
   const { intervalMs, timeoutMs, http, tcp, command } = pod.health;
   const startedMs = performance.now();
   const isUnchecked = http === undefined && tcp === undefined && command === undefined;
-  let answer = 'it was not asked yet';
+  let answer: string | undefined;
   for (;;) {
     const leftMs = timeoutMs - (performance.now() - startedMs);
     if (leftMs <= 0) {
-      throw new MoltError('UNHEALTHY', `${pod.name} did not become healthy within ${timeoutMs / 1000} s: ${answer}`);
+      const last = answer ?? 'it was not asked yet';
+      throw new MoltError('UNHEALTHY', `${pod.name} did not become healthy within ${timeoutMs / 1000} s: ${last}`);
     }
     signal?.throwIfAborted();
+    const tryMs = Math.min(leftMs, TRY_MS);
+    const triedMs = performance.now();
     // oxlint-disable-next-line no-await-in-loop -- one try after the other
-    const health = await checkHealth(pod, Math.min(leftMs, TRY_MS), signal);
+    const health = await checkHealth(pod, tryMs, signal);
+    // The last try, for which little time was left, tells less than the one before it.
+    const isCutShort = tryMs < TRY_MS && performance.now() - triedMs >= tryMs;
     signal?.throwIfAborted();
     // Somebody else might answer on the port of an agent that has ended.
     // oxlint-disable-next-line no-await-in-loop -- the same
@@ -66,8 +71,8 @@ export async function waitHealthy(pod: FilledPod, { signal, ended, onTry }: Wait
     }
     const isSettled = !isUnchecked || performance.now() - startedMs >= SETTLED_MS;
     if (health.isHealthy && isSettled) return;
-    answer = health.answer;
-    onTry?.(answer);
+    answer = isCutShort ? (answer ?? health.answer) : health.answer;
+    onTry?.(health.answer);
     // oxlint-disable-next-line no-await-in-loop -- the pause between two tries
     await delay(Math.max(0, Math.min(intervalMs, leftMs)), undefined, signal ? { signal } : {}).catch(() => undefined);
   }

@@ -208,12 +208,7 @@ test('an agent that a killed run left behind is noticed', async (t) => {
     ),
   );
   process.kill(pid, 'SIGTERM');
-  for (let isThere = true; isThere;) {
-    isThere = await fetch(`http://127.0.0.1:${first.port}/healthz`).then(
-      () => true,
-      () => false,
-    );
-  }
+  while (identify(pid) !== undefined) await delay(10);
   const third = await run();
   await third.up();
   // What the killed run had not saved was saved before the start.

@@ -153,12 +153,12 @@ test('an agent that never becomes healthy is stopped, and its last answer is tol
   const { place, pod } = await makePod(t, (port) =>
     notesSpec(port, {
       command: [...script(code), '{port:http}'],
-      health: { http: { path: '/' }, intervalMs: 20, timeoutMs: 4000 },
+      health: { http: { path: '/' }, intervalMs: 20, timeoutMs: 8000 },
       stop: { graceMs: 50 },
     }),
   );
   const error = await t.throwsAsync(processProvider.start(place, pod), { code: 'UNHEALTHY' });
-  t.regex(error.message, /^notes did not become healthy within 4 s: GET \/ answered 503: still loading; its log is /);
+  t.regex(error.message, /^notes did not become healthy within 8 s: GET \/ answered 503: still loading; its log is /);
   t.is((await processProvider.inspect(place)).state, 'stopped');
 });
 
