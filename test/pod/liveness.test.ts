@@ -25,6 +25,7 @@ const AGENT = `const { createServer } = require('node:http');
 
 interface Liveness {
   readonly failures: number;
+  readonly timeoutMs?: number;
   readonly busy?: 'spare' | 'restart';
 }
 
@@ -52,7 +53,8 @@ async function statusOf({ place }: TestPod): Promise<PodStatus> {
 }
 
 test('an agent that hangs is started again, and its log and its status say so', async (t) => {
-  const made = await makeAgent(t, { failures: 3 });
+  // Long enough that on a busy machine the next one is not taken for one that hangs.
+  const made = await makeAgent(t, { failures: 3, timeoutMs: 1000 });
   await processProvider.start(made.place, made.pod);
   const { pid = 0 } = await statusOf(made);
   process.kill(pid, 'SIGSTOP');
@@ -63,7 +65,7 @@ test('an agent that hangs is started again, and its log and its status say so', 
   });
   t.not(status.pid, pid);
   t.is(status.problem, undefined);
-  const why = 'it hangs: it gave no answer 3 times in a row: GET /healthz did not answer within 100 ms';
+  const why = 'it hangs: it gave no answer 3 times in a row: GET /healthz did not answer within 1000 ms';
   t.is(status.lastRestart, why);
   t.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
   t.regex(await ask(`${made.url}/`), /^[0-9]+$/);
