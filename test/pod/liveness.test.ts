@@ -65,8 +65,9 @@ test('an agent that hangs is started again, and its log and its status say so', 
   });
   t.not(status.pid, pid);
   t.is(status.problem, undefined);
-  const why = 'it hangs: it gave no answer 3 times in a row: GET /healthz did not answer within 1000 ms';
-  t.is(status.lastRestart, why);
+  // Once more if it was still at work when it was stopped.
+  const why = status.lastRestart ?? '';
+  t.regex(why, /^it hangs: it gave no answer [34] times in a row: GET \/healthz did not answer within 1000 ms$/);
   t.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
   t.regex(await ask(`${made.url}/`), /^[0-9]+$/);
   const lines: string[] = [];
