@@ -6,7 +6,9 @@ import path from 'node:path';
 import { build, type Metafile, type PluginBuild } from 'esbuild';
 
 const ROOT = path.dirname(import.meta.dirname);
-const DIST = path.resolve(process.argv[2] ?? path.join(ROOT, 'dist'));
+// A script that builds first, by importing this, has arguments of its own.
+const NAMED = import.meta.main ? process.argv[2] : undefined;
+const DIST = path.resolve(NAMED ?? path.join(ROOT, 'dist'));
 
 const { metafile, outputFiles } = await build({
   absWorkingDir: ROOT,
