@@ -28,7 +28,10 @@ const { metafile, outputFiles } = await build({
   platform: 'node',
   target: 'node24.16',
   // React's and ink's own checks and developer tools stay out: they cost time and another package.
-  plugins: [{ name: 'light-ink', setup: lightenInk }],
+  plugins: [
+    { name: 'light-ink', setup: lightenInk },
+    { name: 'light-yargs', setup: lightenYargs },
+  ],
   define: { 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' },
   // The SDK's CommonJS is one file of a megabyte; its modules leave out what isn't used: a third is left.
   mainFields: ['module', 'main'],
@@ -51,18 +54,54 @@ await Promise.all(outputFiles.map((file) => writeFile(file.path, file.contents))
 await writeFile(path.join(DIST, 'licenses.txt'), licenses);
 
 /**
- * Makes ink start sooner. It loads React's developer tools where DEV is set; they are not in the package. And its layout engine fetches
- * its own WebAssembly, which stands in its text, as a data URL: Node's fetch takes a sixth of a second for that.
+ * Makes ink start sooner. It loads React's developer tools where DEV is set; they are not in the package. Its layout engine fetches
+ * its own WebAssembly, which stands in its text, as a data URL: Node's fetch takes a sixth of a second for that. And it measures
+ * texts with what the system knows of all scripts, which is slow to load, and needed only where a text is not plain.
  */
 function lightenInk({ onLoad }: PluginBuild): void {
   onLoad({ filter: /[/\\]ink[/\\]build[/\\]devtools\.js$/ }, () => ({ contents: '' }));
-  onLoad({ filter: /[/\\]yoga-wasm-base64-esm\.js$/ }, async ({ path: file }) => {
+  onLoad({ filter: /[/\\]yoga-wasm-base64-esm\.js$/ }, async ({ path: file }) => ({
+    contents: replaceIn(
+      file,
+      await readFile(file, 'utf8'),
+      '"function"!=typeof fetch?Promise.resolve()',
+      'true?Promise.resolve()',
+    ),
+  }));
+  onLoad({ filter: /[/\\]string-width[/\\]index\.js$/ }, async ({ path: file }) => {
     const text = await readFile(file, 'utf8');
-    const contents = text.replace('"function"!=typeof fetch?Promise.resolve()', 'true?Promise.resolve()');
-    if (contents === text)
-      throw new Error(`${file} loads its WebAssembly in another way by now: see how long that takes`);
-    return { contents };
+    // The one of cli-progress is an old one, a CommonJS module.
+    return text.includes('require(') ? undefined : { contents: makeWhenCalled(file, text) };
   });
+}
+
+/** Lets a module that exports one function run its other statements when that is called for the first time. */
+function makeWhenCalled(file: string, text: string): string {
+  const imports = text.match(/^import .*$/gm)?.join('\n') ?? '';
+  const body = replaceIn(file, text.replaceAll(/^import .*$/gm, ''), 'export default function', 'return function');
+  const [before = '', after = ''] = body.split('return function');
+  // The function is the last statement: what follows it would never run.
+  if (/^(?:const|let|export)/m.test(after)) throw new Error(`${file} has statements behind its function by now`);
+  return `${imports}
+    let made;
+    export default (...values) => (made ??= make())(...values);
+    function make() {${before} return function${after}}`;
+}
+
+/** Replaces a part of a package's file, which must be there. */
+function replaceIn(file: string, text: string, old: string, now: string): string {
+  if (!text.includes(old)) throw new Error(`${file} is written in another way by now: see how long it takes to load`);
+  return text.replace(old, now);
+}
+
+/** Leaves out what yargs would lay its own help out with, which is not used and takes every command a twentieth of a second. */
+function lightenYargs({ onResolve, onLoad }: PluginBuild): void {
+  onResolve({ filter: /^(?:cliui|string-width)$/ }, ({ importer }) =>
+    /[/\\]yargs[/\\]lib[/\\]/.test(importer) ? { path: 'layout', namespace: 'unused' } : undefined,
+  );
+  onLoad({ filter: /.*/, namespace: 'unused' }, () => ({
+    contents: "export default () => { throw new Error('yargs lays out no help here'); };",
+  }));
 }
 
 /**

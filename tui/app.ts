@@ -1,12 +1,16 @@
 // The screen in ink: rows that the views made, one after the other. Only rows that differ are drawn again. It has three elements, and
 // so needs no JSX, which Node could not run from source.
 
-import { Box, Text, useInput, usePaste, useWindowSize } from 'ink';
+import { Box, render, Text, useInput, usePaste, useWindowSize } from 'ink';
 import { createElement, memo, useEffect, useSyncExternalStore, type ReactNode } from 'react';
+import type { Browser } from '../src/ops/browser.ts';
 import { keyNames } from './keys.ts';
 import type { Event } from './reduce.ts';
 import type { State } from './state.ts';
 import { screenLines } from './views/screen.ts';
+
+/** Keys are answered at once; more frames than these no eye sees. */
+const MOST_FRAMES = 60;
 
 /** What the screen shows, and who is told of keys. */
 export interface Store {
@@ -38,4 +42,33 @@ export function App({ store }: { readonly store: Store }): ReactNode {
   });
   usePaste((text) => store.dispatch({ type: 'paste', text }));
   return createElement(Screen, { state });
+}
+
+/** Shows the interface until its user leaves, or the signal is aborted. */
+export async function mount(
+  store: Store,
+  { stdin, stdout, signal }: Pick<Browser, 'stdin' | 'stdout' | 'signal'>,
+): Promise<void> {
+  const app = render(createElement(App, { store }), {
+    stdin,
+    stdout,
+    alternateScreen: true,
+    incrementalRendering: true,
+    interactive: true,
+    exitOnCtrlC: false,
+    patchConsole: false,
+    maxFps: MOST_FRAMES,
+  });
+  const leave = (): void => app.unmount();
+  const unsubscribe = store.subscribe(() => {
+    if (store.getState().isLeaving) leave();
+  });
+  signal.addEventListener('abort', leave, { once: true });
+  try {
+    await app.waitUntilExit();
+  } finally {
+    unsubscribe();
+    signal.removeEventListener('abort', leave);
+    app.unmount();
+  }
 }

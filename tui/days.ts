@@ -36,10 +36,11 @@ const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ');
 
 /** Tells how far a zone's clocks are from UTC; asked once an hour of history at most. */
 export class LocalTime {
-  readonly #zone: string;
+  readonly #zone: string | undefined;
   readonly #offsets = new Map<number, number>();
 
-  constructor(zone: string) {
+  /** @param zone undefined for the system's own, whose clocks are asked sooner than its name */
+  constructor(zone: string | undefined) {
     this.#zone = zone;
   }
 
@@ -72,12 +73,16 @@ export class LocalTime {
   #look(ms: number): number {
     const known = this.#offsets.get(ms);
     if (known !== undefined) return known;
-    const match = /([+-])(\d{2}):(\d{2})$/.exec(formatLocalTime(ms, this.#zone) ?? '');
-    const minutes = match === null ? 0 : Number(match[2]) * 60 + Number(match[3]);
-    const offset = (match?.[1] === '-' ? -minutes : minutes) * 60_000;
-    this.#offsets.set(ms, offset);
-    return offset;
+    const minutes = this.#zone === undefined ? -new Date(ms).getTimezoneOffset() : offsetIn(this.#zone, ms);
+    this.#offsets.set(ms, minutes * 60_000);
+    return minutes * 60_000;
   }
+}
+
+function offsetIn(zone: string, ms: number): number {
+  const [, sign, hours, minutes] = /([+-])(\d{2}):(\d{2})$/.exec(formatLocalTime(ms, zone) ?? '') ?? [];
+  const offset = Number(hours ?? 0) * 60 + Number(minutes ?? 0);
+  return sign === '-' ? -offset : offset;
 }
 
 /** Folds a history, or what of it passes a filter, into days. */
@@ -109,7 +114,8 @@ export function foldDays(
     const eighth = Math.floor((wall - day * DAY_MS) / (DAY_MS / 8));
     spread[eighth] = (spread[eighth] ?? 0) + 1;
   }
-  end(count);
+  // The oldest day of a history that is not all there would seem to have had fewer commits.
+  if (timeline.isWhole) end(count);
   return days;
 }
 
@@ -123,7 +129,7 @@ export class Layout {
   readonly #open = new Map<number, readonly number[]>();
 
   /** @param isWanted says of a commit of an open day whether it is shown */
-  constructor(shown: Shown, openDays: ReadonlySet<string>, isWanted: (at: number) => boolean) {
+  constructor(shown: Shown, openDays: ReadonlySet<string>, isWanted: (at: number, day: Day) => boolean) {
     this.#shown = shown;
     this.#starts = new Int32Array(shown.days.length);
     let rows = 0;
@@ -131,7 +137,7 @@ export class Layout {
       this.#starts[index] = rows;
       rows += 1;
       if (!openDays.has(day.key)) continue;
-      const wanted = listCommits(shown, day).filter(isWanted);
+      const wanted = listCommits(shown, day).filter((at) => isWanted(at, day));
       this.#open.set(index, wanted);
       rows += wanted.length;
     }

@@ -50,7 +50,6 @@ const CODES: Readonly<Record<Tone, readonly [string, string]>> = {
 const NARROW = /^[\x20-\x7e·›▸▾…─│╭╮╰╯▁▂▃▄▅▆▇█░✓→←↑↓•▏]*$/;
 /** A name or sign that is wider has nothing under it. */
 const MOST_INDENT = 12;
-const segmenter = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
 /** Returns a piece of text. */
 export function span(text: string, tone?: Tone): Span {
@@ -67,8 +66,12 @@ export function widthOf(text: string): number {
   return NARROW.test(text) ? text.length : stringWidth(text);
 }
 
+let segmenter: Intl.Segmenter | undefined;
+
 /** Returns the characters of a text, as people see them. */
 export function characters(text: string): string[] {
+  // Made when a text needs it: what it knows of all scripts takes longer to load than a frame to draw.
+  segmenter ??= new Intl.Segmenter('en', { granularity: 'grapheme' });
   return Array.from(segmenter.segment(text), ({ segment }) => segment);
 }
 

@@ -2,9 +2,18 @@
 
 import type { CommitId } from '../src/model/ids.ts';
 import type { BlameLine, BlameMoment } from '../src/ops/blame.ts';
-import { Layout, listCommits, type Row } from './days.ts';
+import { Layout, listCommits, type Day, type Row, type Shown } from './days.ts';
 import { wrapLine, type Line } from './line.ts';
-import { isRead, type BlamedFile, type DetailFile, type FileView, type Size, type State } from './state.ts';
+import {
+  dayId,
+  isRead,
+  isUneventful,
+  type BlamedFile,
+  type DetailFile,
+  type FileView,
+  type Size,
+  type State,
+} from './state.ts';
 
 /** The least that everything fits into. */
 export const LEAST: Size = { columns: 80, rows: 24 };
@@ -60,25 +69,23 @@ const layouts = new WeakMap<object, { readonly key: readonly unknown[]; readonly
 
 /** Returns the rows of the list. */
 export function layoutOf(state: State): Layout | undefined {
-  const { shown, openDays, showAll, glances } = state;
+  const { shown, openDays, showAll, glances, dayNotes } = state;
   if (shown === undefined) return undefined;
-  const key = [openDays, showAll, glances];
+  const key = [openDays, showAll, glances, dayNotes];
   const known = layouts.get(shown);
   if (known !== undefined && known.key.every((part, index) => part === key[index])) return known.layout;
-  const layout = new Layout(shown, openDays, (at) => showAll || !isUneventful(state, at));
+  const layout = new Layout(shown, openDays, (at, day) => showAll || !isFolded(state, shown, at, day));
   layouts.set(shown, { key, layout });
   return layout;
 }
 
-/** Says whether a commit is known to have changed no file. */
-function isUneventful({ shown, glances }: State, at: number): boolean {
-  if (shown === undefined || shown.timeline.kind(at) !== 'incremental') return false;
-  const glance = glances.get(shown.timeline.id(at));
-  if (!isRead(glance)) return false;
-  // What a person saved is shown.
-  if (glance.trigger !== 'schedule' && glance.trigger !== 'run') return false;
-  const { added, modified, removed } = glance.files;
-  return added + modified + removed === 0 && glance.components.length > 0 && glance.tags.length === 0;
+/** Says whether nothing is known to have happened in a commit. */
+function isFolded(state: State, { timeline }: Shown, at: number, day: Day): boolean {
+  if (timeline.kind(at) !== 'incremental') return false;
+  const id = timeline.id(at);
+  const glance = state.glances.get(id);
+  if (isRead(glance)) return isUneventful(glance);
+  return state.dayNotes.get(dayId(state, day))?.uneventful.has(id) === true;
 }
 
 /** Returns the number of the row that the cursor is on. */

@@ -11,6 +11,7 @@ import { reduceOverlay } from './reduce-overlay.ts';
 import type {
   AgentRow,
   ComponentCounts,
+  DayNote,
   Detail,
   FileView,
   Glance,
@@ -36,6 +37,7 @@ export type Event =
   | { readonly type: 'shown'; readonly shown: Shown; readonly filter: string; readonly isWhole: boolean }
   | { readonly type: 'not-shown'; readonly filter: string; readonly trouble: Trouble }
   | { readonly type: 'glances'; readonly glances: readonly Glance[] }
+  | { readonly type: 'day-noted'; readonly id: string; readonly note: DayNote }
   | { readonly type: 'counts'; readonly counts: readonly (readonly [CommitId, ComponentCounts])[] }
   | { readonly type: 'detail'; readonly detail: Loading<Detail> }
   | { readonly type: 'view'; readonly view: Loading<FileView> }
@@ -63,7 +65,9 @@ export type Event =
   | { readonly type: 'asked'; readonly question: string }
   | { readonly type: 'note'; readonly note: Trouble };
 
-const MOST_GLANCES = 6000;
+const MOST_GLANCES = 1000;
+/** More than a screen has rows. */
+const MOST_DAY_NOTES = 400;
 
 /** Returns the state after an event. */
 export function reduce(state: State, event: Event): State {
@@ -100,6 +104,8 @@ function apply(state: State, event: Event): State {
           event.glances.map((glance) => [glance.id, glance]),
         ),
       };
+    case 'day-noted':
+      return { ...state, dayNotes: addTo(state.dayNotes, [[event.id, event.note]], MOST_DAY_NOTES) };
     case 'counts':
       return { ...state, counts: addTo(state.counts, event.counts) };
     case 'detail':
@@ -170,12 +176,13 @@ function reduceJob(state: State, event: Extract<Event, { type: 'progress' | 'job
   return { ...state, job: { ...job, state: 'failed', trouble: event.trouble }, note };
 }
 
-function addTo<T>(
-  known: ReadonlyMap<CommitId, T>,
-  more: readonly (readonly [CommitId, T])[],
-): ReadonlyMap<CommitId, T> {
+function addTo<K, V>(
+  known: ReadonlyMap<K, V>,
+  more: readonly (readonly [K, V])[],
+  most = MOST_GLANCES,
+): ReadonlyMap<K, V> {
   // What was not looked at for long is read again when it is.
-  const kept = known.size + more.length > MOST_GLANCES ? [...known].slice(-MOST_GLANCES / 2) : known;
+  const kept = known.size + more.length > most ? [...known].slice(-most / 2) : known;
   return new Map([...kept, ...more]);
 }
 

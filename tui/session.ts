@@ -9,7 +9,7 @@ import type { Comparison } from '../src/ops/semantic-diff.ts';
 import type { OpsContext } from '../src/ops/context.ts';
 import { openAgent, type OpenAgent } from '../src/ops/open.ts';
 import { readSafety } from '../src/ops/safety.ts';
-import { findMomentAt, readTimeline, refreshHistory, type Timeline } from '../src/ops/timeline.ts';
+import { findMomentAt, readNewestTimeline, readTimeline, refreshHistory, type Timeline } from '../src/ops/timeline.ts';
 import { foldDays, listCommits, type LocalTime } from './days.ts';
 import { runJob } from './jobs.ts';
 import { Lookups } from './lookups.ts';
@@ -25,11 +25,12 @@ import {
   detailOf,
   filterTimeline,
   load,
+  readDayNote,
   readFileView,
   readGlance,
   troubleOf,
 } from './source.ts';
-import { initialState, type Detail, type FileView, type Pair, type State } from './state.ts';
+import { dayId, initialState, type Detail, type FileView, type Pair, type State } from './state.ts';
 import { localTime } from './views/screen.ts';
 
 /** How often it is looked whether another process saved something, and how often ages are told anew. */
@@ -163,20 +164,29 @@ export class Session {
   /** Returns what an operation runs with that is stopped by a signal. */
   #context(signal: AbortSignal, progress: (progress: Progress) => void = () => {}): OpsContext {
     const { ops, unlockWith } = this.#browser;
-    return {
-      ...ops,
+    const own: Partial<OpsContext> = {
+      isLongLived: true,
       signal: AbortSignal.any([signal, this.#closing.signal]),
       unlock: unlockWith((subject) => this.#questions.askSecret(subject)),
       reporter: { progress, warn: (message) => this.dispatch({ type: 'note', note: { message } }) },
-      get zone() {
-        return ops.zone ?? 'UTC';
-      },
     };
+    // By their descriptors: the system's zone takes time to ask for, and stays unasked where nobody wants it.
+    return Object.defineProperties(own, {
+      ...Object.getOwnPropertyDescriptors(ops),
+      ...Object.getOwnPropertyDescriptors(own),
+    }) as OpsContext;
   }
 
   async #readHistory(): Promise<void> {
     if (this.#open === undefined) return;
-    this.#timeline = await readTimeline(this.#open);
+    const isFirst = this.#timeline === undefined;
+    const newest = isFirst ? await readNewestTimeline(this.#open) : undefined;
+    if (newest !== undefined) this.#takeHistory(newest);
+    this.#takeHistory(await readTimeline(this.#open));
+  }
+
+  #takeHistory(timeline: Timeline): void {
+    this.#timeline = timeline;
     this.#version += 1;
     this.#reconcile();
   }
@@ -254,17 +264,17 @@ export class Session {
 
   /** Reads the commits on the screen, the cursor's first, then those of the days on it. */
   #wantRows(state: State, open: OpenAgent, timeline: Timeline): void {
-    const { glances, counts, shown } = state;
+    const { glances, counts, shown, dayNotes } = state;
     if (shown === undefined) return;
     const rows = visibleRows(state);
     const cursorId = selectedId(state);
     const commits = rows.flatMap(([, row]) => (row.kind === 'commit' ? [row.at] : []));
     const own = cursorId === undefined ? [] : [timeline.find(cursorId)];
-    const days = rows.flatMap(([, row]) => (row.kind === 'day' ? [row.day] : []));
+    const days = [...new Set(rows.map(([, row]) => row.day))];
     const key = `${this.#version} ${state.filter} ${state.cursor.day} ${commits.join()} ${days.map((day) => day.key).join()} ${own.join()}`;
     this.#slots.glances.want(key, async (signal) => {
       await pause(SETTLED_MS / 2);
-      const wanted = new Set([...own, ...commits, ...days.flatMap((day) => listCommits(shown, day))]);
+      const wanted = new Set([...own, ...commits]);
       await readInBatches(
         signal,
         [...wanted].filter((at) => at >= 0 && !glances.has(timeline.id(at))),
@@ -283,6 +293,14 @@ export class Session {
         },
         (read) => this.dispatch({ type: 'counts', counts: read.filter((one) => one !== undefined) }),
       );
+      for (const day of days) {
+        const id = dayId(state, day);
+        if (dayNotes.has(id)) continue;
+        // oxlint-disable-next-line no-await-in-loop -- from the top of the screen on
+        const note = await readDayNote(open, timeline, listCommits(shown, day), signal);
+        if (signal.aborted) return;
+        this.dispatch({ type: 'day-noted', id, note });
+      }
     });
   }
 

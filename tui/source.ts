@@ -1,6 +1,7 @@
 // The one place where the interface gets what it shows from. Operations answer; here their answers become rows and plain data.
 
 import { setImmediate as eventLoopTurn } from 'node:timers/promises';
+import type { CommitId } from '../src/model/ids.ts';
 import { displayPath } from '../src/model/name.ts';
 import { isMoltError } from '../src/model/error.ts';
 import { unforeseenFailure } from '../src/model/system-error.ts';
@@ -11,7 +12,20 @@ import { findWholeParent, listChangesOf, readMoment, type Timeline } from '../sr
 import type { LocalTime } from './days.ts';
 import { line } from './line.ts';
 import { rowsOfDiff } from './views/diff.ts';
-import type { ComponentCounts, Detail, DetailFile, FileView, Glance, Loading, Pair, Trouble } from './state.ts';
+import {
+  hasChanges,
+  isRead,
+  isUneventful,
+  type ComponentCounts,
+  type DayNote,
+  type Detail,
+  type DetailFile,
+  type FileView,
+  type Glance,
+  type Loading,
+  type Pair,
+  type Trouble,
+} from './state.ts';
 
 /** Of more files than these the sizes are not looked up. */
 const MOST_SIZES = 500;
@@ -43,6 +57,28 @@ export async function readGlance(open: OpenAgent, timeline: Timeline, at: number
   } catch (error) {
     return { id: timeline.id(at), trouble: troubleOf(error) };
   }
+}
+
+/** Reads what the commits of a day changed; those that can't be read are passed over. Stops when nobody wants to know any more. */
+export async function readDayNote(
+  open: OpenAgent,
+  timeline: Timeline,
+  commits: readonly number[],
+  signal: AbortSignal,
+): Promise<DayNote> {
+  const uneventful = new Set<CommitId>();
+  let changed = 0;
+  for (const [index, at] of commits.entries()) {
+    if (signal.aborted) break;
+    // oxlint-disable-next-line no-await-in-loop -- so that a key is never kept waiting
+    if (index % TURN_MESSAGES === 0) await eventLoopTurn();
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    const glance = await readGlance(open, timeline, at);
+    if (!isRead(glance)) continue;
+    if (hasChanges(glance)) changed += 1;
+    if (isUneventful(glance)) uneventful.add(glance.id);
+  }
+  return { changed, uneventful };
 }
 
 /** Compares the two moments of the detail; a commit is compared with the one before it. */

@@ -1,43 +1,43 @@
 // Starts the interface on a terminal, and leaves the terminal as it was, however it ends.
 
-import { render } from 'ink';
-import { createElement } from 'react';
 import type { Browser } from '../src/ops/browser.ts';
-import { App } from './app.ts';
+import { FirstFrames } from './first-frames.ts';
 import { Session } from './session.ts';
 
-/** Keys are answered at once; more frames than these no eye sees. */
-const MOST_FRAMES = 60;
+/** Who opens for so long waits for something; keys are answered from then on. */
+const OPENING_MS = 300;
 
 /** Lets a user browse an agent until they leave. */
 export async function browse(browser: Browser): Promise<void> {
   const { stdin, stdout, signal } = browser;
   const session = new Session(browser, { columns: stdout.columns, rows: stdout.rows });
-  const app = render(createElement(App, { store: session }), {
-    stdin,
-    stdout,
-    alternateScreen: true,
-    incrementalRendering: true,
-    interactive: true,
-    exitOnCtrlC: false,
-    patchConsole: false,
-    maxFps: MOST_FRAMES,
-  });
-  const leave = (): void => app.unmount();
-  const unsubscribe = session.subscribe(() => {
-    if (session.getState().isLeaving) leave();
-  });
-  signal.addEventListener('abort', leave, { once: true });
   try {
+    using frames = new FirstFrames(browser, session);
     void session.start();
-    await app.waitUntilExit();
+    await untilShown(session, signal);
+    const { mount } = await import('./app.ts');
+    if (!signal.aborted) {
+      frames.handOver();
+      await mount(session, { stdin, stdout, signal });
+    }
   } finally {
-    unsubscribe();
-    signal.removeEventListener('abort', leave);
-    app.unmount();
     await session.close();
   }
   signal.throwIfAborted();
   // What the screen told is told once more where it stays.
   if (session.failure !== undefined) throw session.failure;
+}
+
+/** Waits for the first screen that tells something, or that asks. */
+async function untilShown(session: Session, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, OPENING_MS);
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  const unsubscribe = session.subscribe(() => {
+    const { shown, fatal, overlay } = session.getState();
+    if (shown !== undefined || fatal !== undefined || overlay !== undefined) resolve();
+  });
+  await promise;
+  clearTimeout(timer);
+  unsubscribe();
 }

@@ -9,7 +9,7 @@ import type { BlameLine, BlameMoment } from '../src/ops/blame.ts';
 import type { PodSummary } from '../src/ops/pods.ts';
 import type { SearchAnswer } from '../src/ops/search.ts';
 import type { PlacedTurn } from '../src/model/turn.ts';
-import type { Shown } from './days.ts';
+import type { Day, Shown } from './days.ts';
 import type { Line } from './line.ts';
 
 /** The size of the terminal, in columns and rows. */
@@ -26,6 +26,14 @@ export interface Trouble {
 
 /** A commit of the list, as far as it was read. */
 export type Glance = CommitSummary | { readonly id: CommitId; readonly trouble: Trouble };
+
+/** What the commits of a day changed, without the commits themselves. */
+export interface DayNote {
+  /** How many changed a file. */
+  readonly changed: number;
+  /** Those that changed none, and that no person saved. */
+  readonly uneventful: ReadonlySet<CommitId>;
+}
 
 /** How many files of each component a commit changed. */
 export type ComponentCounts = Partial<Record<Component, Readonly<Record<ChangeKind, number>>>>;
@@ -193,7 +201,8 @@ export type Undo = { readonly kind: 'in-place' } | { readonly kind: 'pod'; reado
 export interface Start {
   readonly program: string;
   readonly label: string | undefined;
-  readonly zone: string;
+  /** Undefined for the system's own. */
+  readonly zone: string | undefined;
   readonly size: Size;
   readonly colour: boolean;
   readonly nowMs: number;
@@ -214,7 +223,10 @@ export interface State extends Omit<Start, 'label'> {
   /** The first row on the screen. */
   readonly top: number;
   readonly focus: 'timeline' | 'files' | 'diff';
+  /** Of the commits on the screen, and of some that were. */
   readonly glances: ReadonlyMap<CommitId, Glance>;
+  /** By `dayId`. */
+  readonly dayNotes: ReadonlyMap<string, DayNote>;
   readonly counts: ReadonlyMap<CommitId, ComponentCounts>;
   readonly marks: readonly CommitId[];
   readonly pair: Pair | undefined;
@@ -264,6 +276,7 @@ export function initialState({ label, ...start }: Start): State {
     top: 0,
     focus: 'timeline',
     glances: new Map(),
+    dayNotes: new Map(),
     counts: new Map(),
     marks: [],
     pair: undefined,
@@ -297,4 +310,22 @@ export function initialState({ label, ...start }: Start): State {
 /** Says whether a commit could be read. */
 export function isRead(glance: Glance | undefined): glance is CommitSummary {
   return glance !== undefined && !('trouble' in glance);
+}
+
+/** Says whether a commit changed a file. */
+export function hasChanges({ files: { added, modified, removed } }: CommitSummary): boolean {
+  return added + modified + removed > 0;
+}
+
+/** Says whether nothing happened in a commit: what a person saved or named is an event. */
+export function isUneventful(commit: CommitSummary): boolean {
+  const { kind, trigger, components, tags } = commit;
+  const isOwn = kind !== 'incremental' || (trigger !== 'schedule' && trigger !== 'run') || tags.length > 0;
+  return !isOwn && !hasChanges(commit) && components.length > 0;
+}
+
+/** Names a day of a history as it is: with another commit, or another filter, it is another one. */
+export function dayId({ shown, shownFilter }: Pick<State, 'shown' | 'shownFilter'>, { key, from, to }: Day): string {
+  const first = shown === undefined ? '' : shown.timeline.id(shown.hits?.[from] ?? from);
+  return `${key} ${first} ${to - from} ${shownFilter}`;
 }

@@ -30,6 +30,7 @@ export function formatJsonTime(ms: number): string {
 
 /** Returns what a clock in the zone shows, `2026-03-05 09:00:00 +07:00`, or undefined where that is UTC's own time. */
 export function formatLocalTime(ms: number, zone: string): string | undefined {
+  if (zone === 'UTC') return undefined;
   const parts = new Map(
     formatterFor(zone)
       .formatToParts(ms)

@@ -11,8 +11,8 @@ export interface Browser {
   readonly label: string | undefined;
   /** `molt` or `moltghost`. */
   readonly program: string;
-  /** IANA name, or an offset such as `+07:00`. */
-  readonly zone: string;
+  /** IANA name, or an offset such as `+07:00`; undefined for what the system's own clocks show. */
+  readonly zone: string | undefined;
   readonly colour: boolean;
   readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;

@@ -7,6 +7,7 @@ import { isMoltError, MoltError } from '../model/error.ts';
 import type { RepositoryId } from '../model/ids.ts';
 import { tryLock } from '../pod/lock.ts';
 import { Repository } from '../repo/repository.ts';
+import { keepHeapSmall } from '../repo/heap.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { OpsContext } from './context.ts';
@@ -80,6 +81,7 @@ export async function openRepositoryOf(
     const { keyring, roots } = await openKeys(context, storage, agent);
     const keys = { roots, generation: keyring.generation };
     const repository = await Repository.open(storage, keys, context);
+    if (context.isLongLived === true) keepHeapSmall();
     for (const { problem } of repository.problems) context.reporter.warn(problem);
     if ((await readRestoreNote(context.home, agent))?.phase === 'under-way')
       context.reporter.warn(

@@ -32,6 +32,8 @@ export class Timeline {
   readonly branches: ReadonlyMap<CommitId, readonly string[]>;
   /** Milliseconds since the Unix epoch. */
   readonly times: Float64Array;
+  /** It is all of the history; else older commits are missing. */
+  readonly isWhole: boolean;
   readonly #kinds: Uint8Array;
   readonly #flags: Uint8Array;
   readonly #seqs: Uint32Array;
@@ -41,6 +43,7 @@ export class Timeline {
     tip: CommitId,
     columns: { times: Float64Array; kinds: Uint8Array; flags: Uint8Array; seqs: Uint32Array; ids: Buffer },
     names: Pick<Timeline, 'tags' | 'branches'>,
+    { isWhole }: Pick<Timeline, 'isWhole'> = { isWhole: true },
   ) {
     this.tip = tip;
     this.count = columns.times.length;
@@ -51,6 +54,7 @@ export class Timeline {
     this.#ids = columns.ids;
     this.tags = names.tags;
     this.branches = names.branches;
+    this.isWhole = isWhole;
   }
 
   id(at: number): CommitId {
@@ -84,6 +88,32 @@ export class Timeline {
       if (at % 20 === 0) return at / 20;
     return -1;
   }
+}
+
+/** Fewer are read whole as quickly. */
+const NEWEST_COMMITS = 3000;
+
+/**
+ * Reads the newest part of the history of an agent's branch.
+ * @param least that many commits, if the newest of the repository are in one line up to the branch's tip
+ * @returns undefined where there are not so many, or where they are not in one line
+ */
+export async function readNewestTimeline(
+  { agent, repository }: OpenAgent,
+  least = NEWEST_COMMITS,
+): Promise<Timeline | undefined> {
+  const tip = getHead({ agent, repository });
+  const table = await repository.index.readNewestCommits(least);
+  if (table.count < least) return undefined;
+  const columns = new Columns(table.count);
+  // What older rows say of a segment is not known: a parent is taken to be the row before, or not at all.
+  for (let row = table.find(tip); row > 1; row -= 1) {
+    columns.addRow(table, row);
+    if (table.parent(row) !== row - 1) break;
+  }
+  if (columns.count < least / 2) return undefined;
+  const names = { tags: await readTagsByCommit(repository), branches: await readBranches(repository) };
+  return new Timeline(tip, columns.end(), names, { isWhole: false });
 }
 
 /** Reads the history of an agent's branch; single commits are not read for it. @throws {MoltError} NOT_FOUND without a commit */

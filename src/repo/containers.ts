@@ -14,10 +14,18 @@ import type { Storage } from '../storage/storage.ts';
 import type { KeptEnds } from './kept-ends.ts';
 import { Lru } from '../model/lru.ts';
 
-const BLOCK_CACHE_BYTES = 24 << 20;
-const FOOTER_CACHE_BYTES = 16 << 20;
-/** Opened containers that are kept; each takes some ten kilobytes with its key. */
-const READERS = 1024;
+/** How much of what was read is kept in memory. */
+export interface CacheSizes {
+  /** Decoded blocks, in bytes. */
+  readonly blocksBytes: number;
+  readonly footersBytes: number;
+  /** Opened containers; each takes some ten kilobytes with its key. */
+  readonly readers: number;
+}
+
+export const CACHES: CacheSizes = { blocksBytes: 24 << 20, footersBytes: 16 << 20, readers: 1024 };
+/** Of whoever stays open for as long as people look at it. */
+export const SMALL_CACHES: CacheSizes = { blocksBytes: 8 << 20, footersBytes: 4 << 20, readers: 128 };
 /** About what a kept block takes beside its bytes: most of a history's are small. */
 const BLOCK_ENTRY_BYTES = 512;
 const SMALL_BYTES = 64 << 10;
@@ -47,24 +55,25 @@ export class Containers {
   /** Ends of segments that are kept nearer than the storage. */
   ends: KeptEnds | undefined;
   readonly #keys: EpochKeys;
-  readonly #readers = new Lru<ContainerReader>(READERS);
-  readonly #footers = new Lru<Footer>(FOOTER_CACHE_BYTES);
+  readonly #readers: Lru<ContainerReader>;
+  readonly #footers: Lru<Footer>;
   readonly #blocks: Lru<Buffer>;
   /** The small container that was read last, whole. */
   #small: { readonly name: string; readonly bytes: Buffer } | undefined;
 
-  /** @param blockCacheBytes how many decoded blocks to keep; 24 MiB unless given */
   constructor(
     storage: Storage,
     ids: { repositoryId: RepositoryId; storageId: StorageId },
     keys: EpochKeys,
-    blockCacheBytes = BLOCK_CACHE_BYTES,
+    caches = CACHES,
   ) {
     this.storage = storage;
     this.repositoryId = ids.repositoryId;
     this.storageId = ids.storageId;
     this.#keys = keys;
-    this.#blocks = new Lru(blockCacheBytes);
+    this.#readers = new Lru(caches.readers);
+    this.#footers = new Lru(caches.footersBytes);
+    this.#blocks = new Lru(caches.blocksBytes);
   }
 
   /** Opens a container whose bytes are at hand; checks the header only. */

@@ -16,7 +16,7 @@ import { explainWrite, FillGroup, toMessage, type Batch, type Filling } from './
 import { FillPool } from './fill-pool.ts';
 import { PresentChunks } from './present-chunks.ts';
 import type { Repository } from './repository.ts';
-import { keepYoungHeapSmall } from './young-heap.ts';
+import { keepYoungHeapSmall } from './heap.ts';
 
 /** What a FileFiller can be told. */
 export interface FileFillerOptions {

@@ -6,7 +6,7 @@ import type { MoltErrorOptions } from '../model/error.ts';
 import { isMoltError, type ErrorCode } from '../model/error.ts';
 import type { RepositoryId, StorageId } from '../model/ids.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
-import { Containers } from './containers.ts';
+import { CACHES, Containers } from './containers.ts';
 import { fillChunks, FillError, type PlannedChunk } from './fill.ts';
 import { HandedStorage, type Piece } from './handed-storage.ts';
 
@@ -42,8 +42,8 @@ export interface FillFailure {
   readonly stack: string | undefined;
 }
 
-/** Decoded blocks that a worker keeps during one batch. */
-const BLOCK_CACHE_BYTES = 8 << 20;
+/** A worker keeps the blocks of one batch. */
+const WORKER_CACHES = { ...CACHES, blocksBytes: 8 << 20 };
 
 if (parentPort !== null) serve(parentPort, workerData as FillSetup);
 
@@ -52,7 +52,7 @@ function serve(port: NonNullable<typeof parentPort>, setup: FillSetup): void {
   const handed = new HandedStorage(label);
   const opened = (async () => {
     const storage = isFolder ? await DirectoryStorage.open(label) : handed;
-    return new Containers(storage, { repositoryId, storageId }, (epoch) => epochKeys.get(epoch), BLOCK_CACHE_BYTES);
+    return new Containers(storage, { repositoryId, storageId }, (epoch) => epochKeys.get(epoch), WORKER_CACHES);
   })();
   // The first batch says why it can't be opened.
   opened.catch(() => undefined);

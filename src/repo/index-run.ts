@@ -18,7 +18,7 @@ import {
 import type { RunNote } from '../format/checkpoint.ts';
 import { COMMIT_ROW_BYTES, parseCommitRow } from '../format/commit-rows.ts';
 import { PATH_HASH_BYTES } from '../format/path-note.ts';
-import { lowerBound, parseRows } from '../format/rows.ts';
+import { lowerBound, parseRows, ROWS_PER_BLOCK } from '../format/rows.ts';
 import { MoltError } from '../model/error.ts';
 import type { CommitId, PackId } from '../model/ids.ts';
 import type { Containers } from './containers.ts';
@@ -84,7 +84,17 @@ export class IndexRun {
 
   /** Reads a table whole. */
   async readTable(table: RunTableName): Promise<Buffer> {
-    const blocks = (await this.tables())[table];
+    return this.#readBlocks(table, (await this.tables())[table]);
+  }
+
+  /** Reads the rows of the newest commits. @param least that many, if there are */
+  async readNewestCommits(least: number): Promise<Buffer> {
+    const { commits } = await this.tables();
+    // All blocks but the last one are full.
+    return this.#readBlocks('commits', commits.slice(-(1 + Math.ceil(least / ROWS_PER_BLOCK))));
+  }
+
+  async #readBlocks(table: RunTableName, blocks: IndexRunTables[RunTableName]): Promise<Buffer> {
     return Buffer.concat(await Promise.all(blocks.map(({ block }) => this.#rows(table, block))));
   }
 

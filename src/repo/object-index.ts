@@ -290,6 +290,24 @@ export class ObjectIndex {
     });
   }
 
+  /**
+   * Reads a table of the newest commits alone, which takes as long however many there are.
+   * @param least that many, if there are
+   */
+  async readNewestCommits(least: number): Promise<CommitTable> {
+    return this.#ask(async () => {
+      let rows = await this.tailCommitRows();
+      for (const run of this.#runs.toReversed()) {
+        const wanted = least - rows.length / COMMIT_ROW_BYTES;
+        if (wanted <= 0) break;
+        // oxlint-disable-next-line no-await-in-loop -- newest first, until there are enough
+        const newest = await run.readNewestCommits(wanted);
+        rows = mergeRows(newest, rows, COMMIT_ROW_BYTES, RUN_TABLES.commits.keyBytes);
+      }
+      return new CommitTable(sweepCommitRows(rows, this.#swept));
+    });
+  }
+
   /** Lists the commits whose id begins with a prefix of at least four hex digits. */
   async findCommitsByPrefix(prefix: string): Promise<CommitId[]> {
     return (await this.readCommits()).findByPrefix(prefix);

@@ -14,7 +14,7 @@ import type { Storage } from '../storage/storage.ts';
 import type { PlacedObject, PlainBlock } from './block-builder.ts';
 import { encodeOrder, PackBuilder, packRows, type BlockOrder, type FilledPack, type PackSpec } from './pack-builder.ts';
 import type { WorkerAnswer, WorkerOrder, WorkerSetup } from './pack-worker.ts';
-import { keepYoungHeapSmall } from './young-heap.ts';
+import { keepYoungHeapSmall } from './heap.ts';
 
 const MAX_WORKERS = 2;
 /** Blocks are compressed for bulk. */

@@ -9,7 +9,7 @@ import type { CommitId, GitId, RepositoryId, SegmentSeq, StorageId } from '../mo
 import type { Clock, Random } from '../model/ports.ts';
 import type { Storage } from '../storage/storage.ts';
 import { findCheckpoint, writeCheckpoint } from './checkpoints.ts';
-import { Containers } from './containers.ts';
+import { CACHES, Containers, SMALL_CACHES } from './containers.ts';
 import { findBase, findSweep, type FoundBase } from './find-base.ts';
 import type { KeptEnds } from './kept-ends.ts';
 import { gitKey } from './keys.ts';
@@ -39,6 +39,8 @@ export interface RepositoryPorts {
   readonly checkpointEvery?: number;
   /** Ends of segments that are kept nearer than the storage. */
   readonly ends?: KeptEnds;
+  /** It stays open while people look at it, and keeps less in memory for that. */
+  readonly isLongLived?: boolean;
 }
 
 /** What opening needs beside the storage. */
@@ -94,7 +96,12 @@ export class Repository {
     this.random = ports.random;
     this.#checkpointEvery = ports.checkpointEvery ?? TAIL_SEGMENTS;
     this.writerId = ports.random.bytes(16).toString('hex');
-    this.containers = new Containers(storage, ids, this.keys.epochKeys);
+    this.containers = new Containers(
+      storage,
+      ids,
+      this.keys.epochKeys,
+      ports.isLongLived === true ? SMALL_CACHES : CACHES,
+    );
     this.containers.ends = ports.ends;
     this.index = new ObjectIndex(this.containers, (useCheckpoints) => this.#reopenIndex(ids, keys, useCheckpoints));
     this.#tail = new IndexTail(this.containers, this.index, lost);

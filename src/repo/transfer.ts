@@ -24,7 +24,7 @@ import type { Repository } from './repository.ts';
 import { sealSegment, type SegmentBlock } from './seal-segment.ts';
 import { GapFinder } from './transfer-gaps.ts';
 import { checkNotSwept } from './transaction.ts';
-import { keepYoungHeapSmall } from './young-heap.ts';
+import { keepYoungHeapSmall } from './heap.ts';
 
 /** What one segment carries at most before another one is begun. */
 const SEGMENT_LIMIT_BYTES = 8 << 20;

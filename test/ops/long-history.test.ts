@@ -5,6 +5,7 @@ import { listLog } from '../../src/ops/log.ts';
 import { openAgent, type OpenAgent } from '../../src/ops/open.ts';
 import { commitAgent } from '../../src/ops/commit.ts';
 import { findNewestAt, walkHistory } from '../../src/ops/ancestry.ts';
+import { readNewestTimeline, readTimeline, type Timeline } from '../../src/ops/timeline.ts';
 import { hashPath } from '../../src/format/path-note.ts';
 import type { CommitId } from '../../src/model/ids.ts';
 import type { Machine } from './machine.ts';
@@ -69,6 +70,23 @@ test('the history of a path, a moment, a few commits and an opening read what th
   await repository.index.rebuild(true);
   t.true(segmentsOf(opening).length <= 16 + 6, 'the checkpoint and what came after it, and a look behind the end');
   t.true(opening.bytes < 64 << 10, `${opening.bytes} bytes`);
+
+  const whole = await readTimeline(open);
+  t.is(whole.count, COMMITS + 1);
+  for (const least of [10, 100, COMMITS]) {
+    const newest = await readNewestTimeline(open, least);
+    t.is(newest?.isWhole, false);
+    t.true((newest?.count ?? 0) >= least - 2, `${newest?.count} of ${least}`);
+    const rowsOf = (timeline: Timeline | undefined) =>
+      Array.from({ length: newest?.count ?? 0 }, (_, row) => [
+        timeline?.id(row),
+        timeline?.times[row],
+        timeline?.kind(row),
+        timeline?.seq(row),
+      ]);
+    t.deepEqual(rowsOf(newest), rowsOf(whole));
+  }
+  t.is(await readNewestTimeline(open, COMMITS + 2), undefined);
 
   const short = await machine.open();
   const few = countReads(short);

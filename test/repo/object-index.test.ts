@@ -230,6 +230,21 @@ test('commits of all runs and of the tail are listed by time, then by segment', 
   );
 });
 
+test('the newest commits are read without the others, and none between them is left out', async (t) => {
+  const commits = Array.from({ length: 5 * ROWS_PER_BLOCK + 100 }, (_, at) => commitEntry(at, TIME_MS + at));
+  const shelf = new Shelf();
+  const ends = [4 * ROWS_PER_BLOCK + 7, 4 * ROWS_PER_BLOCK + 50, 5 * ROWS_PER_BLOCK];
+  for (const [run, end] of ends.entries()) await shelf.addRun([], commits.slice(ends[run - 1] ?? 0, end));
+  const index = shelf.index();
+  for (const { id, timeMs, seq, kind } of commits.slice(ends.at(-1))) index.add([], [{ id, timeMs, seq, kind }]);
+  for (const least of [1, 100, 101, ROWS_PER_BLOCK, ROWS_PER_BLOCK + 93, 2 * ROWS_PER_BLOCK + 95, commits.length]) {
+    const newest = (await index.readNewestCommits(least)).entries();
+    t.true(newest.length >= least && newest.length <= least + 2 * ROWS_PER_BLOCK, `${newest.length} for ${least}`);
+    t.deepEqual(newest, commits.slice(-newest.length));
+  }
+  t.is((await index.readNewestCommits(commits.length + 1)).count, commits.length);
+});
+
 test('a short id finds the commits that begin so, in runs of several blocks and in the tail', async (t) => {
   const commits = Array.from({ length: 3000 }, (_, at) => commitEntry(at, TIME_MS + at));
   const inTail = commitEntry(9000, TIME_MS);

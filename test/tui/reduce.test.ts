@@ -5,7 +5,10 @@ import { shownLine } from '../../tui/command-line.ts';
 import { cursorRow, layoutOf, selectedAt, selectedId, viewKey, visibleRows } from '../../tui/panes.ts';
 import { keyNames } from '../../tui/keys.ts';
 import type { Event } from '../../tui/reduce.ts';
-import type { State } from '../../tui/state.ts';
+import { dayId, type State } from '../../tui/state.ts';
+import { screenLines } from '../../tui/views/screen.ts';
+import { formatCount } from '../../src/model/text.ts';
+import { must } from '../repo/support.ts';
 import {
   after,
   answerOf,
@@ -204,6 +207,34 @@ test('commits that changed no file are folded away until a shows them', (t) => {
   t.is(selectedAt(after(state, 'a', 'j', 'j')), 1);
   const own = after(state, { type: 'glances', glances: [{ ...idle, trigger: 'tui' }] });
   t.is(selectedAt(after(own, 'j', 'j')), 1, 'what a person saved is always shown');
+});
+
+test('what is known of a day folds its commits, until there is another one', (t) => {
+  const day = must(start.shown?.days[0]);
+  const note = { changed: 7, uneventful: new Set([idOf(1), idOf(90)]) };
+  const noted = after(start, { type: 'day-noted', id: dayId(start, day), note });
+  t.true(screenLines(noted).some((row) => row.includes(`${formatCount(day.to, 'save')} · 7 changed`)));
+  // Of a commit that was read itself more is known.
+  t.is(selectedAt(after(noted, 'j', 'j')), 1);
+  const unread = after({ ...noted, glances: new Map() }, 'j', 'j');
+  t.is(selectedAt(unread), 2);
+  t.is(selectedAt(after({ ...unread, showAll: true }, 'k')), 1);
+  const newer = after(noted, {
+    type: 'shown',
+    shown: showOf(makeTimeline(600, { newer: 1 })),
+    filter: '',
+    isWhole: true,
+  });
+  t.false(screenLines(newer).some((row) => row.includes('7 changed')));
+});
+
+test('of a history that is not all there neither its length nor its oldest day is told', (t) => {
+  const timeline = makeTimeline(600, { isWhole: false });
+  const shown = showOf(timeline);
+  t.is(shown.days.length, must(start.shown).days.length - 1);
+  const [title = ''] = screenLines(after(start, { type: 'shown', shown, filter: '', isWhole: true }));
+  t.false(title.includes('saves'), title);
+  t.true(screenLines(start)[0]?.includes('600 saves'));
 });
 
 test('the cursor is always on the screen, whatever is pressed', (t) => {

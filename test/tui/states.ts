@@ -24,7 +24,10 @@ export function idOf(at: number): CommitId {
 }
 
 /** Makes a history; every hundredth commit is a full, what is older than `expired` has expired, and `newer` were saved since. */
-export function makeTimeline(count: number, { tickMs = TICK_MS, expired = Infinity, newer = 0 } = {}): Timeline {
+export function makeTimeline(
+  count: number,
+  { tickMs = TICK_MS, expired = Infinity, newer = 0, isWhole = true } = {},
+): Timeline {
   const ids = Buffer.concat(Array.from({ length: count }, (_, at) => Buffer.from(idOf((at - newer) >>> 0), 'hex')));
   const numbers = Array.from({ length: count }, (_, at) => at);
   return new Timeline(
@@ -37,6 +40,7 @@ export function makeTimeline(count: number, { tickMs = TICK_MS, expired = Infini
       ids,
     },
     { tags: new Map([[idOf(2), ['before-tidy']]]), branches: new Map([[idOf(0), ['main']]]) },
+    { isWhole },
   );
 }
 

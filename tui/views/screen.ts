@@ -12,10 +12,10 @@ import { detailLines, troubleLines } from './detail.ts';
 import { overlayView } from './overlay.ts';
 import { timelineLines } from './timeline.ts';
 
-const locals = new Map<string, LocalTime>();
+const locals = new Map<string | undefined, LocalTime>();
 
 /** Returns the times of a zone; what was asked of the system is remembered. */
-export function localTime(zone: string): LocalTime {
+export function localTime(zone: string | undefined): LocalTime {
   const known = locals.get(zone) ?? new LocalTime(zone);
   locals.set(zone, known);
   return known;
@@ -40,7 +40,7 @@ function tooSmall({ size, colour }: State): string[] {
 
 function titleLine(state: State): Line {
   const { agent, shown, filter, filtering, program } = state;
-  const count = shown === undefined ? '' : ` · ${formatCount(shown.timeline.count, 'save')}`;
+  const count = shown?.timeline.isWhole === true ? ` · ${formatCount(shown.timeline.count, 'save')}` : '';
   return {
     left: [
       span(` ${program} `, 'title'),

@@ -6,7 +6,7 @@ import { formatCount } from '../../src/model/text.ts';
 import { listCommits, type Day, type LocalTime, type Row, type Shown } from '../days.ts';
 import { clean, line, span, sparkline, type Line, type Span } from '../line.ts';
 import { cursorRow, dividePanes, visibleRows } from '../panes.ts';
-import { isRead, type ComponentCounts, type Glance, type State } from '../state.ts';
+import { dayId, isRead, type ComponentCounts, type Glance, type State } from '../state.ts';
 
 /** Signs of what changed, so that no colour is needed. */
 const SIGNS = { added: '+', modified: '~', removed: '-', renamed: '>' } as const;
@@ -39,10 +39,11 @@ function rowLine(state: State, row: Row, local: LocalTime, isSelected: boolean):
 
 /** `▾ Tue 14 Oct · 288 saves · 9 changed · ▂▅▁`. */
 function dayLine(state: State, day: Day, pointer: string): Line {
-  const { shown, openDays, glances } = state;
+  const { shown, openDays, dayNotes } = state;
   if (shown === undefined) return line('');
   const saves = day.to - day.from;
-  const { changed, full, manual, expired } = countDay(shown, day, glances);
+  const { full, manual, expired } = countKinds(shown, day);
+  const changed = dayNotes.get(dayId(state, day))?.changed;
   const noun = shown.hits === undefined ? formatCount(saves, 'save') : formatCount(saves, 'match', 'matches');
   const about = changed === undefined ? '' : ` · ${changed} changed`;
   return {
@@ -60,46 +61,25 @@ function dayLine(state: State, day: Day, pointer: string): Line {
   };
 }
 
-interface DayCounts {
+interface KindCounts {
   readonly full: number;
   readonly manual: number;
   readonly expired: number;
-  /** How many changed a file; undefined until all of them are read. */
-  readonly changed: number | undefined;
 }
 
-const counted = new WeakMap<Day, { readonly glances: State['glances']; readonly counts: DayCounts }>();
+const counted = new WeakMap<Day, KindCounts>();
 
-/** Counts the commits of a day; once all of them are read, never again. */
-function countDay(shown: Shown, day: Day, glances: State['glances']): DayCounts {
+function countKinds(shown: Shown, day: Day): KindCounts {
   const known = counted.get(day);
-  if (known !== undefined && (known.counts.changed !== undefined || known.glances === glances)) return known.counts;
-  const commits = listCommits(shown, day);
-  const kinds = known?.counts ?? countKinds(shown, commits);
-  const counts = { ...kinds, changed: countChanged(shown, commits, glances) };
-  counted.set(day, { glances, counts });
-  return counts;
-}
-
-function countKinds({ timeline }: Shown, commits: readonly number[]): Omit<DayCounts, 'changed'> {
-  return {
-    full: commits.filter((at) => timeline.kind(at) === 'full').length,
-    manual: commits.filter((at) => timeline.kind(at) === 'manual').length,
-    expired: commits.filter((at) => timeline.isExpired(at)).length,
-  };
-}
-
-function countChanged({ timeline }: Shown, commits: readonly number[], glances: State['glances']): number | undefined {
-  let changed = 0;
-  // Days are read from their newest commit on: where the oldest one is missing there is no need to look at the others.
-  for (const at of commits.toReversed()) {
-    const glance = glances.get(timeline.id(at));
-    if (glance === undefined) return undefined;
-    if (!isRead(glance)) continue;
-    const { added, modified, removed } = glance.files;
-    if (added + modified + removed > 0) changed += 1;
+  if (known !== undefined) return known;
+  const counts = { full: 0, manual: 0, expired: 0 };
+  for (const at of listCommits(shown, day)) {
+    const kind = shown.timeline.kind(at);
+    if (kind === 'full' || kind === 'manual') counts[kind] += 1;
+    if (shown.timeline.isExpired(at)) counts.expired += 1;
   }
-  return changed;
+  counted.set(day, counts);
+  return counts;
 }
 
 function commitLine(state: State, at: number, local: LocalTime, pointer: string): Line {

@@ -23,7 +23,7 @@ export const command = defineCommand({
     ['tui my-agent', 'browse one of several'],
   ],
   async run(context, { agent }) {
-    const { terminal, program, zone, output, env, secrets } = context;
+    const { terminal, program, givenZone, output, env, secrets } = context;
     if (terminal === undefined || output.mode.json)
       throw new MoltError('USAGE', 'this is not a terminal: tui needs one for its screen and its keys', {
         hint: `${program} log shows the history as text, and ${program} diff what changed`,
@@ -33,7 +33,7 @@ export const command = defineCommand({
       ops: makeOpsContext(context),
       label: agent,
       program,
-      zone,
+      zone: givenZone,
       colour: output.mode.colour,
       commands: COMMANDS.map(({ name, summary }) => ({ name, summary })),
       signal: context.signal,
