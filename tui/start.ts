@@ -17,8 +17,7 @@ export async function browse(browser: Browser): Promise<void> {
     await untilShown(session, signal);
     const { mount } = await import('./app.ts');
     if (!signal.aborted) {
-      frames.handOver();
-      await mount(session, { stdin, stdout, signal });
+      await mount(session, { stdin, stdout: frames.handOver(), signal });
     }
   } finally {
     await session.close();

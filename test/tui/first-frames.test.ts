@@ -6,7 +6,7 @@ import type { State } from '../../tui/state.ts';
 import { screenLines } from '../../tui/views/screen.ts';
 import { after, NOW_MS, shownState } from './states.ts';
 
-const ENTER = '\u001b[?1049h\u001b[?25l\u001b[H';
+const ENTER = '\u001b[?1049h\u001b[?25l';
 const LEAVE = '\u001b[?1049l\u001b[?25h';
 const HOME = '\u001b[H';
 
@@ -19,7 +19,7 @@ function makeScreen(first: State) {
     told,
     terminal: {
       stdin: { setRawMode: (isRaw: boolean) => told.push(isRaw) },
-      stdout: { write: (text: string) => told.push(text) > 0 },
+      stdout: { columns: 80, write: (text: string) => told.push(text) > 0 },
     } as unknown as ConstructorParameters<typeof FirstFrames>[0],
     store: {
       getState: () => state,
@@ -48,12 +48,15 @@ test('frames are drawn as the state changes, and ink takes the terminal as it is
   t.deepEqual(screen.take(), [frameOf(second)]);
   screen.change(after(second, { type: 'tick', nowMs: NOW_MS }));
   t.deepEqual(screen.take(), [], 'a frame that is the same is not drawn again');
-  frames.handOver();
+  const stdout = frames.handOver();
   t.deepEqual(screen.take(), [HOME]);
   screen.change(first);
-  frames.handOver();
   frames[Symbol.dispose]();
   t.deepEqual(screen.take(), [], 'from then on it is not its own');
+  t.is(stdout.columns, 80);
+  stdout.write('\u001b[?1049h');
+  stdout.write('a frame');
+  t.deepEqual(screen.take(), ['a frame'], 'to enter again would clear what is shown');
 });
 
 test('a terminal that was not handed over is given back', (t) => {
