@@ -7,6 +7,7 @@ import type { BlobId, CommitId, TreeId } from '../model/ids.ts';
 import { ChunkReader, type BlobReader } from '../repo/blob-reader.ts';
 import { readCommit } from '../repo/git.ts';
 import type { Repository } from '../repo/repository.ts';
+import { keepHeapSmall } from '../repo/heap.ts';
 import { unlessDamaged } from '../repo/storage-failure.ts';
 import { TreeReader } from '../repo/tree-reader.ts';
 import { TREE_MODES, type TreeEntry } from '../repo/trees.ts';
@@ -47,6 +48,8 @@ export async function* bringUpToDate(
   for (const [place, is] of covered.entries()) if (is === 0) missing.push(place);
   const isPrefix = missing.length === 0 || line.length - missing.length === missing[0];
   yield { stretches: stored, fresh: stored, isPrefix };
+  // Each commit leaves more garbage than the index takes.
+  if (missing.length > 0) keepHeapSmall();
   const builder = new Builder(repository, line);
   let last = stored.findLast(({ view }) => view.commitCount < STRETCH_COMMITS);
   let stretches: StoredStretch[] = stored.filter((one) => one !== last);

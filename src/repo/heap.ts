@@ -12,7 +12,7 @@ export function keepYoungHeapSmall(): void {
 
 const MOST_GARBAGE_PERCENT = 30;
 
-/** Keeps all of the heap near what is in use, at the price of collecting more often: for a program that stays while it does little. */
+/** Keeps all of the heap near what is in use, at the price of collecting more often: for a program that stays, or works long. */
 export function keepHeapSmall(): void {
   keepYoungHeapSmall();
   setFlagsFromString(`--heap-growing-percent=${MOST_GARBAGE_PERCENT}`);
