@@ -2,46 +2,28 @@
 // wants any more. Components only ever see the state.
 
 import { isMoltError, MoltError } from '../src/model/error.ts';
-import { Lru } from '../src/model/lru.ts';
 import type { Progress } from '../src/model/ports.ts';
 import type { Browser } from '../src/ops/browser.ts';
-import type { Comparison } from '../src/ops/semantic-diff.ts';
 import type { OpsContext } from '../src/ops/context.ts';
 import { openAgent, type OpenAgent } from '../src/ops/open.ts';
 import { readSafety } from '../src/ops/safety.ts';
 import { findMomentAt, readNewestTimeline, readTimeline, refreshHistory, type Timeline } from '../src/ops/timeline.ts';
-import { foldDays, listCommits, type LocalTime } from './days.ts';
+import { foldDays, type LocalTime } from './days.ts';
 import { runJob } from './jobs.ts';
 import { Lookups } from './lookups.ts';
-import { detailKey, isUnmasked, selectedFile, selectedId, viewKey, visibleRows } from './panes.ts';
+import { Moments } from './moments.ts';
 import { makePlan } from './plans.ts';
 import { describeProgress, throttle } from './progress.ts';
 import { Questions } from './questions.ts';
 import { reduce, type Event } from './reduce.ts';
 import { Slot } from './slot.ts';
-import {
-  comparePair,
-  countComponents,
-  detailOf,
-  filterTimeline,
-  load,
-  readDayNote,
-  readFileView,
-  readGlance,
-  troubleOf,
-} from './source.ts';
-import { dayId, initialState, type Detail, type FileView, type Pair, type State } from './state.ts';
+import { filterTimeline, load, troubleOf } from './source.ts';
+import { initialState, type State } from './state.ts';
 import { localTime } from './views/screen.ts';
 
 /** How often it is looked whether another process saved something, and how often ages are told anew. */
 const FOLLOW_MS = 2000;
 const AGE_MS = 10_000;
-/** A cursor that moves on does not have every moment that it passes compared. */
-const SETTLED_MS = 60;
-/** Commits that are read before they are shown together. */
-const BATCH = 24;
-/** Comparisons that are kept: going back and forth compares nothing anew. */
-const MOST_COMPARISONS = 24;
 
 /** The interface's work. */
 export class Session {
@@ -49,13 +31,8 @@ export class Session {
   readonly #local: LocalTime;
   readonly #closing = new AbortController();
   readonly #listeners = new Set<() => void>();
-  readonly #comparisons = new Lru<Comparison>(MOST_COMPARISONS);
   readonly #slots = {
     history: new Slot(),
-    glances: new Slot(),
-    counts: new Slot(),
-    detail: new Slot(),
-    view: new Slot(),
     plan: new Slot(),
     pods: new Slot(),
     jump: new Slot(),
@@ -66,6 +43,10 @@ export class Session {
   #open: OpenAgent | undefined;
   #failure: Error | undefined;
   readonly #questions = new Questions((event) => this.dispatch(event));
+  readonly #moments = new Moments(
+    (event) => this.dispatch(event),
+    (signal) => this.#context(signal),
+  );
   readonly #lookups = new Lookups(
     (event) => this.dispatch(event),
     (signal, progress) => this.#context(signal, progress),
@@ -156,6 +137,7 @@ export class Session {
     this.#closing.abort(new MoltError('INTERRUPTED', 'interrupted'));
     this.#questions.close();
     for (const slot of Object.values(this.#slots)) slot.reset();
+    this.#moments.close();
     await this.#lookups.close();
     await this.#work;
     await this.#open?.[Symbol.asyncDispose]();
@@ -237,8 +219,8 @@ export class Session {
     this.#wantJob(state);
     if (this.#open === undefined || this.#timeline === undefined) return;
     this.#wantHistory(state, this.#open, this.#timeline);
-    if (state.shown !== undefined) this.#wantRows(state, this.#open, state.shown.timeline);
-    this.#wantDetail(state, this.#open);
+    if (state.shown !== undefined) this.#moments.wantRows(state, this.#open, state.shown.timeline);
+    this.#moments.wantDetail(state, this.#open);
     this.#wantOverlay(state, this.#open);
     this.#lookups.want(state);
   }
@@ -260,85 +242,6 @@ export class Session {
         if (!signal.aborted) this.dispatch({ type: 'not-shown', filter, trouble: troubleOf(error) });
       }
     });
-  }
-
-  /** Reads the commits on the screen, the cursor's first, then those of the days on it. */
-  #wantRows(state: State, open: OpenAgent, timeline: Timeline): void {
-    const { glances, counts, shown, dayNotes } = state;
-    if (shown === undefined) return;
-    const rows = visibleRows(state);
-    const cursorId = selectedId(state);
-    const commits = rows.flatMap(([, row]) => (row.kind === 'commit' ? [row.at] : []));
-    const own = cursorId === undefined ? [] : [timeline.find(cursorId)];
-    const days = [...new Set(rows.map(([, row]) => row.day))];
-    const key = `${this.#version} ${state.filter} ${state.cursor.day} ${commits.join()} ${days.map((day) => day.key).join()} ${own.join()}`;
-    this.#slots.glances.want(key, async (signal) => {
-      await pause(SETTLED_MS / 2);
-      const wanted = new Set([...own, ...commits]);
-      await readInBatches(
-        signal,
-        [...wanted].filter((at) => at >= 0 && !glances.has(timeline.id(at))),
-        async (at) => readGlance(open, timeline, at),
-        (read) => this.dispatch({ type: 'glances', glances: read }),
-      );
-      await readInBatches(
-        signal,
-        commits.filter((at) => !counts.has(timeline.id(at)) && !timeline.isExpired(at)),
-        async (at) => {
-          const id = timeline.id(at);
-          const comparison = await this.#compare(open, { from: 'before', to: id, asked: 0 }, signal).catch(
-            () => undefined,
-          );
-          return comparison === undefined ? undefined : ([id, countComponents(comparison)] as const);
-        },
-        (read) => this.dispatch({ type: 'counts', counts: read.filter((one) => one !== undefined) }),
-      );
-      for (const day of days) {
-        const id = dayId(state, day);
-        if (dayNotes.has(id)) continue;
-        // oxlint-disable-next-line no-await-in-loop -- from the top of the screen on
-        const note = await readDayNote(open, timeline, listCommits(shown, day), signal);
-        if (signal.aborted) return;
-        this.dispatch({ type: 'day-noted', id, note });
-      }
-    });
-  }
-
-  #wantDetail(state: State, open: OpenAgent): void {
-    const key = detailKey(state);
-    const id = selectedId(state);
-    const pair = state.pair ?? (id === undefined ? undefined : { from: 'before' as const, to: id, asked: 0 });
-    this.#slots.detail.want(key, async (signal) => {
-      if (key === undefined || pair === undefined) return;
-      const known = this.#comparisons.get(keyOf(pair));
-      if (known === undefined) await pause(SETTLED_MS);
-      if (signal.aborted) return;
-      if (known === undefined) this.dispatch({ type: 'detail', detail: { key, is: 'loading' } });
-      const read = async (): Promise<Detail> => detailOf(known ?? (await this.#compare(open, pair, signal)));
-      const detail = await load(key, read);
-      if (!signal.aborted) this.dispatch({ type: 'detail', detail });
-    });
-    const file = viewKey(state);
-    const showSecrets = isUnmasked(state);
-    const path = selectedFile(state)?.path;
-    this.#slots.view.want(file, async (signal) => {
-      if (file === undefined || path === undefined || pair === undefined) return;
-      await pause(SETTLED_MS / 2);
-      if (signal.aborted) return;
-      const read = async (): Promise<FileView> =>
-        readFileView(await this.#compare(open, pair, signal), path, { signal, showSecrets });
-      const view = await load(file, read);
-      if (!signal.aborted) this.dispatch({ type: 'view', view });
-    });
-  }
-
-  async #compare(open: OpenAgent, pair: Pair, signal: AbortSignal): Promise<Comparison> {
-    const key = keyOf(pair);
-    const known = this.#comparisons.get(key);
-    if (known !== undefined) return known;
-    const made = await comparePair(this.#context(signal), open, pair);
-    this.#comparisons.set(key, made, 1);
-    return made;
   }
 
   #wantOverlay(state: State, open: OpenAgent): void {
@@ -397,35 +300,4 @@ export class Session {
     await this.#follow();
     await this.#readSafety(request.verb === 'verify').catch(() => undefined);
   }
-}
-
-function keyOf({ from, to, asked }: Pair): string {
-  return `${from}..${to}${to === 'live' ? asked : ''}`;
-}
-
-function pause(ms: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  setTimeout(resolve, ms);
-  return promise;
-}
-
-/** Reads things one after the other, and hands them over a few at a time. */
-async function readInBatches<V>(
-  signal: AbortSignal,
-  all: readonly number[],
-  read: (at: number) => Promise<V>,
-  take: (values: V[]) => void,
-): Promise<void> {
-  let batch: V[] = [];
-  for (const at of all) {
-    if (signal.aborted) return;
-    // oxlint-disable-next-line no-await-in-loop -- so that a key is never kept waiting
-    batch.push(await read(at));
-    if (batch.length < BATCH) continue;
-    take(batch);
-    batch = [];
-    // oxlint-disable-next-line no-await-in-loop -- the same
-    await pause(0);
-  }
-  if (batch.length > 0 && !signal.aborted) take(batch);
 }

@@ -5,7 +5,7 @@ import type { ConversationTable } from '../model/diff-hints.ts';
 import type { ConversationChange } from '../model/semantic-diff.ts';
 import { describeConversation } from './conversation.ts';
 import type { DatabaseOptions } from './database.ts';
-import type { RawChanges, TableSide } from './sqlite-changes.ts';
+import type { RawChanges, TableSide } from './sqlite-collector.ts';
 import { parseRecord, type SqlValue } from './sqlite-record.ts';
 import { nameValues, type NamedRow } from './sqlite-schema.ts';
 import { readCells, readPayload } from './sqlite-tree.ts';

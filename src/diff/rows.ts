@@ -5,7 +5,7 @@ import { MASK, type CellChange, type RowChange } from '../model/semantic-diff.ts
 import { describeChange } from './config.ts';
 import { isSecretName, looksSecret, maskText } from './secrets.ts';
 import { shorten, shortenPair } from './shorten.ts';
-import type { RawRow } from './sqlite-changes.ts';
+import type { RawRow } from './sqlite-collector.ts';
 import { isSameValue, type SqlValue } from './sqlite-record.ts';
 import type { NamedRow, TableShape } from './sqlite-schema.ts';
 import { diffValues, TooComplex, type ValueChange } from './values.ts';

@@ -1,112 +1,20 @@
-// Which pages of a database differ, and the rows of one table that do. Rows that lie in pages that both sides have alike are not read.
+// The rows of one table that differ. Rows that lie in pages that both sides have alike are not read.
 
+import {
+  keyOf,
+  readRow,
+  RowCollector,
+  type Loose,
+  type RawChanges,
+  type RowLimits,
+  type TableSide,
+} from './sqlite-collector.ts';
 import { SqliteTrouble, type SqliteFile } from './sqlite-file.ts';
-import { compareBeginnings, isSameValue, parseRecord, type SqlValue } from './sqlite-record.ts';
-import { nameValues, type NamedRow, type StoredTable, type TableShape } from './sqlite-schema.ts';
+import { compareBeginnings } from './sqlite-record.ts';
 import { countCells, listOverflow, readCells, readPayload, type Cell } from './sqlite-tree.ts';
-
-/** Bytes of a file, from and up to. */
-export interface ByteRange {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** The pages that differ between two versions of a database. */
-export interface ChangedPages {
-  /** Undefined where no page can be taken to be the same, because pages have another size. */
-  readonly pages: ReadonlySet<number> | undefined;
-  /** Those that may hold what overflows a page, on both sides. */
-  readonly maybeOverflow: readonly number[];
-}
-
-/** Finds the pages that differ. @param differing where the files may; everywhere if undefined */
-export async function findChangedPages(
-  before: SqliteFile,
-  after: SqliteFile,
-  differing: readonly ByteRange[] | undefined,
-): Promise<ChangedPages> {
-  if (before.pageBytes !== after.pageBytes || before.usableBytes !== after.usableBytes)
-    return { pages: undefined, maybeOverflow: [] };
-  const { pageBytes } = before;
-  const shared = Math.min(before.pageCount, after.pageCount) * pageBytes;
-  const pages = new Set<number>();
-  const maybeOverflow: number[] = [];
-  for (const piece of pieces(differing ?? [{ start: 0, end: shared }], pageBytes, shared)) {
-    const lengthBytes = piece.end - piece.start;
-    // oxlint-disable-next-line no-await-in-loop -- in order, so that memory stays flat
-    const [a, b] = [await before.read(piece.start, lengthBytes), await after.read(piece.start, lengthBytes)];
-    for (let at = 0; at < lengthBytes; at += pageBytes) {
-      if (a.compare(b, at, at + pageBytes, at, at + pageBytes) === 0) continue;
-      const page = (piece.start + at) / pageBytes + 1;
-      pages.add(page);
-      before.keepPage(page, a.subarray(at, at + pageBytes));
-      after.keepPage(page, b.subarray(at, at + pageBytes));
-      // A page of a tree begins with its type; one that holds the rest of a row with the number of the next, which is not so large.
-      if (a[at] === 0 && b[at] === 0) maybeOverflow.push(page);
-    }
-  }
-  return { pages, maybeOverflow };
-}
-
-const PIECE_BYTES = 1 << 20;
-
-/** Cuts ranges into pieces of whole pages. */
-function* pieces(ranges: readonly ByteRange[], pageBytes: number, most: number): Iterable<ByteRange> {
-  let done = 0;
-  for (const range of ranges) {
-    const first = Math.max(done, Math.floor(range.start / pageBytes) * pageBytes);
-    const end = Math.min(most, Math.ceil(range.end / pageBytes) * pageBytes);
-    for (let start = first; start < end; start += PIECE_BYTES) yield { start, end: Math.min(end, start + PIECE_BYTES) };
-    done = Math.max(done, end);
-  }
-}
-
-/** One side of a table. */
-export interface TableSide {
-  readonly file: SqliteFile;
-  readonly table: StoredTable;
-  readonly shape: TableShape;
-  /** The pages whose rows are compared, in key order. */
-  readonly pages: readonly number[];
-}
-
-/** A row that differs, by the names of its columns. */
-export interface RawRow {
-  readonly rowid: bigint;
-  readonly before?: NamedRow;
-  readonly after?: NamedRow;
-}
-
-/** How a table's rows differ. */
-export interface RawChanges {
-  added: number;
-  removed: number;
-  changed: number;
-  /** The first of them, in key order. */
-  readonly rows: RawRow[];
-}
-
-/** Bounds of comparing one table. */
-export interface RowLimits {
-  /** Rows that are kept to be shown. */
-  readonly maxRows: number;
-  /** Called with each page that a row overflows into. */
-  readonly sawOverflow: (page: number) => void;
-  /** Says whether a page may differ between the two sides. */
-  readonly isChanged: (page: number) => boolean;
-}
 
 /** Rows of a table without row ids that are held to be matched. */
 const MOST_KEYED_ROWS = 50_000;
-/** Rows that came and went that are held to be matched by their primary key, and their bytes. */
-const MOST_PAIRED_ROWS = 20_000;
-const MOST_PAIRED_BYTES = 32 << 20;
-
-/** A row's record, with its id. */
-interface Loose {
-  readonly rowid: bigint;
-  readonly payload: Buffer;
-}
 
 /** Compares a table's rows. @throws {SqliteTrouble} */
 export async function compareRows(
@@ -149,10 +57,6 @@ async function listAll(
   }
   changes[before === undefined ? 'added' : 'removed'] = count;
   return changes;
-}
-
-function readRow({ file, shape }: TableSide, { rowid, payload }: Loose): NamedRow {
-  return nameValues(shape, parseRecord(payload, file.encoding), rowid);
 }
 
 /** Walks both sides in the order of row ids. */
@@ -307,115 +211,4 @@ async function loadKeyed(side: TableSide, cells: Iterable<Cell>, limits: RowLimi
     rows.set(keyOf(side, loose) ?? payload.toString('latin1'), loose);
   }
   return rows;
-}
-
-/** Returns a text that only rows with the same primary key have; undefined where none is known. */
-function keyOf(side: TableSide, loose: Loose): string | undefined {
-  if (side.shape.key.length === 0) return undefined;
-  const row = readRow(side, loose);
-  return side.shape.key.map((column) => describeKey(row.get(column) ?? null)).join('\u0000');
-}
-
-function describeKey(value: SqlValue): string {
-  if (Buffer.isBuffer(value)) return `x${value.toString('hex')}`;
-  return `${typeof value === 'string' ? 't' : 'n'}${String(value)}`;
-}
-
-/** Takes rows as they are found, and pairs those that only got another row id. */
-class RowCollector {
-  readonly #before: TableSide;
-  readonly #after: TableSide;
-  readonly #limits: RowLimits;
-  readonly #changes: RawChanges = { added: 0, removed: 0, changed: 0, rows: [] };
-  #removed: Loose[] = [];
-  #added: Loose[] = [];
-  #heldBytes = 0;
-  #paired = true;
-
-  constructor(before: TableSide, after: TableSide, limits: RowLimits) {
-    this.#before = before;
-    this.#after = after;
-    this.#limits = limits;
-  }
-
-  remove(row: Loose): void {
-    this.#changes.removed += 1;
-    this.#hold(this.#removed, row);
-  }
-
-  add(row: Loose): void {
-    this.#changes.added += 1;
-    this.#hold(this.#added, row);
-  }
-
-  /** Says whether as many changed rows are kept as are shown: further ones are counted. */
-  get isFull(): boolean {
-    return this.#changes.rows.length >= this.#limits.maxRows;
-  }
-
-  /** Notes that one row more is changed, which is not shown. */
-  countChange(): void {
-    this.#changes.changed += 1;
-  }
-
-  /** Notes two versions of a row, if they differ in a column that the newer side has. */
-  change(old: Loose, now: Loose): void {
-    if (old.payload.equals(now.payload)) return;
-    const before = new Map(readRow(this.#before, old));
-    const after = readRow(this.#after, now);
-    // A column that is new has its default in all rows that were there.
-    for (const { name, fallback } of this.#after.shape.stored) if (!before.has(name)) before.set(name, fallback);
-    const isSameKey = this.#after.shape.key.every((column) => isSameValue(before.get(column), after.get(column)));
-    if (!isSameKey) {
-      // The id of a row that is gone was given to another one.
-      this.remove(old);
-      this.add(now);
-      return;
-    }
-    let isChanged = false;
-    for (const [column, value] of after) isChanged ||= !isSameValue(before.get(column), value);
-    if (!isChanged) return;
-    if (!this.isFull) this.#changes.rows.push({ rowid: now.rowid, before, after });
-    this.countChange();
-  }
-
-  finish(): RawChanges {
-    this.#pair();
-    for (const row of this.#removed.slice(0, this.#limits.maxRows))
-      this.#changes.rows.push({ rowid: row.rowid, before: readRow(this.#before, row) });
-    for (const row of this.#added.slice(0, this.#limits.maxRows))
-      this.#changes.rows.push({ rowid: row.rowid, after: readRow(this.#after, row) });
-    this.#changes.rows.sort((a, b) => (a.rowid < b.rowid ? -1 : a.rowid > b.rowid ? 1 : 0));
-    return this.#changes;
-  }
-
-  /** A row that is written anew (INSERT OR REPLACE, VACUUM) has another row id, and is the same row by its primary key. */
-  #pair(): void {
-    const { key } = this.#after.shape;
-    if (!this.#paired || key.length === 0 || this.#removed.length === 0 || this.#added.length === 0) return;
-    const olds = new Map(this.#removed.map((row) => [keyOf(this.#before, row), row]));
-    const added: Loose[] = [];
-    for (const now of this.#added) {
-      const name = keyOf(this.#after, now);
-      const old = olds.get(name);
-      if (old === undefined) added.push(now);
-      else {
-        olds.delete(name);
-        this.#changes.added -= 1;
-        this.#changes.removed -= 1;
-        this.change(old, now);
-      }
-    }
-    this.#added = added;
-    this.#removed = [...olds.values()];
-  }
-
-  #hold(list: Loose[], row: Loose): void {
-    this.#heldBytes += row.payload.length;
-    const isFull = this.#removed.length + this.#added.length >= MOST_PAIRED_ROWS || this.#heldBytes > MOST_PAIRED_BYTES;
-    if (isFull) this.#paired = false;
-    // Pages are parts of larger buffers that would be kept with them.
-    if (!isFull || list.length < this.#limits.maxRows)
-      list.push({ rowid: row.rowid, payload: Buffer.from(row.payload) });
-  }
 }

@@ -3,7 +3,7 @@
 
 import { readCells, listOverflow, type Cell } from './sqlite-tree.ts';
 import type { SqliteFile } from './sqlite-file.ts';
-import type { TableSide } from './sqlite-changes.ts';
+import type { TableSide } from './sqlite-collector.ts';
 
 /** A row that differs behind a page that does not. */
 export interface HiddenChange {

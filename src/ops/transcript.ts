@@ -3,7 +3,7 @@
 
 import { posix } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
-import { findChangedPages, type ChangedPages } from '../diff/sqlite-changes.ts';
+import { findChangedPages, type ChangedPages } from '../diff/sqlite-pages.ts';
 import { Budget, SqliteFile, SqliteTrouble } from '../diff/sqlite-file.ts';
 import type { SqlValue } from '../diff/sqlite-record.ts';
 import { findRow, listColumns, listSchema, readRow } from '../diff/sqlite-seek.ts';
