@@ -2,7 +2,7 @@
 // `npm run build` first. With --dir the history is kept there, and used again; making a year of it takes a quarter of an hour.
 // The terminal is a pseudo-terminal of util-linux's `script`: what is timed ends when the bytes of a frame come out of it.
 
-import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -110,10 +110,14 @@ function report(what: string, value: number, unit: string, limit: number): void 
   if (value > limit) process.exitCode = 1;
 }
 
+const bares: number[] = [];
 const firsts: number[] = [];
 const fulls: number[] = [];
 const cpus: number[] = [];
 for (let round = 0; round < ROUNDS; round += 1) {
+  const startedMs = performance.now();
+  spawnSync(process.execPath, ['-e', '0']);
+  bares.push(performance.now() - startedMs);
   const terminal = new Terminal();
   const fullMs = await terminal.until((text) => / \d+ saves/.test(text));
   firsts.push(terminal.firstMs - terminal.startedMs);
@@ -123,6 +127,7 @@ for (let round = 0; round < ROUNDS; round += 1) {
   await terminal.leave();
 }
 process.stdout.write(`medians of ${ROUNDS} starts; ${KEYS} keys of each kind\n`);
+report('Node alone, for comparison', median(bares), 'ms', Infinity);
 report('first bytes', median(firsts), 'ms', LIMITS.firstFrameMs);
 report('first frame with days', median(fulls), 'ms', LIMITS.firstFrameMs);
 report('  its processor time', median(cpus), 'ms', Infinity);

@@ -67,7 +67,7 @@ export type Event =
 
 const MOST_GLANCES = 1000;
 /** More than a screen has rows. */
-const MOST_DAY_NOTES = 400;
+const MOST_DAY_NOTES = 150;
 
 /** Returns the state after an event. */
 export function reduce(state: State, event: Event): State {

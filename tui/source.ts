@@ -27,6 +27,8 @@ import {
   type Trouble,
 } from './state.ts';
 
+/** After so many commits that are read keys have their turn. */
+const TURN_COMMITS = 4;
 /** Of more files than these the sizes are not looked up. */
 const MOST_SIZES = 500;
 
@@ -71,7 +73,7 @@ export async function readDayNote(
   for (const [index, at] of commits.entries()) {
     if (signal.aborted) break;
     // oxlint-disable-next-line no-await-in-loop -- so that a key is never kept waiting
-    if (index % TURN_MESSAGES === 0) await eventLoopTurn();
+    if (index % TURN_COMMITS === 0) await eventLoopTurn();
     // oxlint-disable-next-line no-await-in-loop -- the same
     const glance = await readGlance(open, timeline, at);
     if (!isRead(glance)) continue;
