@@ -128,8 +128,8 @@ export class Layout {
   /** The commits that are shown of each open day. */
   readonly #open = new Map<number, readonly number[]>();
 
-  /** @param isWanted says of a commit of an open day whether it is shown */
-  constructor(shown: Shown, openDays: ReadonlySet<string>, isWanted: (at: number, day: Day) => boolean) {
+  /** @param listShown lists the commits of an open day that are shown */
+  constructor(shown: Shown, openDays: ReadonlySet<string>, listShown: (day: Day) => readonly number[]) {
     this.#shown = shown;
     this.#starts = new Int32Array(shown.days.length);
     let rows = 0;
@@ -137,7 +137,7 @@ export class Layout {
       this.#starts[index] = rows;
       rows += 1;
       if (!openDays.has(day.key)) continue;
-      const wanted = listCommits(shown, day).filter((at) => isWanted(at, day));
+      const wanted = listShown(day);
       this.#open.set(index, wanted);
       rows += wanted.length;
     }

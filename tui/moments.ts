@@ -4,9 +4,8 @@ import { Lru } from '../src/model/lru.ts';
 import type { OpenAgent } from '../src/ops/open.ts';
 import type { OpsContext } from '../src/ops/context.ts';
 import type { Comparison } from '../src/ops/semantic-diff.ts';
-import type { Timeline } from '../src/ops/timeline.ts';
-import { listCommits } from './days.ts';
-import { detailKey, isUnmasked, selectedFile, selectedId, viewKey, visibleRows } from './panes.ts';
+import { listCommits, type Shown } from './days.ts';
+import { detailKey, isUnmasked, selectedAt, selectedFile, selectedId, viewKey, visibleRows } from './panes.ts';
 import type { Event } from './reduce.ts';
 import { Slot } from './slot.ts';
 import { comparePair, countComponents, detailOf, load, readDayNote, readFileView, readGlance } from './source.ts';
@@ -40,23 +39,21 @@ export class Moments {
   }
 
   /** Reads the commits on the screen, the cursor's first, then those of the days on it. */
-  wantRows(state: State, open: OpenAgent, timeline: Timeline): void {
-    const { glances, counts, shown, dayNotes } = state;
-    if (shown === undefined) return;
+  wantRows(state: State, open: OpenAgent, shown: Shown): void {
+    const { glances, counts, dayNotes } = state;
+    const { timeline } = shown;
     const rows = visibleRows(state);
-    const cursorId = selectedId(state);
     const commits = rows.flatMap(([, row]) => (row.kind === 'commit' ? [row.at] : []));
-    const own = cursorId === undefined ? [] : [timeline.find(cursorId)];
-    const days = [...new Set(rows.map(([, row]) => row.day))];
-    // Numbers of commits mean others where there are more of them.
-    const ids = days.map((day) => dayId(state, day));
-    const key = `${timeline.tip} ${timeline.count} ${own.join()} ${commits.join()} ${ids.join()}`;
+    const own = selectedAt(state);
+    const days = new Map(rows.map(([, row]) => [dayId(state, row.day), row.day]));
+    // With the tip and the count: numbers of commits mean others where there are more of them.
+    const key = `${timeline.tip} ${timeline.count} ${own} ${commits.join()} ${[...days.keys()].join()}`;
     this.#rows.want(key, async (signal) => {
       await pause(SETTLED_MS / 2);
-      const wanted = new Set([...own, ...commits]);
+      const wanted = new Set(own === undefined ? commits : [own, ...commits]);
       await readInBatches(
         signal,
-        [...wanted].filter((at) => at >= 0 && !glances.has(timeline.id(at))),
+        [...wanted].filter((at) => !glances.has(timeline.id(at))),
         async (at) => readGlance(open, timeline, at),
         (read) => this.#dispatch({ type: 'glances', glances: read }),
       );
@@ -72,8 +69,7 @@ export class Moments {
         },
         (read) => this.#dispatch({ type: 'counts', counts: read.filter((one) => one !== undefined) }),
       );
-      for (const [index, day] of days.entries()) {
-        const id = ids[index] ?? '';
+      for (const [id, day] of days) {
         if (dayNotes.has(id)) continue;
         // oxlint-disable-next-line no-await-in-loop -- from the top of the screen on
         const note = await readDayNote(open, timeline, listCommits(shown, day), signal);

@@ -74,18 +74,21 @@ export function layoutOf(state: State): Layout | undefined {
   const key = [openDays, showAll, glances, dayNotes];
   const known = layouts.get(shown);
   if (known !== undefined && known.key.every((part, index) => part === key[index])) return known.layout;
-  const layout = new Layout(shown, openDays, (at, day) => showAll || !isFolded(state, shown, at, day));
+  const layout = new Layout(shown, openDays, (day) => listShown(state, shown, day));
   layouts.set(shown, { key, layout });
   return layout;
 }
 
-/** Says whether nothing is known to have happened in a commit. */
-function isFolded(state: State, { timeline }: Shown, at: number, day: Day): boolean {
-  if (timeline.kind(at) !== 'incremental') return false;
-  const id = timeline.id(at);
-  const glance = state.glances.get(id);
-  if (isRead(glance)) return isUneventful(glance);
-  return state.dayNotes.get(dayId(state, day))?.uneventful.has(id) === true;
+/** Lists the commits of an open day, without those in which nothing is known to have happened. */
+function listShown(state: State, shown: Shown, day: Day): readonly number[] {
+  const commits = listCommits(shown, day);
+  if (state.showAll) return commits;
+  const note = state.dayNotes.get(dayId(state, day));
+  return commits.filter((at) => {
+    const id = shown.timeline.id(at);
+    const glance = state.glances.get(id);
+    return isRead(glance) ? !isUneventful(glance) : note?.uneventful.has(id) !== true;
+  });
 }
 
 /** Returns the number of the row that the cursor is on. */

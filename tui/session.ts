@@ -99,7 +99,7 @@ export class Session {
     const { ops } = this.#browser;
     const context = this.#context(this.#closing.signal);
     try {
-      const open = await openAgent(context, label);
+      const open = await openAgent(context, label, { isLongLived: true });
       if (this.#closing.signal.aborted) {
         // Whoever leaves at once is gone before the agent is open.
         await open[Symbol.asyncDispose]();
@@ -147,7 +147,6 @@ export class Session {
   #context(signal: AbortSignal, progress: (progress: Progress) => void = () => {}): OpsContext {
     const { ops, unlockWith } = this.#browser;
     const own: Partial<OpsContext> = {
-      isLongLived: true,
       signal: AbortSignal.any([signal, this.#closing.signal]),
       unlock: unlockWith((subject) => this.#questions.askSecret(subject)),
       reporter: { progress, warn: (message) => this.dispatch({ type: 'note', note: { message } }) },
@@ -219,7 +218,7 @@ export class Session {
     this.#wantJob(state);
     if (this.#open === undefined || this.#timeline === undefined) return;
     this.#wantHistory(state, this.#open, this.#timeline);
-    if (state.shown !== undefined) this.#moments.wantRows(state, this.#open, state.shown.timeline);
+    if (state.shown !== undefined) this.#moments.wantRows(state, this.#open, state.shown);
     this.#moments.wantDetail(state, this.#open);
     this.#wantOverlay(state, this.#open);
     this.#lookups.want(state);

@@ -31,8 +31,6 @@ export interface OpsContext {
   readonly signal?: AbortSignal;
   /** Takes a note of what is run; without one none is taken. */
   readonly runs?: RunLog;
-  /** The program stays for as long as people look at something: what it keeps in memory is bounded more tightly. */
-  readonly isLongLived?: boolean;
   /** What sets runs off; a person unless given. */
   readonly trigger?: RunTrigger;
 }

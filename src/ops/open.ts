@@ -6,8 +6,8 @@ import type { Keyring } from '../format/keyring.ts';
 import { isMoltError, MoltError } from '../model/error.ts';
 import type { RepositoryId } from '../model/ids.ts';
 import { tryLock } from '../pod/lock.ts';
-import { Repository } from '../repo/repository.ts';
 import { keepHeapSmall } from '../repo/heap.ts';
+import { Repository } from '../repo/repository.ts';
 import { DirectoryStorage } from '../storage/directory.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { OpsContext } from './context.ts';
@@ -55,20 +55,29 @@ export async function resolveAgent(context: OpsContext, label: string | undefine
   return only;
 }
 
-/** Finds an agent and opens its repository. The caller disposes of it. */
-export async function openAgent(context: OpsContext, label: string | undefined): Promise<OpenAgent> {
-  const agent = await resolveAgent(context, label);
-  return openRepositoryOf(context, agent);
+/** How an agent's repository is opened. */
+export interface OpenOptions {
+  /** Nothing is deleted as long as somebody reads: whoever deletes must not count as a reader itself. */
+  readonly isPruning?: boolean;
+  /** It stays open while people look at it: what is kept in memory is bounded more tightly. */
+  readonly isLongLived?: boolean;
 }
 
-/**
- * Opens the repository of an agent.
- * @param options.isPruning nothing is deleted as long as somebody reads: whoever deletes must not count as a reader itself
- */
+/** Finds an agent and opens its repository. The caller disposes of it. */
+export async function openAgent(
+  context: OpsContext,
+  label: string | undefined,
+  options: OpenOptions = {},
+): Promise<OpenAgent> {
+  const agent = await resolveAgent(context, label);
+  return openRepositoryOf(context, agent, options);
+}
+
+/** Opens the repository of an agent. */
 export async function openRepositoryOf(
   context: OpsContext,
   given: Agent,
-  { isPruning }: { readonly isPruning: boolean } = { isPruning: false },
+  { isPruning = false, isLongLived = false }: OpenOptions = {},
 ): Promise<OpenAgent> {
   const agent = await followPod(context, given);
   // While something is deleted the lock can't be had. What is opened from then on does not know of it any more.
@@ -80,8 +89,9 @@ export async function openRepositoryOf(
     const seen = await loadSeen(context.home, agent.repository);
     const { keyring, roots } = await openKeys(context, storage, agent);
     const keys = { roots, generation: keyring.generation };
-    const repository = await Repository.open(storage, keys, context);
-    if (context.isLongLived === true) keepHeapSmall();
+    const { clock, random } = context;
+    const repository = await Repository.open(storage, keys, { clock, random, isLongLived });
+    if (isLongLived) keepHeapSmall();
     for (const { problem } of repository.problems) context.reporter.warn(problem);
     if ((await readRestoreNote(context.home, agent))?.phase === 'under-way')
       context.reporter.warn(

@@ -112,15 +112,13 @@ export async function readNewestTimeline(
     if (table.parent(row) !== row - 1) break;
   }
   if (columns.count < least / 2) return undefined;
-  const names = { tags: await readTagsByCommit(repository), branches: await readBranches(repository) };
-  return new Timeline(tip, columns.end(), names, { isWhole: false });
+  return new Timeline(tip, columns.end(), await readNames(repository), { isWhole: false });
 }
 
 /** Reads the history of an agent's branch; single commits are not read for it. @throws {MoltError} NOT_FOUND without a commit */
 export async function readTimeline({ agent, repository }: OpenAgent): Promise<Timeline> {
   const tip = getHead({ agent, repository });
-  const tags = await readTagsByCommit(repository);
-  const branches = await readBranches(repository);
+  const names = await readNames(repository);
   const table = await repository.index.readCommits();
   const columns = new Columns(table.count + 1);
   // One line of history, as nearly all of it is, is read off the table at once.
@@ -129,10 +127,10 @@ export async function readTimeline({ agent, repository }: OpenAgent): Promise<Ti
     columns.addRow(table, row);
     row = table.parent(row);
   }
-  if (row === NO_PARENT) return new Timeline(tip, columns.end(), { tags, branches });
+  if (row === NO_PARENT) return new Timeline(tip, columns.end(), names);
   columns.count = 0;
   for await (const commit of walkOutlines(repository, tip)) columns.add(commit);
-  return new Timeline(tip, columns.end(), { tags, branches });
+  return new Timeline(tip, columns.end(), names);
 }
 
 /** Collects the columns of a timeline. */
@@ -183,6 +181,10 @@ class Columns {
     this.#seqs[at] = seq ?? NO_SEQ;
     this.count = at + 1;
   }
+}
+
+async function readNames(repository: Repository): Promise<Pick<Timeline, 'tags' | 'branches'>> {
+  return { tags: await readTagsByCommit(repository), branches: await readBranches(repository) };
 }
 
 async function readBranches(repository: Repository): Promise<Map<CommitId, string[]>> {
